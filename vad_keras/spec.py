@@ -1,0 +1,34 @@
+"""The one vocabulary of the project: axis order, label values, feature keys and units.
+
+Standard library only, so that every room (core, pipelines, tests, a C client's generator) can import it for free.
+
+Axes, outermost first:
+
+* videos of a batch ``B`` ("bags"), time steps ``T`` (sampled frames of a whole video), patches ``G``, channels ``C``;
+* frames of one snippet ``K``, rows ``H``, columns ``W``, colours (RGB).
+
+Masks are boolean ``(B, T)``, True for a real frame; padding stands at the end.
+"""
+
+NORMAL = 0
+ABNORMAL = 1
+NUM_LABELS = 2
+
+DEFAULT_SCALES = (1, 2, 3)
+DEFAULT_TEMPORAL_LOCALITIES = (1, 2, 4, 6, 8)
+DEFAULT_CLIP_FRAMES = 8
+
+NODES = "nodes"
+MASK = "mask"
+
+ANOMALY_SCORE = "anomaly_score"
+PATCH_SCORE = "patch_score"
+MARGINALS = "marginals"
+UNARY_PROBABILITY = "unary_probability"
+EMBEDDING = "embedding"
+ITERATIONS = "iterations"
+
+
+def num_patches(scales=DEFAULT_SCALES):
+    """Patches of one frame, ``sum(s * s)``: 14 for scales 1, 2 and 3."""
+    return sum(scale * scale for scale in scales)
