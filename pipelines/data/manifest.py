@@ -1,0 +1,152 @@
+"""The manifest of a folder of records: what each video is, which inputs were skipped and why. No TensorFlow."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.config import UserError
+
+MANIFEST_NAME = "videos.json"
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """One video, as it was truly decoded.
+
+    Args:
+        video_id: Path under the data root without suffix, for example `"train/Abuse030_x264"`.
+        path: The file.
+        subset: `"train"`, `"test"` or `""` when unknown.
+        label: 0 normal, 1 abnormal, None unknown.
+        class_name: Kind of event, `""` when unknown.
+        fps: Mean rate of the original frames.
+        num_frames: Original frames that could be decoded.
+        width: Columns of the upright picture, before the resize.
+        height: Rows of the upright picture.
+        num_sampled: Sampled frames, T.
+        frame_labels: Abnormal original frames as `((start, end_exclusive), ...)`; None when unknown.
+        warning: What was wrong with the file although it was used; `""` when nothing.
+    """
+
+    video_id: str
+    path: str
+    subset: str
+    label: int | None
+    class_name: str
+    fps: float
+    num_frames: int
+    width: int
+    height: int
+    num_sampled: int
+    frame_labels: tuple[tuple[int, int], ...] | None
+    warning: str = ""
+
+    def frame_label_array(self):
+        """Label of every original frame, uint8 `(num_frames,)`, or None when unknown."""
+        if self.frame_labels is None:
+            return None
+        return intervals_to_array(self.frame_labels, self.num_frames)
+
+    @classmethod
+    def from_json(cls, entry):
+        """The inverse of `dataclasses.asdict` after a trip through JSON."""
+        intervals = entry["frame_labels"]
+        if intervals is not None:
+            intervals = tuple((int(start), int(end)) for start, end in intervals)
+        return cls(**{**entry, "frame_labels": intervals})
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`videos.json`: the videos in the records, in record order, the inputs left out, and the settings behind them."""
+
+    videos: tuple[VideoInfo, ...]
+    skipped: tuple[tuple[str, str], ...] = ()  # (file, reason)
+    fingerprint: str = ""
+    by_id: dict = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "by_id", {video.video_id: video for video in self.videos})
+
+
+def intervals_to_array(intervals, num_frames):
+    """`((start, end_exclusive), ...)` -> uint8 `(num_frames,)`."""
+    labels = np.zeros(num_frames, np.uint8)
+    for start, end in intervals:
+        labels[start:end] = 1
+    return labels
+
+
+def array_to_intervals(labels):
+    """0/1 labels `(num_frames,)` -> `((start, end_exclusive), ...)`."""
+    steps = np.diff(np.concatenate([[0], (np.asarray(labels) > 0).astype(np.int8), [0]]))
+    return tuple(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True))
+
+
+def write_manifest(folder, videos, skipped=(), fingerprint=""):
+    """Write `videos.json` into a folder at once or not at all, and return its path."""
+    content = {
+        "videos": [dataclasses.asdict(video) for video in videos],
+        "skipped": [{"file": str(file), "reason": reason} for file, reason in skipped],
+        "config": fingerprint,
+    }
+    return write_json(Path(folder) / MANIFEST_NAME, content)
+
+
+def read_manifest(folder):
+    """Read `videos.json` of a folder of records.
+
+    Raises:
+        UserError: The folder has no manifest, or the file is not one.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        videos = tuple(VideoInfo.from_json(entry) for entry in content["videos"])
+        skipped = tuple((entry["file"], entry["reason"]) for entry in content["skipped"])
+        return Manifest(videos, skipped, content["config"])
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist. Run the stage that writes it first: `prepare` for clips, `extract` for nodes."
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a manifest of records ({error}). Remove it and run the stage again.") from None
+
+
+def write_json(path, content):
+    """Write JSON under a temporary name and rename it, so that a reader never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def shard_name(prefix, index, count):
+    """`shard_name("clips", 3, 12)` is `"clips-00003-of-00012.tfrecord"`."""
+    return f"{prefix}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def shard_paths(folder, prefix):
+    """The shards of a folder, in order.
+
+    Raises:
+        UserError: There are none, or some of the `-of-` count are missing.
+    """
+    paths = sorted(Path(folder).glob(f"{prefix}-*-of-*.tfrecord"))
+    if not paths:
+        raise UserError(f"{folder} holds no {prefix}-*.tfrecord. Run the stage that writes them first.")
+    expected = [
+        shard_name(prefix, index, int(paths[0].stem.rsplit("-", 1)[1]))
+        for index in range(int(paths[0].stem.rsplit("-", 1)[1]))
+    ]
+    if [path.name for path in paths] != expected:
+        raise UserError(
+            f"{folder} holds {len(paths)} shards of {prefix}, {len(expected)} were expected. Run the stage that writes them again."
+        )
+    return paths

@@ -1,0 +1,204 @@
+"""TFRecord schemas: "clip" is one snippet of K frames as JPEG, "bag" is one video of node features.
+
+A label is 0, 1 or -1 (unknown). Padding stands at the end and is masked.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.data.manifest import (
+    Manifest,
+    VideoInfo,
+    array_to_intervals,
+    intervals_to_array,
+    read_manifest,
+    shard_name,
+    shard_paths,
+    write_manifest,
+)
+
+__all__ = [
+    "Manifest",
+    "VideoInfo",
+    "array_to_intervals",
+    "expand_to_frames",
+    "intervals_to_array",
+    "parse_bag",
+    "parse_clip",
+    "read_manifest",
+    "serialize_bag",
+    "serialize_clip",
+    "shard_name",
+    "shard_paths",
+    "write_manifest",
+]
+
+UNKNOWN_LABEL = -1
+
+
+def serialize_clip(jpegs, frame_indices, times_sec, video_id, snippet_index, label, fps):
+    """One snippet as a serialised `tf.train.Example`.
+
+    Args:
+        jpegs: Real frames only, 1..K JPEG byte strings; the last snippet of a video may be short.
+        frame_indices: Index of each in the original video.
+        times_sec: Presentation time of each.
+        video_id: Id in the manifest.
+        snippet_index: Position of the snippet in its video, from 0.
+        label: 0, 1 or None.
+        fps: Mean rate of the original frames.
+    """
+    return _example(
+        frames=_bytes(*jpegs),
+        frame_indices=_ints(*frame_indices),
+        times_sec=_floats(*times_sec),
+        video_id=_bytes(video_id.encode()),
+        snippet_index=_ints(snippet_index),
+        label=_ints(UNKNOWN_LABEL if label is None else label),
+        fps=_floats(fps),
+    )
+
+
+def parse_clip(serialized, clip_frames, image_size_px):
+    """Inverse of `serialize_clip` for use in `Dataset.map`; the JPEGs are decoded in the graph.
+
+    Args:
+        serialized: Scalar string.
+        clip_frames: K.
+        image_size_px: Side of the square frames.
+
+    Returns:
+        Dict with `frames` uint8 `(K, size, size, 3)` (zeros in the padding), `mask` bool `(K,)`, `frame_indices` int64
+        `(K,)` and `times_sec` float32 `(K,)` (-1 in the padding), and the scalars `video_id` string, `snippet_index`
+        int64, `label` int64 and `fps` float32.
+
+    Example:
+
+    >>> clip = serialize_clip([tf.io.encode_jpeg(np.zeros((8, 8, 3), "uint8")).numpy()], [16], [0.5], "a", 0, 1, 30.0)
+    >>> parsed = parse_clip(clip, clip_frames=2, image_size_px=8)
+    >>> parsed["mask"].numpy().tolist(), parsed["frame_indices"].numpy().tolist()
+    ([True, False], [16, -1])
+    """
+    parsed = tf.io.parse_single_example(
+        serialized,
+        {
+            "frames": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
+            "frame_indices": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+            "times_sec": tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
+            "video_id": tf.io.FixedLenFeature([], tf.string),
+            "snippet_index": tf.io.FixedLenFeature([], tf.int64),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "fps": tf.io.FixedLenFeature([], tf.float32),
+        },
+    )
+    padding = clip_frames - tf.size(parsed["frames"])
+    frames = tf.map_fn(
+        lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"),
+        parsed["frames"],
+        fn_output_signature=tf.TensorSpec([image_size_px, image_size_px, 3], tf.uint8),
+    )
+    frames = tf.pad(frames, [[0, padding], [0, 0], [0, 0], [0, 0]])
+    mask = tf.sequence_mask(tf.size(parsed["frames"]), clip_frames)
+    indices = tf.pad(parsed["frame_indices"], [[0, padding]], constant_values=-1)
+    times = tf.pad(parsed["times_sec"], [[0, padding]], constant_values=-1.0)
+    return {
+        **parsed,
+        "frames": tf.ensure_shape(frames, [clip_frames, image_size_px, image_size_px, 3]),
+        "mask": tf.ensure_shape(mask, [clip_frames]),
+        "frame_indices": tf.ensure_shape(indices, [clip_frames]),
+        "times_sec": tf.ensure_shape(times, [clip_frames]),
+    }
+
+
+def serialize_bag(nodes, video_id, label, frame_indices):
+    """One video of node features `(T, G, C)`, stored as float16, as a serialised `tf.train.Example`.
+
+    Raises:
+        ValueError: `nodes` and `frame_indices` do not agree.
+    """
+    nodes = np.asarray(nodes)
+    if nodes.ndim != 3 or len(nodes) != len(frame_indices):
+        raise ValueError(
+            f"`nodes` must be (T, G, C) with one frame index for each of the T. Received: {nodes.shape} and {len(frame_indices)} indices."
+        )
+    return _example(
+        nodes=_bytes(nodes.astype("<f2").tobytes()),
+        shape=_ints(*nodes.shape),
+        video_id=_bytes(video_id.encode()),
+        label=_ints(UNKNOWN_LABEL if label is None else label),
+        frame_indices=_ints(*frame_indices),
+    )
+
+
+def parse_bag(serialized):
+    """Inverse of `serialize_bag`: `nodes` float16 `(T, G, C)`, `frame_indices` int64 `(T,)`, `video_id`, `label`.
+
+    Example:
+
+    >>> bag = parse_bag(serialize_bag(np.ones((2, 1, 3)), "a", 0, [0, 16]))
+    >>> bag["nodes"].shape, bag["label"].numpy().item()
+    (TensorShape([2, 1, 3]), 0)
+    """
+    parsed = tf.io.parse_single_example(
+        serialized,
+        {
+            "nodes": tf.io.FixedLenFeature([], tf.string),
+            "shape": tf.io.FixedLenFeature([3], tf.int64),
+            "video_id": tf.io.FixedLenFeature([], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "frame_indices": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+        },
+    )
+    nodes = tf.reshape(tf.io.decode_raw(parsed["nodes"], tf.float16, little_endian=True), parsed.pop("shape"))
+    return {**parsed, "nodes": tf.ensure_shape(nodes, [None, None, None])}
+
+
+def expand_to_frames(scores, frame_indices, num_frames):
+    """Scores of the sampled frames -> one score for every original frame.
+
+    The score of a sampled frame holds until the next sampled one; the first also covers what lies before it, the last
+    runs to the end of the video.
+
+    Args:
+        scores: `(T, ...)`, one row a sampled frame.
+        frame_indices: `(T,)`, their original indices, strictly rising, below `num_frames`.
+        num_frames: True length of the video.
+
+    Returns:
+        `(num_frames, ...)`.
+
+    Raises:
+        ValueError: The lengths do not agree, or the indices do not rise inside the video.
+
+    Example:
+
+    >>> expand_to_frames(np.array([0.1, 0.9]), [1, 3], num_frames=6).tolist()
+    [0.1, 0.1, 0.1, 0.9, 0.9, 0.9]
+    """
+    scores, indices = np.asarray(scores), np.asarray(frame_indices)
+    if len(indices) == 0 or indices.shape != scores.shape[:1]:
+        raise ValueError(
+            f"One score for each sampled frame was expected. Received: {scores.shape[:1]} scores, {indices.shape} indices."
+        )
+    if indices[0] < 0 or indices[-1] >= num_frames or np.any(np.diff(indices) <= 0):
+        raise ValueError(f"`frame_indices` must rise strictly inside 0..{num_frames - 1}. Received: {indices.tolist()}")
+    starts = np.concatenate([[0], indices[1:], [num_frames]])
+    return np.repeat(scores, np.diff(starts), axis=0)
+
+
+def _example(**features):
+    return tf.train.Example(features=tf.train.Features(feature=dict(sorted(features.items())))).SerializeToString(
+        deterministic=True
+    )
+
+
+def _bytes(*values):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _ints(*values):
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value) for value in values]))
+
+
+def _floats(*values):
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value) for value in values]))
