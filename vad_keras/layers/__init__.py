@@ -1,0 +1,5 @@
+"""Layers of the paper; each is usable alone in any Keras 3 project."""
+
+from vad_keras.cliques import dense_affinity
+from vad_keras.layers.clique_self_attention import CliqueSelfAttention
+from vad_keras.layers.mean_field_crf import MeanFieldCell, MeanFieldCRF
