@@ -141,12 +141,10 @@ def shard_paths(folder, prefix):
     paths = sorted(Path(folder).glob(f"{prefix}-*-of-*.tfrecord"))
     if not paths:
         raise UserError(f"{folder} holds no {prefix}-*.tfrecord. Run the stage that writes them first.")
-    expected = [
-        shard_name(prefix, index, int(paths[0].stem.rsplit("-", 1)[1]))
-        for index in range(int(paths[0].stem.rsplit("-", 1)[1]))
-    ]
-    if [path.name for path in paths] != expected:
+    count = int(paths[0].stem.rsplit("-", 1)[1])
+    if [path.name for path in paths] != [shard_name(prefix, index, count) for index in range(count)]:
         raise UserError(
-            f"{folder} holds {len(paths)} shards of {prefix}, {len(expected)} were expected. Run the stage that writes them again."
+            f"{folder} holds {len(paths)} files of {prefix}, {count} of one count were expected. "
+            "Run the stage that writes them again."
         )
     return paths

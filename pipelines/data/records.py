@@ -119,7 +119,8 @@ def serialize_bag(nodes, video_id, label, frame_indices):
     nodes = np.asarray(nodes)
     if nodes.ndim != 3 or len(nodes) != len(frame_indices):
         raise ValueError(
-            f"`nodes` must be (T, G, C) with one frame index for each of the T. Received: {nodes.shape} and {len(frame_indices)} indices."
+            "`nodes` must be (T, G, C) with one frame index for each of the T. "
+            f"Received: {nodes.shape} and {len(frame_indices)} indices."
         )
     return _example(
         nodes=_bytes(nodes.astype("<f2").tobytes()),
@@ -178,7 +179,8 @@ def expand_to_frames(scores, frame_indices, num_frames):
     scores, indices = np.asarray(scores), np.asarray(frame_indices)
     if len(indices) == 0 or indices.shape != scores.shape[:1]:
         raise ValueError(
-            f"One score for each sampled frame was expected. Received: {scores.shape[:1]} scores, {indices.shape} indices."
+            "One score for each sampled frame was expected. "
+            f"Received: {scores.shape[:1]} scores, {indices.shape} indices."
         )
     if indices[0] < 0 or indices[-1] >= num_frames or np.any(np.diff(indices) <= 0):
         raise ValueError(f"`frame_indices` must rise strictly inside 0..{num_frames - 1}. Received: {indices.tolist()}")
