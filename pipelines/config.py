@@ -1,14 +1,24 @@
 """Configuration: one TOML file, one frozen dataclass a section, and an error that names the key you meant."""
 
 import dataclasses
-import difflib
-import tomllib
+import json
+import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.config_values import (
+    UserError,
+    check_value,
+    convert,
+    parse_override,
+    read_toml,
+    unknown_key,
+    unknown_section,
+)
 
-class UserError(Exception):
-    """Something the user can mend. The command prints its text without a traceback and exits with 2."""
+__all__ = ["Config", "UserError", "config_to_dict", "load_config", "save_config"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class DataConfig:
     jpeg_quality: int = 90
     videos_per_shard: int = 4
     workers: int = 0  # 0: one for each core
+    default_subset: str = "train"  # train | test: of videos whose list names none
+    stall_timeout_sec: float = 120.0  # a file whose decoding makes no progress for so long is skipped
 
 
 @dataclass(frozen=True)
@@ -143,3 +155,117 @@ class Config:
     def work_path(self):
         """The run's folder as a path."""
         return Path(self.work_dir)
+
+
+# Values a key may take.
+CHOICES = {
+    "data.dataset": ("folder", "synthetic"),
+    "data.default_subset": ("train", "test"),
+    "extractor.backbone": ("resnet50", "mobilenet_v2", "small"),
+    "extractor.pooling": ("max", "average"),
+    "detector.alignment": ("centered", "causal"),
+    "detector.normalization": ("softmax", "none"),
+    "detector.inference": ("mean_field", "algorithm_1"),
+    "train_detector.model": ("anomaly_detector", "sultani"),
+}
+
+# Smallest and largest value by the key's name; a number that is not listed must not be negative.
+AT_LEAST_ONE = (1, math.inf)
+LIMITS = {
+    "jpeg_quality": (1, 100),
+    "validation_fraction": (0, 0.9),
+    "dropout": (0, 0.99),
+    "momentum": (0, 1),
+    "threshold": (0, 1),
+    "clip_frames": AT_LEAST_ONE,
+    "image_size_px": AT_LEAST_ONE,
+    "videos_per_shard": AT_LEAST_ONE,
+    "width_px": (16, math.inf),
+    "height_px": (16, math.inf),
+    "scales": AT_LEAST_ONE,
+    "gate_dim": AT_LEAST_ONE,
+    "relation_units": AT_LEAST_ONE,
+    "epochs": AT_LEAST_ONE,
+    "batch_size": AT_LEAST_ONE,
+    "snippets_per_video": AT_LEAST_ONE,
+    "key_dim": AT_LEAST_ONE,
+    "value_dim": AT_LEAST_ONE,
+    "temporal_localities": AT_LEAST_ONE,
+    "max_iterations": AT_LEAST_ONE,
+    "bag_frames": AT_LEAST_ONE,
+    "seeds": AT_LEAST_ONE,
+}
+
+
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Reads a TOML file, then the `--set` overrides, on top of the defaults.
+
+    Args:
+        path: TOML file with one table a section; None takes the defaults. Paths in it are relative to the current folder.
+        overrides: Strings `section.key=value`; the value is read as TOML, and a bare word is a string.
+
+    Raises:
+        UserError: For a missing or unreadable file, an unknown section or key, a wrong type or a value out of range.
+
+    Example:
+    >>> load_config(overrides=["detector.key_dim=32", "data.dataset=synthetic"]).detector.key_dim
+    32
+    """
+    types = key_types()
+    entries = [] if path is None else list(_entries(read_toml(Path(path)), Path(path).name, types))
+    entries += [(*parse_override(override, types), "--set") for override in overrides]
+    config = Config()
+    for dotted, value, source in entries:
+        if dotted not in types:
+            raise unknown_key(dotted, source, types)
+        where = f"`{dotted}` in {source}"
+        value = convert(types[dotted], value, where)
+        key = dotted.rpartition(".")[2]
+        check_value(value, CHOICES.get(dotted), LIMITS.get(key, (0, math.inf)), where)
+        config = _replaced(config, dotted, value)
+    return config
+
+
+def key_types() -> dict:
+    """Every dotted key and its type, in the order of the sections."""
+    types = {}
+    for top in dataclasses.fields(Config):
+        if dataclasses.is_dataclass(top.type):
+            types |= {f"{top.name}.{key.name}": key.type for key in dataclasses.fields(top.type)}
+        else:
+            types[top.name] = top.type
+    return types
+
+
+def config_to_dict(config: Config) -> dict:
+    """The effective configuration as nested plain values, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def save_config(config: Config) -> Path:
+    """Writes the effective configuration to `<work_dir>/config.json`."""
+    path = config.work_path / "config.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(config_to_dict(config), indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def _entries(tables, source, types):
+    """The keys of a TOML file as (dotted key, value, source)."""
+    for name, value in tables.items():
+        if not isinstance(value, dict):
+            yield name, value, source
+        elif not any(known.startswith(name + ".") for known in types):
+            raise unknown_section(name, source, types)
+        else:
+            for key, entry in value.items():
+                yield f"{name}.{key}", entry, source
+
+
+def _replaced(config, dotted, value):
+    section, dot, key = dotted.partition(".")
+    if not dot:
+        return dataclasses.replace(config, **{section: value})
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **{key: value})})

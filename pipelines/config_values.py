@@ -1,0 +1,103 @@
+"""Values of a configuration: read as TOML, checked against a declared type, choices and limits. Knows no section by name."""
+
+import difflib
+import math
+import tomllib
+import typing
+
+
+class UserError(Exception):
+    """Something the user can mend. The command prints its text without a traceback and exits with 2."""
+
+
+def read_toml(path):
+    """The tables of a TOML file; a missing file is answered with the nearest name."""
+    if not path.is_file():
+        nearby = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, nearby, n=1)
+        hint = f"Did you mean `{path.parent / close[0]}`?" if close else "Check the path given to --config."
+        raise UserError(f"no configuration file at {path}. {hint}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}. Strings need quotes there.") from None
+
+
+def parse_override(override, types):
+    """`section.key=value` -> the dotted key and the value, read as TOML; a bare word is a string."""
+    dotted, equals, text = (part.strip() for part in override.partition("="))
+    if not equals or not dotted:
+        raise UserError(f"`--set {override}` is not `section.key=value`, such as `--set data.root=videos`.")
+    if types.get(dotted) is str and text[:1] not in ("'", '"'):
+        return dotted, text
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return dotted, text
+    return dotted, parsed["value"] if len(parsed) == 1 else text
+
+
+def unknown_key(dotted, source, types):
+    """The error for a key that does not exist: the nearest name in any section, else what the section takes."""
+    section, _, key = dotted.rpartition(".")
+    sections = {name.partition(".")[0] for name in types if "." in name}
+    text = f"unknown key `{dotted}` in {source}."
+    if dotted in sections:
+        return UserError(f"`{dotted}` in {source} is a section. {_takes(dotted, types)}")
+
+    def likeness(name):
+        return _ratio(key, name.rpartition(".")[2]), _ratio(dotted, name)
+
+    best = max(types, key=likeness)
+    if likeness(best)[0] >= 0.6:
+        return UserError(f"{text} Did you mean `{best}`?")
+    if section in sections:
+        return UserError(f"{text} {_takes(section, types)}")
+    return UserError(f"{text} Sections are: {', '.join(sorted(sections))}.")
+
+
+def unknown_section(section, source, types):
+    """The error for a table that does not exist."""
+    sections = sorted({name.partition(".")[0] for name in types if "." in name})
+    close = difflib.get_close_matches(section, sections, n=1)
+    hint = f"Did you mean `[{close[0]}]`?" if close else f"Sections are: {', '.join(sections)}."
+    return UserError(f"unknown section `[{section}]` in {source}. {hint}")
+
+
+def convert(kind, value, where):
+    """`value` in its declared type; a TOML array becomes a tuple, and an integer a float where a float is asked for."""
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        if not isinstance(value, list):
+            example = '["a.mp4", "folder"]' if item is str else "[1, 2, 4]"
+            raise UserError(f"{where} takes an array such as {example}. Received: {value!r}.")
+        return tuple(convert(item, entry, where) for entry in value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        name = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[kind]
+        raise UserError(f"{where} takes {name}. Received: {value!r}.")
+    return value
+
+
+def check_value(value, choices, limits, where):
+    """Raises when `value`, or one entry of a tuple, is none of `choices` or outside `limits`."""
+    if isinstance(value, tuple):
+        for entry in value:
+            check_value(entry, choices, limits, where)
+    elif choices and value not in choices:
+        close = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UserError(f"{where} must be one of {', '.join(map(repr, choices))}. Received: {value!r}.{hint}")
+    elif type(value) in (int, float) and not (limits[0] <= value <= limits[1] and math.isfinite(value)):
+        bound = f"at least {limits[0]}" if limits[1] == math.inf else f"in {limits[0]}..{limits[1]}"
+        raise UserError(f"{where} must be {bound}. Received: {value!r}.")
+
+
+def _ratio(one, other):
+    return difflib.SequenceMatcher(None, one, other).ratio()
+
+
+def _takes(section, types):
+    keys = [name.partition(".")[2] for name in types if name.startswith(section + ".")]
+    return f"`{section}` takes: {', '.join(keys)}."

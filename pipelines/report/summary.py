@@ -1,0 +1,83 @@
+"""How a stage ends: what it did, what it skipped and why, on the terminal and in ``summaries/<stage>.json``."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.report.progress import format_duration
+
+SKIPPED_SHOWN = 10
+
+
+def summary_path(config, stage):
+    """Path of the summary of `stage`."""
+    return Path(config.work_dir) / "summaries" / f"{stage}.json"
+
+
+def write_summary(
+    config,
+    stage: str,
+    done: str,
+    skipped: Sequence[tuple[str, str]] = (),
+    output: str | Path | None = None,
+    seconds: float | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Prints and stores the end of a stage.
+
+    Args:
+        config: The run's configuration; only ``work_dir`` is used.
+        stage: Name of the stage, such as ``"prepare"``.
+        done: What was done, in words: ``"73 videos, 1,542 snippets"``.
+        skipped: Pairs of an input and the reason why it was skipped. The command exits with 1 when there are any.
+        output: What was written.
+        seconds: How long it took.
+        console: Where to print; standard output by default.
+
+    Returns:
+        Path of the written JSON file.
+    """
+    skipped = [{"input": str(name), "reason": str(reason)} for name, reason in skipped]
+    summary = {
+        "stage": stage,
+        "done": done,
+        "skipped": skipped,
+        "output": None if output is None else Path(output).as_posix(),
+        "seconds": None if seconds is None else round(float(seconds), 3),
+    }
+    path = summary_path(config, stage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    print_summary(summary, console or Console())
+    return path
+
+
+def print_summary(summary, console):
+    """Prints one stage's end in a few lines."""
+    text = f"[green]✓[/] [bold]{escape(summary['stage'])}[/]  {escape(summary['done'])}"
+    if summary["seconds"] is not None:
+        text += f"  [dim]in {format_duration(summary['seconds'])}[/]"
+    if summary["output"]:
+        text += f"  [dim]→ {escape(summary['output'])}[/]"
+    console.print(text, highlight=False, soft_wrap=True)
+    skipped = summary["skipped"]
+    if not skipped:
+        return
+    console.print(f"  [yellow]skipped {len(skipped)}:[/]", highlight=False)
+    for entry in skipped[:SKIPPED_SHOWN]:
+        line = f"    {escape(entry['input'])}: [dim]{escape(entry['reason'])}[/]"
+        console.print(line, highlight=False, soft_wrap=True)
+    if len(skipped) > SKIPPED_SHOWN:
+        console.print(f"    and {len(skipped) - SKIPPED_SHOWN} more, all in the summary's JSON file", highlight=False)
+
+
+def read_summary(config, stage):
+    """The stored summary of `stage` as a dict, or None when the stage has not ended yet."""
+    path = summary_path(config, stage)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -1,0 +1,33 @@
+"""What every test may use: quiet TensorFlow, explicit seeds and the real data, where it is."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def explicit_seeds():
+    """Seeds Python and NumPy, and Keras when it is loaded, so that a test gives the same numbers alone and in the suite."""
+    random.seed(0)
+    np.random.seed(0)
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "utils"):
+        keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of the real videos, annotations and weights: `VAD_DATA`, else `../shared/data`. Skips when there is none."""
+    folder = Path(os.environ.get("VAD_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"the real data is not at {folder}; set VAD_DATA to its folder")
+    return folder
