@@ -123,6 +123,7 @@ class ExportConfig:
 
     root: str = "savedmodels"
     name: str = "vad"
+    threshold: float = 0.5  # a score at or above it is an alarm; travels with the model in model.json
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ class ScoreConfig:
     model: str = ""  # folder of a version, or of a model (the newest version is taken); empty: the exported one
     inputs: tuple[str, ...] = ()  # video files or folders
     output: str = ""  # empty: <work_dir>/scores
-    threshold: float = 0.5
+    threshold: float = 0.0  # a score at or above it is an alarm; 0: the model's own
+    force: bool = False  # score again what this model has already scored
+    top_frames: int = 6  # frames on the heat map page; 0: no page
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,82 @@
+"""``model.json`` beside ``saved_model.pb``: what a client must know to cut and squash frames as the model expects them."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.config import UserError
+
+MODEL_INFO_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What an exported model is, without loading it.
+
+    Args:
+        name: Name of the model, as in models.config.
+        clip_frames: Frames of a snippet, K.
+        num_patches: Patches of a frame, G.
+        feature_dim: Channels of a node, C.
+        scales: Rows (and columns) of the patch grids.
+        image_size_px: Side of the square that frames are squashed to.
+        frames_per_sec: Sampling rate; 0 takes every frame.
+        jpeg_quality: Quality of the JPEGs that the models were trained on.
+        threshold: A score at or above it is an alarm.
+        config: The configuration of the run, section by section.
+        training_data: Number of videos and hash of the manifest that the models were trained on.
+        created_utc: Time of the export, ISO 8601.
+        made_with: Version of each library that wrote it.
+        weights: Hash of both Keras files.
+    """
+
+    name: str
+    clip_frames: int
+    num_patches: int
+    feature_dim: int
+    scales: tuple[int, ...]
+    image_size_px: int
+    frames_per_sec: float
+    jpeg_quality: int
+    threshold: float
+    config: dict = field(default_factory=dict)
+    training_data: dict = field(default_factory=dict)
+    created_utc: str = ""
+    made_with: dict = field(default_factory=dict)
+    weights: str = ""
+
+    def write(self, folder):
+        """Writes ``model.json`` into `folder`."""
+        text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+        (Path(folder) / MODEL_INFO_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_model_info(version_folder):
+    """Reads ``model.json`` of an exported version.
+
+    Raises:
+        UserError: when it is missing or lacks a field.
+    """
+    path = Path(version_folder) / MODEL_INFO_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {entry.name for entry in dataclasses.fields(ModelInfo)}
+        info = ModelInfo(**{key: value for key, value in content.items() if key in known})
+        return dataclasses.replace(info, scales=tuple(info.scales))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: the folder was not written by `vad export`. Export the model again.") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be used ({error}). Export the model again.") from None
+
+
+def file_hash(*paths):
+    """SHA-256 over the content of files, in order; a missing file counts as empty."""
+    digest = hashlib.sha256()
+    for path in map(Path, paths):
+        if path.is_file():
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()

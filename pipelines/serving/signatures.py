@@ -1,0 +1,159 @@
+"""The exported model: four signatures around the two Keras models, everything from JPEG bytes to scores in the graph.
+
+Every signature takes videos whose frames are all real (no mask): a batch holds videos of one length. Frames are cut into
+snippets of K as in `prepare`, the last one is filled up with masked zeros, and the backbone runs over a few snippets at a
+time, so that memory does not grow with the backbone's work on a long video.
+"""
+
+import keras
+import tensorflow as tf
+
+from vad_keras import spec
+
+SNIPPETS_PER_STEP = 4
+JPEG_START = b"\xff\xd8"
+SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.ITERATIONS)
+
+
+class ServingSignatures:
+    """The functions that are served, for one pair of trained models.
+
+    Args:
+        extractor: A built `RelationAwareExtractor` (frames of a snippet to nodes).
+        detector: A built `AnomalyDetector` or a baseline with its inputs (nodes of a video to scores).
+        snippets_per_step: Snippets that go through the backbone at once. Bounds the memory, changes no score.
+
+    Raises:
+        RuntimeError: when Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
+    """
+
+    def __init__(self, extractor, detector, snippets_per_step=SNIPPETS_PER_STEP):
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError(
+                f"A SavedModel is written by the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}. "
+                "Models trained on another backend load on TensorFlow: set KERAS_BACKEND=tensorflow and export again."
+            )
+        settings = extractor.get_config()
+        self.extractor = extractor
+        self.detector = detector
+        self.snippets_per_step = snippets_per_step
+        self.clip_frames = int(settings["clip_frames"])
+        self.image_size_px = int(settings["image_size"])
+        blank = tf.zeros((1, self.clip_frames, self.image_size_px, self.image_size_px, 3), tf.uint8)
+        nodes, _ = self._nodes_of_snippets(blank, tf.ones((1, self.clip_frames), tf.bool))
+        self.num_patches, self.feature_dim = nodes.shape[2:]
+
+    def score_frames(self, frames):
+        """Scores raw frames: uint8 ``(B, T, H, W, 3)``, RGB, any height and width."""
+        nodes, _ = self._nodes_of_videos(frames, self._fit)
+        return self._scores(nodes)
+
+    def score_jpeg(self, jpeg_bytes):
+        """Scores JPEG files: strings ``(B, T)``, each of any size."""
+        nodes, _ = self._nodes_of_videos(jpeg_bytes, self._decode)
+        return self._scores(nodes)
+
+    def extract(self, frames):
+        """Nodes ``(B, T, G, C)`` of raw frames, and the snippet classifier's probability at each frame ``(B, T)``."""
+        nodes, probability = self._nodes_of_videos(frames, self._fit)
+        return {spec.NODES: nodes, spec.ANOMALY_SCORE: probability}
+
+    def score_nodes(self, nodes):
+        """Scores nodes: float32 ``(B, T, G, C)``, whole videos."""
+        return self._scores(_with_content(nodes, "nodes"))
+
+    def save(self, folder):
+        """Writes the SavedModel with all signatures into `folder`."""
+        frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "frames")
+        archive = keras.export.ExportArchive()
+        archive.track(self.extractor)
+        archive.track(self.detector)
+        jpeg_bytes = tf.TensorSpec((None, None), tf.string, "jpeg_bytes")
+        archive.add_endpoint("serving_default", self.score_jpeg, [jpeg_bytes])
+        archive.add_endpoint("score_jpeg", self.score_jpeg, [jpeg_bytes])
+        archive.add_endpoint("score_frames", self.score_frames, [frames])
+        archive.add_endpoint("extract", self.extract, [frames])
+        nodes = tf.TensorSpec((None, None, self.num_patches, self.feature_dim), tf.float32, "nodes")
+        archive.add_endpoint("score_nodes", self.score_nodes, [nodes])
+        archive.write_out(str(folder), verbose=False)
+
+    def _scores(self, nodes):
+        mask = tf.ones(tf.shape(nodes)[:2], tf.bool)
+        outputs = self.detector({spec.NODES: nodes, spec.MASK: mask}, training=False)
+        return {
+            key: tf.cast(outputs[key], tf.int32 if key == spec.ITERATIONS else tf.float32)
+            for key in SCORE_KEYS
+            if key in outputs
+        }
+
+    def _nodes_of_snippets(self, frames, mask):
+        outputs = self.extractor({"frames": frames, spec.MASK: mask}, training=False)
+        return tf.cast(outputs[spec.NODES], tf.float32), tf.cast(outputs["anomaly_probability"], tf.float32)
+
+    def _nodes_of_videos(self, videos, to_frames):
+        """Loops over groups of snippets: ``(B, T, ...)`` -> nodes ``(B, T, G, C)`` and probability ``(B, T)``.
+
+        `to_frames` turns the gathered elements ``(n, ...)``, their video and their time step into uint8 ``(n, side, side, 3)``.
+        """
+        videos = _with_content(videos, "frames")
+        num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
+        snippets_per_video = (num_frames + self.clip_frames - 1) // self.clip_frames
+        num_snippets = num_videos * snippets_per_video
+
+        def step(start, nodes, probability):
+            snippet = tf.range(start, tf.minimum(start + self.snippets_per_step, num_snippets))
+            steps = (snippet % snippets_per_video)[:, None] * self.clip_frames + tf.range(self.clip_frames)
+            mask = steps < num_frames
+            place = tf.stack([tf.repeat(snippet // snippets_per_video, self.clip_frames), tf.reshape(steps, [-1])], axis=1)
+            place = tf.minimum(place, tf.stack([num_videos, num_frames]) - 1)
+            frames = to_frames(tf.gather_nd(videos, place), place)
+            frames = tf.reshape(frames, (-1, self.clip_frames, self.image_size_px, self.image_size_px, 3))
+            frames *= tf.cast(mask[:, :, None, None, None], tf.uint8)
+            group_nodes, group_probability = self._nodes_of_snippets(frames, mask)
+            index = start // self.snippets_per_step
+            nodes = nodes.write(index, tf.reshape(group_nodes, (-1, self.num_patches, self.feature_dim)))
+            probability = probability.write(index, tf.repeat(group_probability, self.clip_frames))
+            return start + self.snippets_per_step, nodes, probability
+
+        def array(shape):
+            return tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False, element_shape=shape)
+
+        loop = (0, array((None, self.num_patches, self.feature_dim)), array((None,)))
+        _, nodes, probability = tf.while_loop(
+            lambda start, *_: start < num_snippets, step, loop, parallel_iterations=1
+        )
+        nodes = tf.reshape(nodes.concat(), (num_videos, -1, self.num_patches, self.feature_dim))
+        return nodes[:, :num_frames], tf.reshape(probability.concat(), (num_videos, -1))[:, :num_frames]
+
+    def _fit(self, frames, place=None):
+        """Squashes ``(n, H, W, 3)`` to the model's square; frames that already fit are left alone."""
+        side = self.image_size_px
+
+        def resize():
+            resized = tf.image.resize(frames, (side, side), antialias=True)
+            return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+        fits = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], side))
+        return tf.ensure_shape(tf.cond(fits, lambda: frames, resize), (None, side, side, 3))
+
+    def _decode(self, jpegs, place):
+        """Decodes ``(n,)`` JPEG files; says which frame of which video is none."""
+
+        def decode(one):
+            jpeg, where = one
+            problem = ["not a JPEG file: video", where[0], "frame", where[1]]
+            checked = tf.debugging.Assert(tf.equal(tf.strings.substr(jpeg, 0, len(JPEG_START)), JPEG_START), problem)
+            with tf.control_dependencies([checked]):
+                frame = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+            return self._fit(frame[None])[0]
+
+        side = self.image_size_px
+        return tf.map_fn(decode, (jpegs, place), fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
+
+
+def _with_content(videos, name):
+    """`videos` itself, once it is certain that it holds a video and a frame."""
+    message = f"`{name}` must hold at least one video and one frame: the shape starts with (B, T)"
+    checked = tf.debugging.assert_positive(tf.shape(videos)[:2], message=message)
+    with tf.control_dependencies([checked] if checked is not None else []):
+        return tf.identity(videos)

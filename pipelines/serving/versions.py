@@ -1,0 +1,71 @@
+"""Folders of an exported model: ``<root>/<name>/<integer version>/``, as TensorFlow Serving polls them."""
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.config import UserError
+
+SAVED_MODEL_FILE = "saved_model.pb"
+
+
+def versions(model_folder):
+    """The version numbers in a model's folder, oldest first.
+
+    Args:
+        model_folder: ``<root>/<name>``; need not exist.
+    """
+    folder = Path(model_folder)
+    if not folder.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal())
+
+
+def version_folder(path):
+    """The folder to load: a version's own folder as it is, of a model's folder the newest version.
+
+    Raises:
+        UserError: when there is no model at `path`.
+    """
+    path = Path(path)
+    if (path / SAVED_MODEL_FILE).is_file():
+        return path
+    numbers = [number for number in versions(path) if (path / str(number) / SAVED_MODEL_FILE).is_file()]
+    if numbers:
+        return path / str(numbers[-1])
+    reason = "holds no exported model (no numbered folder with saved_model.pb)" if path.is_dir() else "does not exist"
+    raise UserError(f"the model folder {path} {reason}. Run `vad export` first, or set score.model to another folder.")
+
+
+@contextmanager
+def new_version(model_folder):
+    """Gives a temporary folder to write into and makes it the next version when the block ends well.
+
+    TensorFlow Serving reads a version the moment its folder appears: it appears complete, by one rename, or not at all.
+    No version is ever overwritten, also when two exports end at the same time.
+
+    Yields:
+        A dict: ``"folder"`` to write into; after the block ``"version_folder"`` holds the final path.
+    """
+    model_folder = Path(model_folder)
+    model_folder.mkdir(parents=True, exist_ok=True)
+    draft = {"folder": Path(tempfile.mkdtemp(prefix=".export-", dir=model_folder))}
+    draft["folder"].chmod(0o755)
+    try:
+        yield draft
+        draft["version_folder"] = _publish(draft["folder"], model_folder)
+    finally:
+        shutil.rmtree(draft["folder"], ignore_errors=True)
+
+
+def _publish(folder, model_folder):
+    while True:
+        target = model_folder / str(max(versions(model_folder), default=0) + 1)
+        try:
+            os.rename(folder, target)
+            return target
+        except OSError:
+            if not target.exists():
+                raise

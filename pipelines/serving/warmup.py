@@ -1,0 +1,79 @@
+"""Warm-up requests: TensorFlow Serving replays them before a version answers, so that no client waits for the first trace.
+
+The file is a TFRecord of ``tensorflow.serving.PredictionLog`` messages. Their four nested messages are so small that their
+wire format is written here: exporting needs no `tensorflow-serving-api`. A test reads the file with the real protos.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+
+# Field numbers of tensorflow_serving/apis/{prediction_log,predict,model}.proto
+PREDICTION_LOG_PREDICT_LOG = 6
+PREDICT_LOG_REQUEST = 1
+REQUEST_MODEL_SPEC = 1
+REQUEST_INPUTS = 2
+MODEL_SPEC_NAME = 1
+MODEL_SPEC_SIGNATURE_NAME = 3
+MAP_KEY = 1
+MAP_VALUE = 2
+
+
+def write_warmup_requests(version_folder, model_name, inputs):
+    """Writes one request for each signature.
+
+    Args:
+        version_folder: Folder of ``saved_model.pb``.
+        model_name: Name under which the model is served.
+        inputs: Signature name -> input name -> array.
+
+    Returns:
+        Path of the written file.
+    """
+    path = Path(version_folder) / WARMUP_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, tensors in inputs.items():
+            writer.write(prediction_log(model_name, signature, tensors))
+    return path
+
+
+def warmup_inputs(signatures):
+    """Two snippets, the second one short, of grey noise for each signature of a `ServingSignatures`."""
+    side, num_frames = signatures.image_size_px, signatures.clip_frames + 1
+    frames = np.random.default_rng(0).integers(0, 256, (1, num_frames, side, side, 3), dtype=np.uint8)
+    jpegs = np.array([[tf.io.encode_jpeg(frame).numpy() for frame in frames[0]]], dtype=object)
+    nodes = np.zeros((1, num_frames, signatures.num_patches, signatures.feature_dim), np.float32)
+    return {
+        "serving_default": {"jpeg_bytes": jpegs},
+        "score_jpeg": {"jpeg_bytes": jpegs},
+        "score_frames": {"frames": frames},
+        "extract": {"frames": frames},
+        "score_nodes": {"nodes": nodes},
+    }
+
+
+def prediction_log(model_name, signature, tensors):
+    """A serialised ``PredictionLog`` that holds a ``PredictRequest``."""
+    model_spec = _message(MODEL_SPEC_NAME, model_name.encode()) + _message(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
+    request = _message(REQUEST_MODEL_SPEC, model_spec)
+    for name, value in tensors.items():
+        tensor = tf.make_tensor_proto(value).SerializeToString()
+        request += _message(REQUEST_INPUTS, _message(MAP_KEY, name.encode()) + _message(MAP_VALUE, tensor))
+    return _message(PREDICTION_LOG_PREDICT_LOG, _message(PREDICT_LOG_REQUEST, request))
+
+
+def _message(field_number, content):
+    """A length-delimited protobuf field: key, length, content."""
+    return _varint(field_number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value):
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(encoded + bytes([value]))

@@ -1,0 +1,120 @@
+"""Export: both trained models -> one SavedModel for TensorFlow Serving, `score` and any C++ program."""
+
+import dataclasses
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+
+from pipelines.config import UserError
+from pipelines.data.manifest import MANIFEST_NAME, read_manifest
+from pipelines.report.summary import write_summary
+from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
+from pipelines.serving.signatures import ServingSignatures
+from pipelines.serving.versions import new_version, versions
+from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
+
+MODELS = {"extractor.keras": "train_extractor", "detector.keras": "train_detector"}
+NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate")
+
+
+def run(config) -> Path:
+    """Writes ``<export.root>/<export.name>/<next version>/`` from ``extractor.keras`` and ``detector.keras``.
+
+    The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest version
+    already holds these weights and settings, it is kept and nothing is written.
+
+    Args:
+        config: The run's `Config`.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        UserError: when a model has not been trained yet, or Keras does not run on TensorFlow.
+    """
+    start = time.monotonic()
+    model_folder = Path(config.export.root) / config.export.name
+    weights = file_hash(*(_model_path(config, name) for name in MODELS))
+    same = _same_version(model_folder, weights, config)
+    if same:
+        write_summary(config, "export", f"version {same.name} is already this model", output=same)
+        return same
+    extractor, detector = (keras.models.load_model(_model_path(config, name)) for name in MODELS)
+    try:
+        signatures = ServingSignatures(extractor, detector)
+    except RuntimeError as error:
+        raise UserError(str(error)) from None
+    info = describe(config, signatures, weights)
+    with new_version(model_folder) as draft:
+        signatures.save(draft["folder"])
+        info.write(draft["folder"])
+        write_warmup_requests(draft["folder"], config.export.name, warmup_inputs(signatures))
+    folder = draft["version_folder"]
+    done = f"{config.export.name} version {folder.name}, 4 signatures, {_megabytes(folder):.1f} MB, warm-up requests"
+    write_summary(config, "export", done, output=folder, seconds=time.monotonic() - start)
+    return folder
+
+
+def describe(config, signatures, weights):
+    """The `ModelInfo` of an export.
+
+    Args:
+        config: The run's `Config`.
+        signatures: The `ServingSignatures` that are exported.
+        weights: Hash of the Keras files.
+    """
+    return ModelInfo(
+        name=config.export.name,
+        clip_frames=signatures.clip_frames,
+        num_patches=signatures.num_patches,
+        feature_dim=signatures.feature_dim,
+        scales=tuple(signatures.extractor.get_config()["scales"]),
+        image_size_px=signatures.image_size_px,
+        frames_per_sec=config.data.frames_per_sec,
+        jpeg_quality=config.data.jpeg_quality,
+        threshold=config.export.threshold,
+        config=_settings(config),
+        training_data=_training_data(config),
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_with={name: version(name) for name in ("tensorflow", "keras")},
+        weights=weights,
+    )
+
+
+def _model_path(config, name):
+    path = Path(config.work_dir) / name
+    if not path.is_file():
+        raise UserError(f"{path} does not exist. Run `vad {MODELS[name]}` first, or `vad train` for all stages.")
+    return path
+
+
+def _settings(config):
+    return {key: value for key, value in dataclasses.asdict(config).items() if key not in NOT_PART_OF_THE_MODEL}
+
+
+def _training_data(config):
+    folder = Path(config.work_dir) / "nodes"
+    if not (folder / MANIFEST_NAME).is_file():
+        return {}
+    subsets = [video.subset for video in read_manifest(folder).videos]
+    videos = {name or "unnamed": subsets.count(name) for name in sorted(set(subsets))}
+    return {"manifest_sha256": file_hash(folder / MANIFEST_NAME), "videos": videos}
+
+
+def _same_version(model_folder, weights, config):
+    """The newest version's folder when it holds these weights and settings, else None."""
+    numbers = versions(model_folder)
+    folder = model_folder / str(numbers[-1]) if numbers else None
+    if folder is None or not (folder / MODEL_INFO_FILE).is_file():
+        return None
+    info = read_model_info(folder)
+    settings = (config.export.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
+    unchanged = info.weights == weights and (info.threshold, info.frames_per_sec, info.jpeg_quality) == settings
+    return folder if unchanged else None
+
+
+def _megabytes(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
