@@ -1,0 +1,5 @@
+"""Published models to compare with, one file each."""
+
+from vad_keras.models.baselines.sultani import SultaniRanker
+
+__all__ = ["SultaniRanker"]

@@ -1,0 +1,106 @@
+"""Arithmetic of masked bags that several losses need: labels, masks and the choice of the top-k nodes."""
+
+import numbers
+
+from keras import ops
+
+
+def labels_of_bags(labels):
+    """Video labels `(B,)` or `(B, 1)` as float32 `(B,)`, 1 for abnormal."""
+    shape = tuple(labels.shape)
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
+        raise ValueError(
+            f"`labels` must hold one label a video, shape (B,). Received shape: {shape}. "
+            "Frame labels are for evaluation only; pass the label of the video."
+        )
+    return ops.cast(ops.reshape(labels, (-1,)), "float32")
+
+
+def spread_mask(scores, mask):
+    """The mask of frames `(B, T)` spread over the trailing axes of `scores` `(B, T, ...)`, boolean.
+
+    `None` means that every frame is real.
+    """
+    shape = tuple(scores.shape)
+    if len(shape) < 2:
+        raise ValueError(
+            f"`scores` must have the axes (videos, frames, ...). Received shape: {shape}. "
+            "Add the missing axis, e.g. scores[None] for a single video."
+        )
+    if mask is None:
+        return ops.ones_like(scores, dtype="bool")
+    mask_shape = tuple(mask.shape)
+    unequal = any(a is not None and b is not None and a != b for a, b in zip(mask_shape, shape[:2], strict=False))
+    if len(mask_shape) != 2 or unequal:
+        raise ValueError(
+            f"`mask` must have the first two axes of `scores`, (videos, frames)={shape[:2]}. "
+            f"Received shape: {mask_shape}. Pass one boolean a frame, True for a real frame."
+        )
+    mask = ops.cast(mask, "bool")
+    for _ in shape[2:]:
+        mask = ops.expand_dims(mask, -1)
+    return ops.logical_and(mask, ops.ones_like(scores, dtype="bool"))
+
+
+def mean_of_bags(values, chosen):
+    """Mean of `values` `(B,)` over the bags in which `chosen` `(B,)` is 1; 0 when there is none."""
+    return ops.sum(values * chosen) / ops.maximum(ops.sum(chosen), 1.0)
+
+
+def top_k_weights(scores, mask=None, k=0.1):
+    """Weights that average over the `k` highest-scored real nodes of each bag.
+
+    Args:
+        scores: `(B, T, ...)`, any number of trailing patch axes.
+        mask: boolean `(B, T)`, True for a real frame. Padded nodes are never chosen.
+        k: an integer is a number of nodes (at most all real ones); a float in (0, 1] is a share of the real nodes of
+            that video, rounded up; `"mean"` takes every real node. Note that `1` is the maximum and `1.0` the mean.
+
+    Returns:
+        float32 of the shape of `scores`: `1 / k` at the chosen nodes, 0 elsewhere. No gradient passes through it.
+
+    Raises:
+        ValueError: if `k` is none of the above.
+    """
+    check_k(k)
+    real = spread_mask(scores, mask)
+    num_bags = ops.shape(scores)[0]
+    flat_real = ops.reshape(real, (num_bags, -1))
+    num_real = ops.sum(ops.cast(flat_real, "float32"), axis=-1, keepdims=True)
+    if k == "mean":
+        number, chosen = num_real, flat_real
+    else:
+        number = _number_to_choose(num_real, k)
+        lowered = ops.where(real, ops.cast(scores, "float32"), float("-inf"))
+        order = ops.argsort(-ops.reshape(ops.stop_gradient(lowered), (num_bags, -1)), axis=-1)
+        place = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest score
+        chosen = ops.logical_and(place < number, flat_real)
+    weights = ops.cast(chosen, "float32") / ops.maximum(number, 1.0)
+    return ops.reshape(weights, ops.shape(scores))
+
+
+def bag_score(scores, mask=None, k=0.1):
+    """Mean of the `k` highest real scores of each bag, `(B, T, ...)` -> `(B,)`; `k=1` is the maximum."""
+    weights = top_k_weights(scores, mask, k)
+    scores = ops.where(weights > 0, ops.cast(scores, "float32"), 0.0)
+    return ops.sum(scores * weights, axis=tuple(range(1, len(scores.shape))))
+
+
+def check_k(k):
+    """Raise a `ValueError` unless `k` is a count, a share or `"mean"`."""
+    if isinstance(k, str):
+        good = k == "mean"
+    elif isinstance(k, numbers.Integral):
+        good = k >= 1
+    else:
+        good = isinstance(k, numbers.Real) and 0 < k <= 1
+    if not good:
+        raise ValueError(
+            f"`k` must be a number of nodes (integer >= 1), a share of them (float in (0, 1]) or 'mean'. Received: {k!r}."
+        )
+
+
+def _number_to_choose(num_real, k):
+    if isinstance(k, numbers.Integral):
+        return ops.minimum(num_real, float(k))
+    return ops.ceil(num_real * float(k) - 1e-4)  # 1e-4: 0.1 * 10 is a little more than 1 in float32

@@ -1,0 +1,21 @@
+"""Metrics: exact NumPy functions for evaluation, and a Keras metric for training."""
+
+from vad_keras.metrics.average_precision import average_precision
+from vad_keras.metrics.bag_auc import BagAUC
+from vad_keras.metrics.bootstrap import bootstrap_videos
+from vad_keras.metrics.false_alarm_rate import false_alarm_rate
+from vad_keras.metrics.frame_auc import frame_auc
+from vad_keras.metrics.recall_at_fpr import recall_at_fpr
+from vad_keras.metrics.report import evaluate_videos
+from vad_keras.metrics.video_auc import video_auc
+
+__all__ = [
+    "BagAUC",
+    "average_precision",
+    "bootstrap_videos",
+    "evaluate_videos",
+    "false_alarm_rate",
+    "frame_auc",
+    "recall_at_fpr",
+    "video_auc",
+]

@@ -1,0 +1,34 @@
+"""Area under the ROC curve of whole videos."""
+
+import numpy as np
+
+from vad_keras.metrics.frame_auc import frame_auc
+
+
+def video_auc(video_labels, scores):
+    """Area under the ROC curve of whole videos, the score of a video being the maximum over its frames.
+
+    Args:
+        video_labels: 0 or 1 a video, `(N,)`.
+        scores: list of N arrays, the scores of the frames of each video.
+
+    Returns:
+        float in [0, 1]; nan when all videos have the same label.
+
+    Raises:
+        ValueError: if the numbers of videos differ or a video has no frame.
+
+    Example:
+
+    >>> video_auc([0, 1, 1], [[0.1, 0.3], [0.2], [0.0, 0.9, 0.1]])
+    0.5
+    """
+    if len(video_labels) != len(scores):
+        raise ValueError(
+            f"`video_labels` and `scores` must have one entry a video. Received: {len(video_labels)} and {len(scores)}. "
+            "Pass the scores as a list of arrays, one a video."
+        )
+    empty = [number for number, frames in enumerate(scores) if not np.size(frames)]
+    if empty:
+        raise ValueError(f"each video needs at least one score. Received none for the entries {empty}. Leave them out.")
+    return frame_auc(np.asarray(video_labels), np.array([np.max(frames) for frames in scores], dtype=np.float64))

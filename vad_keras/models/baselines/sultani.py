@@ -1,0 +1,147 @@
+"""The three-layer network and ranking loss of Sultani et al. [1], the baseline every paper of the field starts from."""
+
+import keras
+from keras import ops
+
+from vad_keras import spec
+from vad_keras.losses.ranking_mil import ranking_mil
+
+PATCHES = ("first", "mean")
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class SultaniRanker(keras.Model):
+    """Score each moment of a video by a small fully connected network, trained to rank videos.
+
+    1. One vector a frame: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
+    2. L2 normalisation of each vector, as in [1].
+    3. Dense 512 (ReLU), dropout, dense 32 (linear, as in the code of [1]), dropout, dense 1 (sigmoid); `(B, T)`.
+
+    No moment sees another. `compile` takes an optimizer only (Adagrad 0.001 in [1]); the loss is `ranking_mil`, and
+    its terms are reported as metrics. `fit` takes `({"nodes", "mask"}, labels)` with labels `(B,)`.
+
+    Args:
+        units: sizes of the two hidden layers.
+        dropout: rate after each hidden layer.
+        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        normalize: whether each vector is brought to length 1.
+        kernel_l2: weight of the squared kernels in the loss, 0.001 in the code of [1].
+        pairing, margin, sparsity_weight, smoothness_weight: see `vad_keras.losses.ranking_mil`.
+
+    Call arguments:
+        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+
+    Output shape:
+        dict: `"anomaly_score"` float32 `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, the score of the frame
+        repeated, since this model tells no patches apart. Both are 0 in padding.
+
+    Raises:
+        ValueError: if `patches` or `pairing` is unknown or the nodes do not have four axes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = SultaniRanker()
+    >>> outputs = model({"nodes": np.ones((2, 5, 1, 8)), "mask": np.ones((2, 5), bool)})
+    >>> tuple(outputs["anomaly_score"].shape)
+    (2, 5)
+
+    Reference: [1] Sultani et al., Real-world anomaly detection in surveillance videos, Sec 3 and 5.1.
+    """
+
+    def __init__(
+        self,
+        units=(512, 32),
+        dropout=0.6,
+        patches="first",
+        normalize=True,
+        kernel_l2=0.001,
+        pairing="all",
+        margin=1.0,
+        sparsity_weight=8e-5,
+        smoothness_weight=8e-5,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if patches not in PATCHES:
+            raise ValueError(f"`patches` must be one of {PATCHES}. Received: {patches!r}. Patch 0 is the whole frame.")
+        self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
+        self.patches, self.normalize = patches, normalize
+        self.loss_options = {
+            "pairing": pairing,
+            "margin": margin,
+            "sparsity_weight": sparsity_weight,
+            "smoothness_weight": smoothness_weight,
+        }
+        activations = ("relu", "linear")
+        self.hidden = [self._dense(size, activation) for size, activation in zip(self.units, activations, strict=True)]
+        self.dropouts = [keras.layers.Dropout(dropout) for _ in self.units]
+        self.scorer = self._dense(1, "sigmoid", dtype="float32")
+        self.term_means = [keras.metrics.Mean(name) for name in ("ranking", "sparsity", "temporal_smoothness")]
+
+    def _dense(self, units, activation, dtype=None):
+        regularizer = keras.regularizers.L2(self.kernel_l2) if self.kernel_l2 else None
+        return keras.layers.Dense(
+            units,
+            activation,
+            kernel_initializer="glorot_normal",
+            kernel_regularizer=regularizer,
+            dtype=dtype or self.dtype_policy,
+        )
+
+    def build(self, input_shape):
+        """Make the weights for nodes of `(B, T, G, C)`."""
+        nodes_shape = input_shape[spec.NODES] if isinstance(input_shape, dict) else input_shape
+        size = self._feature_dim(nodes_shape)
+        for dense in (*self.hidden, self.scorer):
+            dense.build((None, None, size))
+            size = dense.units
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Dict of nodes and mask -> dict of scores."""
+        nodes = inputs[spec.NODES]
+        self._feature_dim(nodes.shape)
+        x = self.frame_features(nodes)
+        for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
+            x = dropout(dense(x), training=training)
+        scores = self.scorer(x)[..., 0]
+        mask = inputs.get(spec.MASK)
+        if mask is not None:
+            scores = ops.where(ops.cast(mask, "bool"), scores, 0.0)
+        patch_scores = ops.expand_dims(scores, -1) * ops.ones_like(nodes[0, 0, :, 0], dtype="float32")
+        return {spec.ANOMALY_SCORE: scores, spec.PATCH_SCORE: patch_scores}
+
+    def frame_features(self, nodes):
+        """Steps 1 and 2, `(B, T, G, C)` -> `(B, T, C)`."""
+        nodes = ops.cast(nodes, "float32")
+        x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+        return ops.normalize(x, axis=-1) if self.normalize else x
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Ranking loss of the batch plus the squared kernels."""
+        terms = ranking_mil(y, y_pred[spec.ANOMALY_SCORE], x.get(spec.MASK), **self.loss_options)
+        for mean in self.term_means:
+            mean.update_state(terms[mean.name])
+        return terms["total"] + sum(self.losses, start=0.0)
+
+    def get_config(self):
+        """Arguments that make an equal model."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "dropout": self.dropout,
+            "patches": self.patches,
+            "normalize": self.normalize,
+            "kernel_l2": self.kernel_l2,
+            **self.loss_options,
+        }
+
+    @staticmethod
+    def _feature_dim(shape):
+        if len(shape) != 4:
+            raise ValueError(
+                f"`nodes` must have the axes (videos, frames, patches, channels). Received shape: {tuple(shape)}. "
+                "Features of whole frames need a patch axis of size 1: nodes[:, :, None, :]."
+            )
+        return shape[-1]
