@@ -1,0 +1,92 @@
+"""Multi-scale patches of a frame."""
+
+import keras
+from keras import ops
+
+from vad_keras.spec import DEFAULT_SCALES, num_patches
+
+MODES = ("max", "average")
+
+
+def bin_edges(size, scale):
+    """Adaptive bins ``[floor(i size / scale), ceil((i + 1) size / scale))``; neighbours overlap where it does not divide.
+
+    Example:
+
+    >>> bin_edges(7, 3)
+    [(0, 3), (2, 5), (4, 7)]
+    """
+    return [(i * size // scale, -(-(i + 1) * size // scale)) for i in range(scale)]
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class MultiScalePatchPooling(keras.layers.Layer):
+    """Pool feature maps into the patches of several grids.
+
+    A scale ``s`` cuts a map into ``s * s`` patches; the whole frame is scale 1. Patches come scale by scale, row by row, so
+    that patch 0 is the whole frame when scale 1 comes first.
+
+    1. cut rows and columns into the adaptive bins of each scale (7 rows at scale 3: 0-2, 2-4 and 4-6);
+    2. pool each bin globally, over its rows and then over its columns: ``(..., G, C)``, ``G = sum(s * s)``.
+
+    Args:
+        scales: grids, as patches along one side.
+        mode: ``"max"`` (Sec 4.2, what was run) or ``"average"`` (Sec 3.2).
+
+    Call arguments:
+        maps: ``(..., H, W, C)`` with static ``H`` and ``W``.
+
+    Output shape:
+        ``(..., G, C)``.
+
+    Raises:
+        ValueError: for an empty or non-positive scale, an unknown mode, or maps whose ``H`` or ``W`` is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> maps = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
+    >>> ops.convert_to_numpy(MultiScalePatchPooling(scales=(1, 2))(maps))[0, :, 0].tolist()
+    [15.0, 5.0, 7.0, 13.0, 15.0]
+
+    Reference:
+        Purwanto, Chen, Fang, ICCV 2021, Sec 3.2 and 4.2.
+    """
+
+    def __init__(self, scales=DEFAULT_SCALES, mode="max", **kwargs):
+        super().__init__(**kwargs)
+        self.scales = tuple(int(scale) for scale in scales)
+        if not self.scales or min(self.scales) < 1:
+            raise ValueError(f"`scales` must be one or more grid sizes >= 1 (1 is the whole frame). Received: {scales}.")
+        if mode not in MODES:
+            raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}.")
+        self.mode = mode
+
+    def _pool(self, maps, axis, edges):
+        """Pool bins along one axis: a list with a map for each bin, that axis removed."""
+        reduce = ops.max if self.mode == "max" else ops.mean
+        before = (slice(None),) * (len(maps.shape) + axis)
+        return [reduce(maps[before + (slice(start, stop),)], axis=axis) for start, stop in edges]
+
+    def call(self, maps):
+        height, width = maps.shape[-3:-1]
+        self._check(maps.shape)
+        patches = []
+        for scale in self.scales:
+            for row in self._pool(maps, -3, bin_edges(height, scale)):
+                patches += self._pool(row, -2, bin_edges(width, scale))
+        return ops.stack(patches, axis=-2)
+
+    def _check(self, shape):
+        if len(shape) < 3 or shape[-3] is None or shape[-2] is None:
+            raise ValueError(
+                f"`maps` must have shape (..., H, W, C) with H and W known. Received: {tuple(shape)}. "
+                "Fix the image size of the backbone's input."
+            )
+
+    def compute_output_shape(self, input_shape):
+        self._check(input_shape)
+        return (*input_shape[:-3], num_patches(self.scales), input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "scales": self.scales, "mode": self.mode}
