@@ -1,0 +1,255 @@
+"""Video files to frames: the only place that knows the decoder (PyAV, which carries FFmpeg).
+
+Decoding streams: memory does not grow with the length of a video (only by 8 bytes a frame for its time). One thread
+decodes one file: FFmpeg's frame threads drop a varying number of frames behind an error, and several files at once are
+faster.
+"""
+
+from array import array
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
+FALLBACK_FPS = 25.0
+MAX_CREDIBLE_FPS = 1000.0
+PADDING_INDEX = -1
+
+av.logging.set_level(None)  # FFmpeg's own lines; what matters is in `VideoReader.warning` or in the error
+
+
+class VideoError(Exception):
+    """A file that cannot be used: its name and the reason."""
+
+    def __init__(self, file, reason):
+        super().__init__(file, reason)
+        self.file, self.reason = str(file), reason
+
+    def __str__(self):
+        return f"{self.file}: {self.reason}"
+
+
+class SampledFrame(NamedTuple):
+    """One frame: its index in the original video, its presentation time and its upright RGB picture."""
+
+    frame_index: int
+    time_sec: float
+    rgb: np.ndarray  # uint8 (size, size, 3)
+
+
+class Snippet(NamedTuple):
+    """K consecutive sampled frames; a short last snippet is padded at the end."""
+
+    frames: np.ndarray  # uint8 (K, size, size, 3), zeros in the padding
+    mask: np.ndarray  # bool (K,), True for a real frame
+    frame_indices: np.ndarray  # int64 (K,), -1 in the padding
+    times_sec: np.ndarray  # float32 (K,), -1 in the padding
+
+
+class VideoReader:
+    """Iterates over the sampled frames of a file, upright and squashed to a square.
+
+    After the iteration `num_frames`, `num_sampled` and `frame_times_sec` are those of the whole video.
+
+    Args:
+        path: Video file.
+        frames_per_sec: Sampling rate: the first frame at or after each tick `i / frames_per_sec` of presentation time,
+            never a frame twice. 0 takes every frame.
+        size_px: Side of the frames.
+
+    Attributes:
+        fps: Mean rate the container gives.
+        width, height: Size of the upright picture before the resize.
+        num_frames: Frames decoded so far.
+        num_sampled: Frames yielded so far.
+        frame_times_sec: Time of every decoded frame, from 0 at the first.
+        warning: Damage that was passed over, `""` when none.
+
+    Raises:
+        VideoError: When iterated over: nothing in the file can be decoded.
+
+    Example:
+
+        reader = VideoReader("door.mp4", frames_per_sec=2.0)
+        for frame_index, time_sec, rgb in reader:
+            ...
+        print(reader.num_frames)
+    """
+
+    def __init__(self, path, frames_per_sec=0.0, size_px=224):
+        self.path = Path(path)
+        self.frames_per_sec, self.size_px = frames_per_sec, size_px
+        self._reset()
+
+    def _reset(self):
+        self.fps, self.width, self.height = 0.0, 0, 0
+        self.num_frames, self.num_sampled, self.frame_times_sec = 0, 0, array("d")
+        self.warning = ""
+
+    def __iter__(self):
+        self._reset()
+        next_tick, first_pts_sec = 0, None
+        for frame in self._decoded():
+            index = self.num_frames
+            if index == 0:
+                first_pts_sec = frame.time
+            time_sec = self._time(frame, first_pts_sec)
+            self.frame_times_sec.append(time_sec)
+            self.num_frames += 1
+            if self.frames_per_sec > 0:
+                tick = int((time_sec + TICK_TOLERANCE_SEC) * self.frames_per_sec)
+                if tick < next_tick:
+                    continue
+                next_tick = tick + 1
+            rgb = self._rgb(frame)
+            self.num_sampled += 1
+            yield SampledFrame(index, time_sec, rgb)
+        if self.num_frames == 0:
+            raise VideoError(self.path, f"no frame can be decoded ({self.warning or 'the stream is empty'})")
+
+    def snippets(self, clip_frames):
+        """Consecutive `Snippet`s of K = `clip_frames` sampled frames."""
+        frames = []
+        for frame in self:
+            frames.append(frame)
+            if len(frames) == clip_frames:
+                yield _snippet(frames, clip_frames)
+                frames = []
+        if frames:
+            yield _snippet(frames, clip_frames)
+
+    def _time(self, frame, first_pts_sec):
+        """Presentation time from the first frame on; index / fps where it is missing or does not rise."""
+        if frame.time is not None and first_pts_sec is not None:
+            time_sec = frame.time - first_pts_sec
+            if not self.frame_times_sec or time_sec > self.frame_times_sec[-1]:
+                return max(time_sec, 0.0)
+        return self.frame_times_sec[-1] + 1 / self.fps if self.frame_times_sec else 0.0
+
+    def _rgb(self, frame):
+        try:
+            rgb = frame.reformat(width=self.size_px, height=self.size_px, format="rgb24").to_ndarray()
+        except (av.error.FFmpegError, ValueError, MemoryError) as error:
+            raise VideoError(self.path, f"pixel format {frame.format.name} cannot be turned to RGB ({error})") from None
+        if self.num_sampled == 0:
+            turned = _is_transposed(frame)
+            self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        return upright(rgb, frame)
+
+    def _decoded(self):
+        """Every frame that can be decoded, in the order of presentation."""
+        if not self.path.is_file():
+            raise VideoError(self.path, "no such file")
+        if self.path.stat().st_size == 0:
+            raise VideoError(self.path, "the file is empty (0 bytes)")
+        try:
+            # "file:" and the whitelist: a name or a playlist inside the file must never reach the network.
+            container = av.open(f"file:{self.path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise VideoError(self.path, f"not a video, or cut off before its index ({_text(error)})") from None
+        with container:
+            cover = av.stream.Disposition.attached_pic
+            streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+            if not streams:
+                kinds = sorted({stream.type for stream in container.streams})
+                raise VideoError(self.path, f"no video stream (only {', '.join(kinds) or 'nothing'})")
+            stream = streams[0]
+            if stream.codec_context is None:
+                raise VideoError(self.path, "no decoder for its codec")
+            stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
+            self.fps = _nominal_fps(stream)
+            errors = Counter()
+            yield from _frames(container, stream, errors)
+            self.warning = _damage(errors, self.num_frames, stream.frames)
+
+
+def sampled_frames(path, frames_per_sec=0.0, size_px=224):
+    """Iterable of `(frame_index, time_sec, rgb)`; the `VideoReader` itself, which knows the true length afterwards."""
+    return VideoReader(path, frames_per_sec, size_px)
+
+
+def snippets(path, config):
+    """The snippets of a file as `prepare` cuts them: `(frames, mask, frame_indices, times_sec)` of K frames each."""
+    data = config.data
+    return VideoReader(path, data.frames_per_sec, data.image_size_px).snippets(data.clip_frames)
+
+
+def upright(rgb, frame):
+    """Apply the display matrix of a frame to its (square) picture: quarter turns and mirror images.
+
+    The matrix sends (x, y) to (a x + c y, b x + d y), y downwards.
+    """
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return rgb
+    (a, b), (c, d) = matrix
+    if _is_transposed(frame):
+        rgb, a, d = rgb.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _display_matrix(frame):
+    """`((a, b), (c, d))` or None."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].tolist()
+
+
+def _is_transposed(frame):
+    matrix = _display_matrix(frame)
+    return matrix is not None and abs(matrix[0][0]) < abs(matrix[0][1])
+
+
+def _frames(container, stream, errors):
+    """Decode packet by packet; what fails is counted in `errors`, and the next packet is tried."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:
+            errors[f"reading stopped: {_text(error)}"] += 1
+            packet = None
+        if packet is None:
+            break
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            break
+        except av.error.FFmpegError as error:
+            errors[_text(error)] += 1
+            continue
+        yield from frames
+
+
+def _nominal_fps(stream):
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < rate <= MAX_CREDIBLE_FPS:
+            return float(rate)
+    return FALLBACK_FPS
+
+
+def _damage(errors, num_frames, promised):
+    """The warning: what could not be decoded."""
+    parts = [f"{count} x {text}" for text, count in sorted(errors.items())]
+    if promised and num_frames < promised:
+        parts.append(f"{num_frames} of {promised} frames decoded")
+    return "; ".join(parts)
+
+
+def _text(error):
+    return error.strerror if isinstance(error, av.error.FFmpegError) and error.strerror else str(error)
+
+
+def _snippet(frames, clip_frames):
+    padding = clip_frames - len(frames)
+    indices, times, pictures = zip(*frames, strict=True)
+    return Snippet(
+        np.pad(np.stack(pictures), [(0, padding), (0, 0), (0, 0), (0, 0)]),
+        np.arange(clip_frames) < len(frames),
+        np.pad(np.asarray(indices, np.int64), (0, padding), constant_values=PADDING_INDEX),
+        np.pad(np.asarray(times, np.float32), (0, padding), constant_values=PADDING_INDEX),
+    )
