@@ -1,0 +1,231 @@
+"""The anomaly detector: node features of whole videos -> one score a frame, and where in the picture."""
+
+import keras
+from keras import ops
+
+from vad_keras import spec
+from vad_keras.layers.clique_self_attention import CliqueSelfAttention
+from vad_keras.layers.mean_field_crf import MeanFieldCRF
+from vad_keras.losses.contrastive_mil import contrastive_mil
+from vad_keras.metrics.bag_auc import BagAUC
+
+FRAME_POOLINGS = ("max", "mean", "whole_frame")
+SCORE_SOURCES = ("scorer", "marginals", "mean")
+NODE_NORMALIZATIONS = ("layer", "none")
+LOSS_TERMS = ("bag_cross_entropy", "sparsity", "temporal_smoothness", "contrast")
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class AnomalyDetector(keras.Model):
+    """Clique self-attention, mean-field CRF and multi-instance scorer over the nodes of a video.
+
+    1. ``b``: nodes, normalised over channels, ``(B, T, G, C)``;
+    2. ``h``, affinity: ``CliqueSelfAttention(b)``, plus a linear path around it, ``(B, T, G, F)`` (Eq. 1, 3, 4);
+    3. ``E_u = f_u(b)``, ``E_hat = MeanFieldCRF(E_u, affinity)``, ``(B, T, G, 2)`` (Eq. 5 to 8);
+    4. ``v = f_s(h)``, the patch scores, ``(B, T, G)`` (Sec 3.4);
+    5. one score a frame from the scores of its patches, ``(B, T)``.
+
+    ``compile(optimizer)`` is enough: the loss is ``vad_keras.losses.contrastive_mil`` (Eq. 9) and each of its terms is a
+    metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label a video, ``(B,)``; abnormal and normal videos of
+    a batch are told apart by label.
+
+    Args:
+        key_dim, value_dim, temporal_localities, alignment, normalization: of the attention.
+        max_iterations, tolerance, inference: of the CRF.
+        node_normalization: ``"layer"`` (over the channels of a node) or ``"none"``.
+        projection_dim: nodes are first brought to this size by a dense layer with ReLU; 0 leaves them as they are.
+        residual: add a linear map of the nodes to ``h``; False is the print.
+        hidden_units: of the scorer.
+        dropout: rate on the nodes and in front of the scorer.
+        frame_pooling: score of a frame: ``"max"`` or ``"mean"`` over its patches, or patch 0, ``"whole_frame"``.
+        score_from: ``"scorer"`` (v), ``"marginals"`` (E_hat) or their ``"mean"``. Choose it on training videos only.
+        loss_options: arguments of ``contrastive_mil``, for example ``{"k": 0.1, "contrast_form": "printed"}``.
+
+    Call arguments:
+        inputs: dict with ``nodes`` ``(B, T, G, C)`` and optionally ``mask``, bool ``(B, T)``, True for real frames;
+            padding stands at the end and changes no real frame.
+
+    Output shape:
+        Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``patch_score`` ``(B, T, G)``; ``marginals`` ``(B, T, G, 2)``;
+        ``unary_probability`` ``(B, T, G)``, what the CRF started from; ``embedding`` ``(B, T, G, F)``; ``iterations``
+        int32 ``(B,)``. Scores of padded frames are 0.
+
+    Raises:
+        ValueError: for an unknown option, or nodes that are not 4-D.
+
+    Example:
+
+    >>> import numpy as np
+    >>> detector = AnomalyDetector(key_dim=4, value_dim=8, temporal_localities=(1, 2))
+    >>> outputs = detector({"nodes": np.ones((2, 5, 3, 6), "float32")})
+    >>> tuple(outputs["anomaly_score"].shape)
+    (2, 5)
+
+    Reference:
+        Purwanto, Chen, Fang, ICCV 2021, Sec 3.3 and 3.4.
+    """
+
+    def __init__(
+        self,
+        key_dim=64,
+        value_dim=128,
+        temporal_localities=spec.DEFAULT_TEMPORAL_LOCALITIES,
+        alignment="centered",
+        normalization="softmax",
+        max_iterations=10,
+        tolerance=1e-4,
+        inference="mean_field",
+        node_normalization="layer",
+        projection_dim=0,
+        residual=True,
+        hidden_units=32,
+        dropout=0.3,
+        frame_pooling="max",
+        score_from="scorer",
+        loss_options=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value, choices in (
+            ("frame_pooling", frame_pooling, FRAME_POOLINGS),
+            ("score_from", score_from, SCORE_SOURCES),
+            ("node_normalization", node_normalization, NODE_NORMALIZATIONS),
+        ):
+            if value not in choices:
+                raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}.")
+        self.node_normalization = node_normalization
+        self.projection_dim = projection_dim
+        self.residual = residual
+        self.hidden_units = hidden_units
+        self.dropout_rate = dropout
+        self.frame_pooling = frame_pooling
+        self.score_from = score_from
+        self.loss_options = dict(loss_options or {})
+        self.attention = CliqueSelfAttention(
+            key_dim, value_dim, temporal_localities, alignment, normalization, dtype=self.dtype_policy, name="attention"
+        )
+        self.crf = MeanFieldCRF(max_iterations, tolerance, inference, name="crf")
+        self._make_heads()
+        self.loss_means = [keras.metrics.Mean(name=term) for term in LOSS_TERMS]
+        self.bag_auc = BagAUC()
+
+    def _make_heads(self):
+        policy = self.dtype_policy
+        self.normalize = keras.layers.LayerNormalization(dtype=policy) if self.node_normalization == "layer" else None
+        self.project = None
+        if self.projection_dim:
+            self.project = keras.layers.Dense(self.projection_dim, activation="relu", dtype=policy, name="project")
+        self.node_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
+        self.around = keras.layers.Dense(self.attention.value_dim, dtype=policy, name="around") if self.residual else None
+        self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
+        self.f_p = None
+        if self.crf.inference == "algorithm_1":
+            self.f_p = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_p")
+        self.scorer_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
+        self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="relu", dtype=policy, name="f_s_hidden")
+        self.f_s = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="f_s")
+
+    def build(self, input_shape):
+        """Make the weights for nodes of ``(B, T, G, C)``."""
+        shape = input_shape[spec.NODES] if isinstance(input_shape, dict) else input_shape
+        if len(shape) != 4:
+            raise ValueError(
+                f"`nodes` must have shape (B, T, G, C). Received: {tuple(shape)}. "
+                "Features of whole frames need a patch axis of size 1: nodes[:, :, None, :]."
+            )
+        shape = (None, None, *shape[2:])
+        if self.normalize is not None:
+            self.normalize.build(shape)
+        if self.project is not None:
+            self.project.build(shape)
+            shape = (*shape[:3], self.projection_dim)
+        self.attention.build(shape)
+        self.f_u.build(shape)
+        if self.around is not None:
+            self.around.build(shape)
+        embedding_shape = (*shape[:3], self.attention.value_dim)
+        if self.f_p is not None:
+            self.f_p.build(embedding_shape)
+        self.f_s_hidden.build(embedding_shape)
+        self.f_s.build((*shape[:3], self.hidden_units))
+        self.crf.build((*shape[:3], spec.NUM_LABELS))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Dict of nodes and mask -> dict of scores."""
+        nodes = inputs[spec.NODES]
+        mask = inputs.get(spec.MASK)
+        mask = ops.ones(ops.shape(nodes)[:2], dtype="bool") if mask is None else ops.cast(mask, "bool")
+        nodes = self._prepare(nodes, mask, training)
+        h, affinity = self.attention(nodes, mask=mask, return_affinity=True)
+        if self.around is not None:
+            h = h + self.around(nodes)
+        unary_energy = self.f_u(nodes)
+        pairwise = affinity if self.f_p is None else self.f_p(h)
+        marginals, iterations = self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
+        hidden = self.f_s_hidden(self.scorer_dropout(ops.relu(h), training=training))
+        patch_score = self.f_s(hidden)[..., 0]
+        return {
+            spec.ANOMALY_SCORE: self._frame_score(patch_score, marginals[..., spec.ABNORMAL], mask),
+            spec.PATCH_SCORE: ops.where(mask[:, :, None], patch_score, 0.0),
+            spec.MARGINALS: marginals,
+            spec.UNARY_PROBABILITY: ops.softmax(-unary_energy, axis=-1)[..., spec.ABNORMAL],
+            spec.EMBEDDING: ops.cast(h, "float32"),
+            spec.ITERATIONS: iterations,
+        }
+
+    def _prepare(self, nodes, mask, training):
+        """Step 1; padded nodes are 0 from here on."""
+        nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
+        if self.normalize is not None:
+            nodes = self.normalize(nodes)
+        if self.project is not None:
+            nodes = self.project(nodes)
+        return self.node_dropout(nodes, training=training)
+
+    def _frame_score(self, patch_score, abnormal_marginal, mask):
+        """Step 5: the score that is reported, ``(B, T)``."""
+        chosen = {
+            "scorer": patch_score,
+            "marginals": abnormal_marginal,
+            "mean": (patch_score + abnormal_marginal) / 2.0,
+        }[self.score_from]
+        if self.frame_pooling == "max":
+            score = ops.max(chosen, axis=-1)
+        elif self.frame_pooling == "mean":
+            score = ops.mean(chosen, axis=-1)
+        else:
+            score = chosen[..., 0]
+        return ops.where(mask, score, 0.0)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Eq. 9 on one batch; each term is kept as a metric."""
+        mask = x.get(spec.MASK)
+        terms = contrastive_mil(y, y_pred, mask, **self.loss_options)
+        for term, mean in zip(LOSS_TERMS, self.loss_means, strict=True):
+            mean.update_state(terms[term])
+        self.bag_auc.update_state(y, y_pred[spec.ANOMALY_SCORE], mask=mask)
+        return terms["total"]
+
+    def get_config(self):
+        """Arguments that make an equal model."""
+        attention, crf = self.attention, self.crf
+        return {
+            **super().get_config(),
+            "key_dim": attention.key_dim,
+            "value_dim": attention.value_dim,
+            "temporal_localities": attention.temporal_localities,
+            "alignment": attention.alignment,
+            "normalization": attention.normalization,
+            "max_iterations": crf.max_iterations,
+            "tolerance": crf.tolerance,
+            "inference": crf.inference,
+            "node_normalization": self.node_normalization,
+            "projection_dim": self.projection_dim,
+            "residual": self.residual,
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout_rate,
+            "frame_pooling": self.frame_pooling,
+            "score_from": self.score_from,
+            "loss_options": self.loss_options,
+        }
