@@ -1,0 +1,74 @@
+# Everything runs in .venv, which the first target makes from hash-locked requirements. Needs Python 3.11 to 3.13 and make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench notebooks clean lock
+.DELETE_ON_ERROR:
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+export PYTHON ?=
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+# uv does not read pip's settings: hand an index and a certificate on.
+ifneq ($(PIP_INDEX_URL),)
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifneq ($(PIP_CERT),)
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+help:  ## show this help
+	@echo "usage: make TARGET [PYTHON=/path/to/python]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMPS)/main  ## synthetic videos, all stages, a scored video: about five minutes on two cores
+	@$(BIN)/vad demo $(ARGS)
+
+test: $(STAMPS)/dev  ## run the tests (ARGS="-k crf" hands arguments to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMPS)/dev  ## ruff, and who may import whom
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, scoring, memory
+	@$(BIN)/vad bench $(ARGS)
+
+notebooks: $(STAMPS)/dev  ## execute every notebook, without touching the files
+	@for notebook in notebooks/*.ipynb; do echo "$$notebook" && $(BIN)/jupyter-execute "$$notebook" || exit 1; done
+
+clean:  ## remove .venv, the caches and the demo's output; your own runs stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis runs/demo runs/bench
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: $(STAMPS)/uv  ## resolve requirements/*.txt anew from pyproject.toml
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) pyproject.toml requirements/build.in -o requirements/main.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/main.txt -o requirements/dev.txt
+
+LOCK = $(BIN)/uv pip compile -q --upgrade --universal --fork-strategy fewest --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url
+
+# A stamp says which requirements .venv holds. An install that fails on a broken cache is tried once more without it.
+UV_INSTALL = install() { $(BIN)/uv pip install -q -p $(BIN)/python "$$@" || $(BIN)/uv pip install -q --no-cache -p $(BIN)/python "$$@"; }
+
+$(STAMPS)/venv: .ci/find-python
+	@PYTHON=$(BIN)/python sh .ci/find-python >/dev/null 2>&1 || { \
+		python=$$(sh .ci/find-python) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV); }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/uv: requirements/uv.txt $(STAMPS)/venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(STAMPS)/main: requirements/main.txt pyproject.toml $(STAMPS)/uv
+	@echo "installing the requirements of the program (about 1.5 GB unpacked)"
+	@$(UV_INSTALL); install --require-hashes -r requirements/main.txt && install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/main
+	@echo "installing the requirements of the tests"
+	@$(UV_INSTALL); install --require-hashes -r requirements/dev.txt
+	@touch $@
