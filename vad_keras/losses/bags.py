@@ -96,7 +96,8 @@ def check_k(k):
         good = isinstance(k, numbers.Real) and 0 < k <= 1
     if not good:
         raise ValueError(
-            f"`k` must be a number of nodes (integer >= 1), a share of them (float in (0, 1]) or 'mean'. Received: {k!r}."
+            "`k` must be a number of nodes (integer >= 1), a share of them (float in (0, 1]) or 'mean'. "
+            f"Received: {k!r}. Use 1 for the maximum."
         )
 
 

@@ -45,7 +45,7 @@ def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_w
 
     Reference: [1] Sultani et al., Real-world anomaly detection in surveillance videos, Eq. 6, 7.
     """
-    _check_pairing(pairing)
+    check_pairing(pairing)
     labels = labels_of_bags(labels)
     highest = bag_score(scores, mask, k=1)
     hinge = ops.relu(margin - ops.expand_dims(highest, 1) + ops.expand_dims(highest, 0))  # (abnormal, normal)
@@ -71,7 +71,8 @@ def _pairs(labels, pairing):
     return pairs
 
 
-def _check_pairing(pairing):
+def check_pairing(pairing):
+    """Raise a `ValueError` unless `pairing` is known."""
     if pairing not in PAIRINGS:
         raise ValueError(
             f"`pairing` must be one of {PAIRINGS}. Received: {pairing!r}. Use 'all' as in the code of [1]."
@@ -103,7 +104,7 @@ class RankingMIL(keras.losses.Loss):
         self, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5, name="ranking_mil", dtype=None
     ):
         super().__init__(name=name, reduction="sum_over_batch_size", dtype=dtype)
-        _check_pairing(pairing)
+        check_pairing(pairing)
         self.pairing, self.margin = pairing, margin
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
 

@@ -30,8 +30,8 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     """
     if not len(videos) or samples < 1:
         raise ValueError(
-            f"the bootstrap needs at least one video and one sample. Received: {len(videos)} videos, samples={samples}. "
-            "Set the number of samples to 1000 or so."
+            f"the bootstrap needs at least one video and one sample. Received: {len(videos)} videos, samples={samples}."
+            " Set the number of samples to 1000 or so."
         )
     random = np.random.default_rng(seed)
     draws = [[videos[i] for i in random.integers(len(videos), size=len(videos))] for _ in range(samples)]

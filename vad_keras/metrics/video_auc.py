@@ -25,8 +25,8 @@ def video_auc(video_labels, scores):
     """
     if len(video_labels) != len(scores):
         raise ValueError(
-            f"`video_labels` and `scores` must have one entry a video. Received: {len(video_labels)} and {len(scores)}. "
-            "Pass the scores as a list of arrays, one a video."
+            f"`video_labels` and `scores` must have one entry a video. Received: {len(video_labels)} and {len(scores)}."
+            " Pass the scores as a list of arrays, one a video."
         )
     empty = [number for number, frames in enumerate(scores) if not np.size(frames)]
     if empty:

@@ -117,7 +117,7 @@ def test_compiled_terms_equal_the_eager_ones(compiled):
 
 
 def test_bag_embedding_is_the_mean_over_the_best_scored_nodes():
-    labels, outputs, mask = batch(num_bags=3)
+    _, outputs, mask = batch(num_bags=3)
     found = keras.ops.convert_to_numpy(bag_embedding(outputs["embedding"], outputs["patch_score"], mask, k=2))
     for row, score, embedding, real in zip(found, outputs["patch_score"], outputs["embedding"], mask, strict=True):
         best = np.argsort(-score[real].ravel())[:2]
@@ -127,5 +127,5 @@ def test_bag_embedding_is_the_mean_over_the_best_scored_nodes():
 def test_missing_output_is_named():
     labels, outputs, mask = batch()
     del outputs["embedding"]
-    with pytest.raises(KeyError, match="lacks .'embedding'.*marginals.*patch_score"):
+    with pytest.raises(KeyError, match=r"lacks .'embedding'.*marginals.*patch_score"):
         contrastive_mil(labels, outputs, mask)

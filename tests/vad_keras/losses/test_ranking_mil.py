@@ -93,5 +93,5 @@ def test_class_equals_the_function_and_survives_its_config():
 
 def test_unknown_pairing_is_named():
     for make in (lambda: ranking_mil(LABELS, SCORES, pairing="every"), lambda: RankingMIL(pairing="every")):
-        with pytest.raises(ValueError, match="`pairing` must be one of.*'every'"):
+        with pytest.raises(ValueError, match=r"`pairing` must be one of.*'every'"):
             make()

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vad_keras import spec
-from vad_keras.losses.ranking_mil import ranking_mil
+from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
 
 PATCHES = ("first", "mean")
 
@@ -65,6 +65,7 @@ class SultaniRanker(keras.Model):
         super().__init__(**kwargs)
         if patches not in PATCHES:
             raise ValueError(f"`patches` must be one of {PATCHES}. Received: {patches!r}. Patch 0 is the whole frame.")
+        check_pairing(pairing)
         self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
         self.patches, self.normalize = patches, normalize
         self.loss_options = {
