@@ -9,7 +9,7 @@ MODES = ("max", "average")
 
 
 def bin_edges(size, scale):
-    """Adaptive bins ``[floor(i size / scale), ceil((i + 1) size / scale))``; neighbours overlap where it does not divide.
+    """Adaptive bins ``[floor(i size / scale), ceil((i + 1) size / scale))``; they overlap where it does not divide.
 
     Example:
 
@@ -23,8 +23,8 @@ def bin_edges(size, scale):
 class MultiScalePatchPooling(keras.layers.Layer):
     """Pool feature maps into the patches of several grids.
 
-    A scale ``s`` cuts a map into ``s * s`` patches; the whole frame is scale 1. Patches come scale by scale, row by row, so
-    that patch 0 is the whole frame when scale 1 comes first.
+    A scale ``s`` cuts a map into ``s * s`` patches; the whole frame is scale 1. Patches come scale by scale, row by
+    row, so that patch 0 is the whole frame when scale 1 comes first.
 
     1. cut rows and columns into the adaptive bins of each scale (7 rows at scale 3: 0-2, 2-4 and 4-6);
     2. pool each bin globally, over its rows and then over its columns: ``(..., G, C)``, ``G = sum(s * s)``.
@@ -57,16 +57,19 @@ class MultiScalePatchPooling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.scales = tuple(int(scale) for scale in scales)
         if not self.scales or min(self.scales) < 1:
-            raise ValueError(f"`scales` must be one or more grid sizes >= 1 (1 is the whole frame). Received: {scales}.")
+            raise ValueError(
+                f"`scales` must be grid sizes >= 1, one or more (1 is the whole frame). Received: {scales}"
+            )
         if mode not in MODES:
             raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}.")
         self.mode = mode
+        self.supports_masking = True
 
     def _pool(self, maps, axis, edges):
         """Pool bins along one axis: a list with a map for each bin, that axis removed."""
         reduce = ops.max if self.mode == "max" else ops.mean
         before = (slice(None),) * (len(maps.shape) + axis)
-        return [reduce(maps[before + (slice(start, stop),)], axis=axis) for start, stop in edges]
+        return [reduce(maps[(*before, slice(start, stop))], axis=axis) for start, stop in edges]
 
     def call(self, maps):
         height, width = maps.shape[-3:-1]

@@ -8,19 +8,19 @@ from keras import ops
 class RelationGate(keras.layers.Layer):
     """Re-weigh each position of a snippet's feature maps by its relations to all other positions.
 
-    The paper collects ``gamma(a, a') = psi1(d_a) . psi2(d_a')`` for all ``N = K H W`` positions ``a'``, puts them beside the
-    feature ``d_a`` and multiplies by a trainable weight ``[w_d; w]`` of length ``C + N``. This is linear in gamma, so the same
-    number comes without the ``N x N`` matrix, in ``O(N C)``:
+    The paper collects ``gamma(a, a') = psi1(d_a) . psi2(d_a')`` for all ``N = K H W`` positions ``a'``, puts them
+    beside the feature ``d_a`` and multiplies by a trainable weight ``[w_d; w]`` of length ``C + N``. This is linear in gamma,
+    so the same number comes without the ``N x N`` matrix, in ``O(N C)``:
 
     1. ``context = sum_a' w_a' psi2(d_a')``, over real frames only: ``(B, E)``;
     2. ``logit_a = d_a . w_d + psi1(d_a) . context + bias``: ``(B, K, H, W)``;
     3. ``output_a = sigmoid(logit_a) d_a``.
 
-    Because psi1 and psi2 are linear, they are applied to the pooled and to the single vector, never to the maps. ``w_d`` and the
-    bias start at 0 and ``w`` near it: all positions start with a gate near 1/2.
+    Because psi1 and psi2 are linear, the sum is taken before psi2 and psi1 moves onto the context: neither is applied
+    to the maps. ``w_d`` and the bias start at 0 and ``w`` near it: all positions start with a gate near 1/2.
 
-    ``w`` has one entry for each position, so a built gate accepts maps of exactly ``(K, H, W)``: a shorter snippet is padded
-    and masked, and frames of another size are resized before the backbone.
+    ``w`` has one entry for each position, so a built gate accepts maps of exactly ``(K, H, W)``: a shorter snippet is
+    padded and masked, and frames of another size are resized before the backbone.
 
     Args:
         embedding_dim: size ``E`` of psi1 and psi2.
@@ -33,8 +33,8 @@ class RelationGate(keras.layers.Layer):
         Same as ``maps``. Padded frames take no part and pass unchanged.
 
     Raises:
-        ValueError: for an ``embedding_dim`` below 1, or maps that are not 5-D, have unknown ``K``, ``H`` or ``W`` or other ones
-            than the gate was built for.
+        ValueError: for an ``embedding_dim`` below 1, or maps that are not 5-D, have unknown ``K``, ``H`` or ``W`` or
+            other ones than the gate was built for.
 
     Example:
 
@@ -56,15 +56,16 @@ class RelationGate(keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) != 5 or None in input_shape[1:]:
             raise ValueError(
-                "`maps` must have shape (B, K, H, W, C), all but B known, since the gate has a weight for each position. "
+                "`maps` must have shape (B, K, H, W, C), all but B known: the gate has a weight for each position. "
                 f"Received: {tuple(input_shape)}."
             )
         frames, height, width, channels = input_shape[1:]
         positions = frames * height * width
         near_zero = keras.initializers.RandomNormal(stddev=0.1 / positions)
         for name in ("psi1", "psi2"):
-            setattr(self, f"{name}_kernel", self.add_weight(name=f"{name}_kernel", shape=(channels, self.embedding_dim)))
+            kernel = self.add_weight(name=f"{name}_kernel", shape=(channels, self.embedding_dim))
             bias = self.add_weight(name=f"{name}_bias", shape=(self.embedding_dim,), initializer="zeros")
+            setattr(self, f"{name}_kernel", kernel)
             setattr(self, f"{name}_bias", bias)
         self.feature_weight = self.add_weight(name="feature_weight", shape=(channels,), initializer="zeros")
         self.position_weight = self.add_weight(

@@ -63,9 +63,9 @@ class TemporalRelation(keras.layers.Layer):
     """Relate ordered tuples of 2, 3, ..., K frames of a snippet and add up what the tuples say.
 
     1. ``x_t = W dropout(f_t) + c``: the embedding of each frame, ``(B, K, units)``;
-    2. for each scale ``k`` in 2..K take at most ``max_tuples`` tuples ``t_1 < ... < t_k``: drawn anew in training, evenly
-       spaced at inference;
-    3. ``g_k = relu(W_k [relu(x_t1); ...; relu(x_tk)] + c_k)``, added over the tuples and over the scales: ``(B, units)``.
+    2. for each scale ``k`` in 2..K take at most ``max_tuples`` tuples ``t_1 < ... < t_k``: drawn anew in training,
+       evenly spaced at inference;
+    3. ``g_k = relu(W_k [relu(x_t1); ...; relu(x_tk)] + c_k)``, added over tuples and scales: ``(B, units)``.
 
     A masked, short snippet repeats its last real frame.
 

@@ -73,7 +73,9 @@ def test_a_batch_equals_its_snippets_one_by_one():
     maps = maps.astype("float32")
     together = ops.convert_to_numpy(gate(maps))
     for i in range(2):
-        np.testing.assert_allclose(together[i : i + 1], ops.convert_to_numpy(gate(maps[i : i + 1])), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            together[i : i + 1], ops.convert_to_numpy(gate(maps[i : i + 1])), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_a_new_gate_is_near_one_half_everywhere():

@@ -1,0 +1,4 @@
+"""Models of the paper: frames to nodes, and nodes to anomaly scores."""
+
+from vad_keras.models.anomaly_detector import AnomalyDetector
+from vad_keras.models.relation_aware_extractor import RelationAwareExtractor

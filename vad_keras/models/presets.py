@@ -1,0 +1,85 @@
+"""Image backbones of the feature extractor, as a plain dict: how each is built and what it expects of its input."""
+
+import warnings
+from pathlib import Path
+
+import keras
+from keras import layers
+
+
+def small_backbone(input_shape, include_top=False, weights=None):
+    """Four strided convolutions, ``(H / 16, W / 16, 96)``: trains from scratch on a CPU, for tests and the demo."""
+    if include_top or weights is not None:
+        raise ValueError("The small backbone has neither a classifier nor published weights.")
+    images = x = keras.Input(input_shape)
+    for index, filters in enumerate((16, 32, 64, 96)):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", kernel_initializer="he_normal")(x)
+        if index == 0:
+            x = layers.BatchNormalization()(x)
+        x = layers.ReLU()(x)
+    return keras.Model(images, x, name="small")
+
+
+# A pixel p in 0..255 enters a backbone as `p * scale - offset`, in the order of `channels`.
+BACKBONES = {
+    "resnet50": {
+        "build": keras.applications.ResNet50,
+        "channels": "BGR",
+        "scale": 1.0,
+        "offset": (103.939, 116.779, 123.68),
+    },
+    "mobilenet_v2": {
+        "build": keras.applications.MobileNetV2,
+        "channels": "RGB",
+        "scale": 1.0 / 127.5,
+        "offset": (1.0, 1.0, 1.0),
+    },
+    "small": {"build": small_backbone, "channels": "RGB", "scale": 1.0 / 127.5, "offset": (1.0, 1.0, 1.0)},
+}
+
+
+def build_backbone(name, image_size, weights=None):
+    """Build the convolutional part of a backbone, images ``(N, S, S, 3)`` to maps ``(N, h, w, C)``.
+
+    Args:
+        name: key of ``BACKBONES``.
+        image_size: ``S``.
+        weights: None, ``"imagenet"`` or the path of a weights file.
+
+    Raises:
+        ValueError: for an unknown name, or a weights file of another architecture.
+        FileNotFoundError: when the weights file is not there.
+
+    Example:
+
+    >>> build_backbone("small", 64).output_shape
+    (None, 4, 4, 96)
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"`backbone` must be one of {tuple(BACKBONES)}. Received: {name!r}.")
+    if weights == "imagenet" and name == "small":
+        raise ValueError(
+            'There are no "imagenet" `weights` of the small backbone. Use None, a file or another backbone.'
+        )
+    published = weights if weights == "imagenet" else None
+    backbone = BACKBONES[name]["build"](input_shape=(image_size, image_size, 3), include_top=False, weights=published)
+    if weights is not None and published is None:
+        load_backbone_weights(backbone, name, Path(weights))
+    return backbone
+
+
+def load_backbone_weights(backbone, name, path):
+    """Load a ``.weights.h5`` (``save_weights``) or a ``.h5`` of ``keras.applications``; errors name the file."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The weights file {path} does not exist. Give the path of a .weights.h5 file without classifier, "
+            '"imagenet" (downloads) or None (random).'
+        )
+    try:
+        with warnings.catch_warnings():  # Keras walks some layers twice and warns of the second, empty walk
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            backbone.load_weights(path)
+    except Exception as error:  # h5py and Keras raise many kinds for a file that is not theirs
+        raise ValueError(
+            f"The weights file {path} does not fit the backbone {name!r} without classifier: {error}"
+        ) from error

@@ -1,0 +1,197 @@
+"""Relation-aware feature extractor: frames -> multi-scale patch features."""
+
+import keras
+from keras import ops
+
+from vad_keras.layers.patch_pooling import MultiScalePatchPooling
+from vad_keras.layers.relation_gate import RelationGate
+from vad_keras.layers.temporal_relation import TemporalRelation, repeat_last_frame
+from vad_keras.models.presets import BACKBONES, build_backbone
+from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES
+
+FRAMES = "frames"
+LOGITS = "logits"
+ANOMALY_PROBABILITY = "anomaly_probability"
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class RelationAwareExtractor(keras.Model):
+    """Turn snippets of ``K`` frames into node features, and learn them by telling abnormal snippets from normal ones.
+
+    1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``;
+    2. the relation gate re-weighs the positions of a snippet by their inner products;
+    3. multi-scale patch pooling: the nodes, ``(B, K, G, C)``;
+    4. for training, the mean over the patches of each frame goes through temporal relations (TRN) to one logit.
+
+    ``compile(optimizer)`` and ``fit`` work with a dataset of ``({"frames": ..., "mask": ...}, label)``: without a
+    ``loss`` the binary cross-entropy of the logits is taken; a ``loss`` and ``metrics`` given to ``compile`` see the
+    probability.
+
+    With ``train_backbone=True`` all batch norms of the backbone but the first are frozen ("partial batch norm"); with
+    ``False`` the whole backbone is frozen, so that its maps may be computed once (``feature_maps``) and kept.
+
+    Args:
+        backbone: ``"resnet50"`` (the paper), ``"mobilenet_v2"`` or ``"small"``.
+        weights: of the backbone: None (random), ``"imagenet"`` (downloads) or the path of a weights file. A saved
+            extractor holds its weights itself and needs no such file again.
+        image_size: side of the square frames in pixels.
+        clip_frames: ``K``.
+        scales: grids of the patches.
+        pooling: ``"max"`` or ``"average"``.
+        gate_dim: embedding size of the relation gate.
+        relation_units: size of the temporal relations.
+        dropout: share of the frame features that is dropped in training.
+        train_backbone: learn the backbone as well.
+        seed: of dropout and of the tuples drawn in training.
+
+    Call arguments:
+        inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
+            ``(B, K)``, True for real frames; padding stands at the end.
+
+    Output shape:
+        Dict with ``anomaly_probability`` ``(B,)`` and ``logits`` ``(B,)``, both float32, and ``nodes``
+        ``(B, K, G, C)``, 0 in padded frames.
+
+    Raises:
+        ValueError: for an unknown backbone, a weights file that does not fit, or frames of another size or number.
+        FileNotFoundError: when the weights file is not there.
+
+    Example:
+
+    >>> import numpy as np
+    >>> extractor = RelationAwareExtractor(backbone="small", image_size=32, clip_frames=4)
+    >>> outputs = extractor({"frames": np.zeros((2, 4, 32, 32, 3), "uint8")})
+    >>> tuple(outputs["nodes"].shape)
+    (2, 4, 14, 96)
+
+    Reference:
+        Purwanto, Chen, Fang, ICCV 2021, Sec 3.2 and 4.2.
+    """
+
+    def __init__(
+        self,
+        backbone="resnet50",
+        weights=None,
+        image_size=224,
+        clip_frames=DEFAULT_CLIP_FRAMES,
+        scales=DEFAULT_SCALES,
+        pooling="max",
+        gate_dim=64,
+        relation_units=256,
+        dropout=0.8,
+        train_backbone=True,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.backbone_name = backbone
+        self.image_size = image_size
+        self.clip_frames = clip_frames
+        self.train_backbone = train_backbone
+        self.seed = seed
+        self.backbone = self._under_own_policy(build_backbone, backbone, image_size, weights)
+        self._freeze()
+        dtype = {"dtype": self.dtype_policy}
+        self.gate = RelationGate(gate_dim, name="gate", **dtype)
+        self.patches = MultiScalePatchPooling(scales, pooling, name="patches", **dtype)
+        self.relation = TemporalRelation(
+            relation_units, clip_frames, dropout=dropout, seed=seed, name="relation", **dtype
+        )
+        self.head = keras.layers.Dense(1, dtype="float32", name="head")
+        self.build()
+
+    def _under_own_policy(self, function, *arguments):
+        """Call with this model's dtype policy in force, since ``keras.applications`` know only the global one."""
+        previous = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.dtype_policy)
+        try:
+            return function(*arguments)
+        finally:
+            keras.config.set_dtype_policy(previous)
+
+    def _freeze(self):
+        self.backbone.trainable = self.train_backbone
+        norms = [layer for layer in self.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        for layer in norms[1:]:
+            layer.trainable = False
+
+    def build(self, input_shape=None):
+        if self.built:
+            return
+        height, width, channels = self.backbone.output_shape[1:]
+        self.gate.build((None, self.clip_frames, height, width, channels))
+        self.relation.build((None, self.clip_frames, channels))
+        self.head.build((None, self.relation.units))
+        self.built = True
+
+    def feature_maps(self, frames, training=False):
+        """Step 1 alone: frames ``(B, K, S, S, 3)`` -> ``(B, K, h, w, C)``."""
+        size = self.image_size
+        if tuple(frames.shape[1:]) != (self.clip_frames, size, size, 3):
+            raise ValueError(
+                f"`frames` must have shape (B, {self.clip_frames}, {size}, {size}, 3). "
+                f"Received: {tuple(frames.shape)}. Pad and mask a short snippet, and resize frames of another size."
+            )
+        images = self._preprocess(ops.reshape(frames, (-1, size, size, 3)))
+        maps = self.backbone(images, training=training and self.train_backbone)
+        return ops.reshape(maps, (-1, self.clip_frames, *maps.shape[1:]))
+
+    def _preprocess(self, images):
+        preset = BACKBONES[self.backbone_name]
+        images = ops.cast(images, "float32")
+        if preset["channels"] == "BGR":
+            images = ops.flip(images, axis=-1)
+        images = images * preset["scale"] - ops.convert_to_tensor(preset["offset"], dtype="float32")
+        return ops.cast(images, self.compute_dtype)
+
+    def nodes_from_maps(self, maps, mask=None, training=False):
+        """Steps 2 and 3 alone: maps ``(B, K, h, w, C)`` -> nodes ``(B, K, G, C)``, 0 in padded frames."""
+        nodes = self.patches(self.gate(maps, mask=mask, training=training), training=training)
+        if mask is None:
+            return nodes
+        return ops.where(ops.cast(mask, "bool")[:, :, None, None], nodes, ops.zeros_like(nodes))
+
+    def classify_nodes(self, nodes, mask=None, training=False):
+        """Step 4 alone: nodes ``(B, K, G, C)`` -> logits ``(B,)``, float32."""
+        relation = self.relation(ops.mean(nodes, axis=2), mask=mask, training=training)
+        return ops.squeeze(self.head(relation), axis=-1)
+
+    def classify_maps(self, maps, mask=None, training=False):
+        """Steps 2 to 4: maps ``(B, K, h, w, C)`` -> logits ``(B,)``, float32."""
+        return self.classify_nodes(self.nodes_from_maps(maps, mask, training), mask, training)
+
+    def call(self, inputs, training=False):
+        frames, mask = inputs[FRAMES], inputs.get(MASK)
+        if mask is not None and training:
+            frames = repeat_last_frame(frames, mask)  # so that padding never enters the first batch norm's statistics
+        nodes = self.nodes_from_maps(self.feature_maps(frames, training), mask, training)
+        logits = self.classify_nodes(nodes, mask, training)
+        return {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        y = ops.reshape(ops.cast(y, "float32"), (-1, 1))
+        if self._compile_loss is not None:
+            probability = y_pred[ANOMALY_PROBABILITY][:, None]
+            return super().compute_loss(x, y, probability, sample_weight, training)
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)(y, y_pred[LOGITS][:, None], sample_weight)
+        return sum(self.losses, loss)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        y = ops.reshape(ops.cast(y, "float32"), (-1, 1))
+        return super().compute_metrics(x, y, y_pred[ANOMALY_PROBABILITY][:, None], sample_weight)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "backbone": self.backbone_name,
+            "weights": None,  # they lie in the saved file; the path or the download may be gone
+            "image_size": self.image_size,
+            "clip_frames": self.clip_frames,
+            "scales": self.patches.scales,
+            "pooling": self.patches.mode,
+            "gate_dim": self.gate.embedding_dim,
+            "relation_units": self.relation.units,
+            "dropout": self.relation.dropout.rate,
+            "train_backbone": self.train_backbone,
+            "seed": self.seed,
+        }
