@@ -1,0 +1,72 @@
+"""The export stage: a complete version, described, never overwritten."""
+
+import dataclasses
+import json
+
+import keras
+import pytest
+
+from pipelines.config import UserError, load_config
+from pipelines.serving.model_info import read_model_info
+from pipelines.serving.versions import versions
+from pipelines.stages import export
+
+
+def changed(config, **export_settings):
+    return dataclasses.replace(config, export=dataclasses.replace(config.export, **export_settings))
+
+
+def test_a_version_holds_the_graph_its_description_and_warm_up_requests(exported):
+    assert exported.folder.name == "1" and exported.folder.parent.name == "tiny"
+    for name in ("saved_model.pb", "variables/variables.index", "model.json", "assets.extra/tf_serving_warmup_requests"):
+        assert (exported.folder / name).stat().st_size > 0
+    assert exported.folder.stat().st_mode & 0o055 == 0o055, "the server runs as another user"
+
+
+def test_model_json_tells_a_client_how_to_cut_and_squash_frames(exported):
+    info = read_model_info(exported.folder)
+    assert (info.name, info.clip_frames, info.image_size_px, info.scales) == ("tiny", 4, 32, (1, 2))
+    assert (info.num_patches, info.feature_dim) == (5, 96)
+    assert (info.threshold, info.frames_per_sec, info.jpeg_quality) == (0.5, 0.0, 90)
+    assert info.made_with["keras"] == keras.__version__
+    assert info.config["detector"]["temporal_localities"]
+
+
+def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
+    text = (exported.folder / "model.json").read_text()
+    assert exported.config.work_dir not in text
+
+
+def test_the_same_models_are_not_exported_twice(exported):
+    assert export.run(exported.config) == exported.folder
+    summary = json.loads((exported.config.work_path / "summaries" / "export.json").read_text())
+    assert summary["done"] == "version 1 is already this model"
+
+
+def test_changed_settings_make_the_next_version_and_leave_the_first_alone(exported, tmp_path):
+    config = changed(exported.config, root=str(tmp_path))
+    first = export.run(config)
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    second = export.run(changed(config, threshold=0.7))
+    assert [first.name, second.name] == ["1", "2"]
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
+    assert read_model_info(second).threshold == 0.7
+
+
+def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, monkeypatch):
+    def no_space(*arguments):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(export, "write_warmup_requests", no_space)
+    with pytest.raises(OSError, match="no space left"):
+        export.run(changed(exported.config, root=str(tmp_path)))
+    assert versions(tmp_path / "tiny") == [] and list((tmp_path / "tiny").iterdir()) == []
+
+
+def test_a_model_that_is_not_trained_yet_is_named_with_the_command_that_makes_it(tmp_path):
+    config = load_config(overrides=[f"work_dir={tmp_path}", f"export.root={tmp_path}"])
+    with pytest.raises(UserError, match="extractor.keras does not exist. Run `vad train_extractor` first"):
+        export.run(config)
+    (tmp_path / "extractor.keras").write_bytes(b"")
+    with pytest.raises(UserError, match="detector.keras does not exist. Run `vad train_detector` first"):
+        export.run(config)
