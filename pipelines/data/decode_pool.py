@@ -111,9 +111,8 @@ class DecodePool:
             else:
                 worker.silent_sec += waited_sec
                 event = worker.stalled(self.stall_timeout_sec)
-            if isinstance(event, Failed) and event.transient:
-                workers.remove(worker)
-            elif worker.job is None and not worker.next_job(pending):
+            ended = isinstance(event, Failed) and event.transient
+            if ended or (worker.job is None and not worker.next_job(pending)):
                 workers.remove(worker)
             if event is not None:
                 yield event

@@ -33,7 +33,7 @@ def run(config):
         UserError: The dataset cannot be loaded, or none of its videos can be decoded.
     """
     start = time.monotonic()
-    videos = load_dataset(config)
+    videos = load_dataset(config, lambda loop: track(loop, "Generating videos"))
     folder = config.work_path / "clips"
     shards = _plan(config, videos, folder)
     finished = [shard for shard in shards if shard.note() is not None]

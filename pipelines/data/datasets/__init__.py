@@ -1,4 +1,4 @@
-"""A dataset is one file with `load(config) -> list[Video]`; this door picks it by `data.dataset`."""
+"""A dataset is one file with `load(config, track) -> list[Video]`; this door picks it by `data.dataset`."""
 
 import difflib
 import importlib
@@ -69,8 +69,12 @@ class Video:
         return tuple((start, min(end, num_frames)) for start, end in self.intervals), cut
 
 
-def load_dataset(config):
+def load_dataset(config, track=iter):
     """The videos of the configured dataset, in the order of its list.
+
+    Args:
+        config: The run's configuration.
+        track: Wraps the loop of a dataset that has to be made first, to show its progress.
 
     Raises:
         UserError: The dataset is unknown, or its files are not as they should be.
@@ -80,4 +84,4 @@ def load_dataset(config):
         near = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise UserError(f"`data.dataset` must be one of {', '.join(DATASETS)}. Received: `{name}`.{hint}")
-    return importlib.import_module(f"pipelines.data.datasets.{name}").load(config)
+    return importlib.import_module(f"pipelines.data.datasets.{name}").load(config, track)

@@ -49,7 +49,7 @@ class _Line:
         return UserError(f"{self.where}: {text}")
 
 
-def load(config):
+def load(config, track=iter):
     """Read `labels.csv` and the frame labels under `data.root`.
 
     Raises:
