@@ -1,4 +1,4 @@
-"""Values of a configuration: read as TOML, checked against a declared type, choices and limits. Knows no section by name."""
+"""Values of a configuration: read as TOML, checked against a declared type, choices and limits."""
 
 import difflib
 import math
@@ -14,7 +14,7 @@ def read_toml(path):
     """The tables of a TOML file; a missing file is answered with the nearest name."""
     if not path.is_file():
         nearby = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, nearby, n=1)
+        close = difflib.get_close_matches(path.name, nearby, n=1, cutoff=0.75)
         hint = f"Did you mean `{path.parent / close[0]}`?" if close else "Check the path given to --config."
         raise UserError(f"no configuration file at {path}. {hint}")
     try:

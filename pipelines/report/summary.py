@@ -5,8 +5,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from pipelines.report.progress import format_duration
 
@@ -77,7 +79,26 @@ def print_summary(summary, console):
         console.print(f"    and {len(skipped) - SKIPPED_SHOWN} more, all in the summary's JSON file", highlight=False)
 
 
-def read_summary(config, stage):
-    """The stored summary of `stage` as a dict, or None when the stage has not ended yet."""
-    path = summary_path(config, stage)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def read_summaries(config, since: float = 0.0) -> list[dict]:
+    """The summaries written at or after the time `since` (seconds, as `time.time`), oldest first."""
+    paths = [(path.stat().st_mtime, path) for path in (Path(config.work_dir) / "summaries").glob("*.json")]
+    return [json.loads(path.read_text(encoding="utf-8")) for written, path in sorted(paths) if written >= since]
+
+
+def print_closing_table(summaries, console):
+    """One row a stage: what it did, what it skipped, how long it took."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("done", ratio=1)
+    table.add_column("skipped", justify="right")
+    table.add_column("time", justify="right", no_wrap=True)
+    for summary in summaries:
+        skipped = len(summary["skipped"])
+        seconds = summary["seconds"]
+        table.add_row(
+            escape(summary["stage"]),
+            escape(summary["done"]),
+            f"[yellow]{skipped}[/]" if skipped else "[dim]0[/]",
+            "" if seconds is None else format_duration(seconds),
+        )
+    console.print(table)

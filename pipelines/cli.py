@@ -1,0 +1,252 @@
+"""The command `vad`: one subcommand a stage. A stage and its frameworks are imported only when it runs."""
+
+import dataclasses
+import importlib
+import os
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from pipelines.config import Config, UserError, load_config, save_config
+from pipelines.report.summary import print_closing_table, read_summaries
+
+BUNDLED_CONFIGS = Path(__file__).parent / "configs"
+TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
+
+EXIT_SKIPPED = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+AT_ONCE = "All at once"
+IN_ORDER = "The stages, in their order"
+IN_USE = "With a trained model"
+MACHINE = "This machine"
+
+ConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", "-c", metavar="FILE", help="TOML file, or a bundled one by name, such as demo."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value: detector.key_dim=32. Repeatable."),
+]
+
+
+DESCRIPTION = """Find abnormal events in surveillance video, trained from one label a video.
+
+Every stage reads what the one before it wrote in the run's folder (work_dir), \
+goes on where it was stopped, and names what it skipped."""
+
+EPILOG = """First steps: [bold]vad demo[/]
+
+Your own videos: [bold]vad train --set data.root=FOLDER[/], where FOLDER holds the videos \
+and labels.csv with the columns file,label (0 normal, 1 something abnormal happens).
+
+Exit status: 0 done, 1 done but inputs were skipped, 2 something to mend, 130 stopped."""
+
+
+class StageGroup(TyperGroup):
+    """Takes `train_extractor` for `train-extractor`."""
+
+    def get_command(self, ctx, cmd_name):
+        return super().get_command(ctx, cmd_name.replace("_", "-"))
+
+
+app = typer.Typer(
+    cls=StageGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog=EPILOG,
+)
+
+
+def _print_version(wanted: bool):
+    if wanted:
+        try:
+            print(f"vad {version('vad-keras')}")
+        except PackageNotFoundError:
+            print("vad (not installed)")
+        raise typer.Exit
+
+
+@app.callback(help=DESCRIPTION)
+def vad(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+):
+    """Options of the command as a whole."""
+
+
+@app.command(rich_help_panel=AT_ONCE)
+def demo(config: ConfigOption = None, overrides: SetOption = None):
+    """Try everything on synthetic videos; needs no data.
+
+    Makes surveillance-like clips, runs every stage on them and scores a test video. Takes minutes on two cores.
+    """
+    _run(["demo"], _load(config or "demo", overrides))
+
+
+@app.command(rich_help_panel=AT_ONCE)
+def train(config: ConfigOption = None, overrides: SetOption = None):
+    """Run the stages from prepare to export.
+
+    prepare, train-extractor, extract, train-detector, evaluate and export, one after the other.
+    """
+    _run(TRAIN_STAGES, _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def prepare(config: ConfigOption = None, overrides: SetOption = None):
+    """Decode the videos once into records of JPEG frames.
+
+    Writes clips/ in the run's folder. A file that cannot be decoded is skipped and named.
+    """
+    _run(["prepare"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def train_extractor(config: ConfigOption = None, overrides: SetOption = None):
+    """Train the relation-aware frame features (Sec 3.2).
+
+    Snippets carry the labels of their videos. Writes extractor.keras and TensorBoard logs.
+    """
+    _run(["train_extractor"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def extract(config: ConfigOption = None, overrides: SetOption = None):
+    """Turn each video into node features.
+
+    One vector for each patch of each frame, in nodes/ of the run's folder.
+    """
+    _run(["extract"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def train_detector(config: ConfigOption = None, overrides: SetOption = None):
+    """Train cliques, CRF and scorer on nodes (Sec 3.3, 3.4).
+
+    Contrastive multi-instance learning on bags of nodes. Writes detector.keras and TensorBoard logs.
+    """
+    _run(["train_detector"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def evaluate(
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Cross-validation over videos; 0: the data's own split.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Repeat the training with so many seeds.")
+    ] = None,
+):
+    """Measure on videos that were not trained on.
+
+    Metrics, timelines and heat maps, in evaluation/ of the run's folder. Each fold and seed trains anew.
+    """
+    overrides = list(overrides or [])
+    overrides += [f"evaluate.{key}={value}" for key, value in (("folds", folds), ("seeds", seeds)) if value is not None]
+    _run(["evaluate"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def export(config: ConfigOption = None, overrides: SetOption = None):
+    """Write a SavedModel for TensorFlow Serving.
+
+    Both models as one, with four signatures and warm-up requests, as the next version under export.root.
+    """
+    _run(["export"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_USE)
+def score(
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="VIDEO_OR_FOLDER", help="What to score.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Exported model or a version of it. Default: the run's own.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where to write. Default: scores/ in work_dir.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Score video files or folders of them.
+
+    One score for each original frame as CSV and JSON, and a timeline to look at.
+    """
+    given = {"inputs": tuple(inputs or ()), "model": model, "output": output}
+    loaded = _load(config, overrides)
+    changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
+    _run(["score"], dataclasses.replace(loaded, score=changed))
+
+
+@app.command(rich_help_panel=MACHINE)
+def bench(config: ConfigOption = None, overrides: SetOption = None):
+    """Measure speed and peak memory of each part.
+
+    Decoding, preparing, extraction, a training step, and the scoring of a long video.
+    """
+    _run(["bench"], _load(config, overrides))
+
+
+def _load(name, overrides) -> Config:
+    """The configuration of a file, of a bundled one (`demo`), or of the defaults."""
+    if name is None:
+        return load_config(None, overrides or ())
+    bundled = BUNDLED_CONFIGS / f"{name.removesuffix('.toml')}.toml"
+    return load_config(bundled if not Path(name).exists() and bundled.is_file() else name, overrides or ())
+
+
+def _run(stages, config):
+    """Runs the stages in order; ends with 1 when one of them skipped an input."""
+    start = time.time()
+    save_config(config)
+    for stage in stages:
+        importlib.import_module(f"pipelines.stages.{stage}").run(config)
+    summaries = read_summaries(config, since=start)
+    if len(summaries) > 1:
+        print_closing_table(summaries, Console())
+    if any(summary["skipped"] for summary in summaries):
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status.
+
+    Args:
+        arguments: Words after `vad`; those of the process by default.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return app(args=arguments, prog_name="vad", standalone_mode=False) or 0
+    except UserError as error:
+        return _print_error(str(error))
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        text = error.format_message()
+        return _print_error(
+            f"{text}{'' if text.endswith(('.', '?')) else '.'} See `{context.command_path if context else 'vad'} --help`."
+        )
+    except (KeyboardInterrupt, typer.Abort):
+        print("\nstopped: run the same command again to go on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _print_error(text):
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    return EXIT_USER_ERROR
