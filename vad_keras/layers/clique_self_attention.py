@@ -13,8 +13,9 @@ NORMALIZATIONS = ("softmax", "none")
 class CliqueSelfAttention(keras.layers.Layer):
     """Relate each node to the nodes of the frames around it, at several temporal localities in one pass.
 
-    The cliques of a frame are nested, so one block of scores serves all localities. A softmax over a clique is taken in two
-    exact steps, over the patches of each frame and over the frames; only the second, ``G`` times smaller, depends on the locality:
+    The cliques of a frame are nested, so one block of scores serves all localities. A softmax over a clique is taken in
+    two exact steps, over the patches of each frame and over the frames; only the second, ``G`` times smaller, depends
+    on the locality:
 
     1. ``s(b, b') = theta1(b) . theta2(b') / sqrt(E)`` for the keys of a block (Eq. 1);
     2. ``p(b, b') = softmax_patches(s) * softmax_frames(logsumexp_patches(s))`` inside the clique of each locality;
@@ -41,7 +42,8 @@ class CliqueSelfAttention(keras.layers.Layer):
         ``(B, T, G, F)``; 0 in padded frames. With ``return_affinity=True`` a pair with the affinity, in float32.
 
     Raises:
-        ValueError: for an empty or non-positive locality, an unknown alignment or normalization, or nodes that are not 4-D.
+        ValueError: for an empty, repeated or non-positive locality, an unknown alignment or normalization, or nodes
+            that are not 4-D.
 
     Example:
 
@@ -99,7 +101,7 @@ class CliqueSelfAttention(keras.layers.Layer):
 
     def _geometry(self, nodes, mask):
         """Lengths ``(B,)``, query frames ``(N, S)`` and key frames ``(B, N, M)`` of the blocks."""
-        batch, num_frames = ops.shape(nodes)[:2]
+        num_frames = ops.shape(nodes)[1]
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
         widest = max(self.temporal_localities)
         block_frames = widest
@@ -129,7 +131,9 @@ class CliqueSelfAttention(keras.layers.Layer):
             members = cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)
             members = members[:, :, :, None, :]
             if self.normalization == "softmax":
-                share = ops.softmax(ops.where(members, frame_logits, -1e30), axis=-1)
+                inside = ops.where(members, frame_logits, -1e30)
+                # not ops.softmax, which warns of an axis of size 1: localities of (1,) are a case of the paper
+                share = ops.exp(inside - ops.logsumexp(inside, axis=-1, keepdims=True))
             else:
                 share = ops.exp(frame_logits)
             weight = ops.cast(self.locality_weights[position], "float32")

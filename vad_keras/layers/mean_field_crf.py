@@ -70,8 +70,9 @@ class MeanFieldCRF(keras.layers.Layer):
        halting", Sec 4.2); from then on it does not change.
 
     With ``inference="algorithm_1"`` the loop is the printed one: ``E = softmax(-E_u)``, ``E_hat = softmax(E)``, then
-    ``E = E_hat - f_p(H) U``, ``E_hat = softmax(E)``. Line 9 of the print divides by a constant of each node; here it is the
-    softmax of line 10 that does so. The unary term is soon forgotten, and no message depends on the marginals.
+    ``E = E_hat - f_p(H) U``, ``E_hat = softmax(E)``. Line 9 of the print divides by a constant of each node; here it is
+    the softmax of line 10 that does so. The print counts from 0 to ``max_iter``; here ``max_iterations`` passes are
+    made. The unary term is soon forgotten, and no message depends on the marginals.
 
     Args:
         max_iterations: most updates a video gets.
@@ -148,8 +149,9 @@ class MeanFieldCRF(keras.layers.Layer):
         marginals = ops.softmax(-unary_energy, axis=-1)
         if self.inference == "mean_field":
             neighbours = cliques.without_own_weight(affinity)
+            real = mask[:, :, None, None]  # padding sends no message, whatever a dense affinity holds there
             marginals, iterations = self._iterate(
-                marginals, lambda present: self.cell(present, unary_energy, neighbours), mask
+                marginals, lambda present: self.cell(ops.where(real, present, 0.0), unary_energy, neighbours), mask
             )
         else:
             pairwise_energy = ops.matmul(ops.cast(affinity, "float32"), self.compatibility)
