@@ -238,10 +238,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _print_error(str(error))
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        text = error.format_message()
-        return _print_error(
-            f"{text}{'' if text.endswith(('.', '?')) else '.'} See `{context.command_path if context else 'vad'} --help`."
-        )
+        text, command = error.format_message(), context.command_path if context else "vad"
+        return _print_error(f"{text}{'' if text.endswith(('.', '?')) else '.'} See `{command} --help`.")
     except (KeyboardInterrupt, typer.Abort):
         print("\nstopped: run the same command again to go on from here", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -1,0 +1,60 @@
+"""ROC and precision-recall curves of one or more models on the same frames."""
+
+import numpy as np
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
+
+from pipelines.report.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
+
+MOST_POINTS = 2000
+
+
+def plot_curves(path, curves, title=""):
+    """Draws ROC and precision-recall side by side and returns the path of the PNG.
+
+    Args:
+        path: PNG to write.
+        curves: Name of a model -> `(labels, scores)`, both `(num_frames,)`, all test frames pooled.
+        title: Of the figure.
+
+    Raises:
+        ValueError: When there is no curve, or one has only normal or only abnormal frames.
+    """
+    if not curves:
+        raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
+    figure = new_figure(9.6, 4.7)
+    roc, recall = figure.subplots(1, 2)
+    for index, (name, (labels, scores)) in enumerate(curves.items()):
+        labels, scores = np.asarray(labels).ravel(), np.asarray(scores, float).ravel()
+        if len(np.unique(labels)) < 2:
+            raise ValueError(
+                f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
+            )
+        style = {"color": SERIES[index % len(SERIES)], "linewidth": 1.8}
+        false_rate, true_rate, _ = roc_curve(labels, scores)
+        roc.plot(*_thinned(false_rate, true_rate), label=f"{name}, AUC {auc(false_rate, true_rate):.3f}", **style)
+        precision, found, _ = precision_recall_curve(labels, scores)
+        average = average_precision_score(labels, scores)
+        recall.step(*_thinned(found, precision), where="post", label=f"{name}, AP {average:.3f}", **style)
+    share = np.mean(labels)
+    roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="chance, AUC 0.500")
+    recall.axhline(share, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"chance, AP {share:.3f}")
+    _finish(roc, "ROC", "false positive rate", "true positive rate", "lower right")
+    _finish(recall, "Precision and recall", "recall", "precision", "upper right" if share < 0.5 else "lower left")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+    return save_figure(figure, path)
+
+
+def _thinned(x, y):
+    """At most `MOST_POINTS` points of a curve, its ends among them: more cannot be seen."""
+    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).round().astype(int))
+    return x[keep], y[keep]
+
+
+def _finish(axes, title, x_label, y_label, corner):
+    tidy(axes)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    axes.set_box_aspect(1)
+    axes.set_title(title, loc="left", fontsize=11, color=INK)
+    axes.set_xlabel(x_label, fontsize=10, color=INK)
+    axes.set_ylabel(y_label, fontsize=10, color=INK)
+    axes.legend(loc=corner, fontsize=8.5, labelcolor=INK, framealpha=0.9, edgecolor="white")

@@ -1,0 +1,107 @@
+"""Patch scores as heat maps over the frames, before and after the CRF (Fig. 5)."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from pipelines.report.canvas import INK, new_figure, save_figure
+
+COLORS = colormaps["inferno"]
+
+
+def patch_heat_map(patch_scores, scales, size_px):
+    """Spreads the scores of the patches of one frame over its pixels.
+
+    At each scale `s` the frame is cut into `s * s` equal patches, row by row, and exactly one covers a pixel: the patch
+    in row `y * s // H` and column `x * s // W`. The pixel takes the mean of these patches over the scales.
+
+    Args:
+        patch_scores: `(G,)`, in the order of `MultiScalePatchPooling`: scale by scale, row by row.
+        scales: Such as `(1, 2, 3)`; `G` is the sum of their squares.
+        size_px: Side of a square, or `(H, W)`.
+
+    Returns:
+        `(H, W)` float64.
+
+    Raises:
+        ValueError: When `G` does not belong to `scales`.
+
+    Example:
+    >>> patch_heat_map([0.0, 1.0, 0.0, 0.0, 0.0], scales=(1, 2), size_px=2).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
+    patch_scores = np.asarray(patch_scores, float)
+    expected = sum(scale * scale for scale in scales)
+    if patch_scores.shape != (expected,):
+        raise ValueError(
+            f"`patch_scores` must have shape ({expected},), one for each patch of `scales`={tuple(scales)}. "
+            f"Received: {patch_scores.shape}."
+        )
+    height, width = (size_px, size_px) if np.isscalar(size_px) else size_px
+    total, first = np.zeros((height, width)), 0
+    for scale in scales:
+        grid = patch_scores[first : first + scale * scale].reshape(scale, scale)
+        rows, columns = np.arange(height) * scale // height, np.arange(width) * scale // width
+        total += grid[rows[:, None], columns[None, :]]
+        first += scale * scale
+    return total / len(scales)
+
+
+def plot_heat_maps(path, frames, before, after, scales, titles=None):
+    """Draws frames, and below them their patch scores before and after the CRF; returns the path of the PNG.
+
+    Args:
+        path: PNG to write.
+        frames: `(N, H, W, 3)` uint8 RGB, or a list of such frames.
+        before: `(N, G)`, score of each patch from the unary term alone.
+        after: `(N, G)`, score of each patch after the message passing.
+        scales: Scales of the patches.
+        titles: N texts above the frames.
+
+    Raises:
+        ValueError: When the numbers of frames, scores and titles differ or are 0.
+    """
+    return save_figure(heat_map_figure(frames, before, after, scales, titles), path)
+
+
+def heat_map_figure(frames, before, after, scales, titles=None):
+    """As `plot_heat_maps`, but returns the figure."""
+    titles = [""] * len(frames) if titles is None else list(titles)
+    if not len(frames) or {len(before), len(after), len(titles)} != {len(frames)}:
+        raise ValueError(
+            "`frames`, `before`, `after` and `titles` must have the same length of at least 1. "
+            f"Received: {len(frames)}, {len(before)}, {len(after)}, {len(titles)}."
+        )
+    height, width = np.asarray(frames[0]).shape[:2]
+    column_in = 2.1
+    row_in = column_in * height / width
+    figure = new_figure(column_in * len(frames) + 1.2, 3 * row_in + 0.7)
+    grid = figure.subplots(3, len(frames), squeeze=False)
+    for column, frame in enumerate(frames):
+        grid[0, column].imshow(frame)
+        grid[0, column].set_title(titles[column], fontsize=9, color=INK)
+        for row, patch_scores in ((1, before[column]), (2, after[column])):
+            grid[row, column].imshow(overlay(frame, patch_scores, scales))
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for axes, label in zip(grid[:, 0], ("frame", "before the CRF", "after the CRF"), strict=True):
+        axes.set_ylabel(label, fontsize=10, color=INK)
+    _draw_color_bar(figure, grid[1:, :])
+    return figure
+
+
+def overlay(frame, patch_scores, scales):
+    """The frame in grey under the colours of its patch scores in [0, 1], as `(H, W, 3)` uint8."""
+    frame = np.asarray(frame)
+    grey = (frame.astype(float) @ [0.299, 0.587, 0.114])[..., None].repeat(3, axis=-1)
+    heat = np.clip(patch_heat_map(patch_scores, scales, frame.shape[:2]), 0, 1)
+    return (0.5 * grey + 0.5 * 255 * COLORS(heat)[..., :3]).round().astype(np.uint8)
+
+
+def _draw_color_bar(figure, axes):
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), COLORS), ax=axes, fraction=0.05, pad=0.02, aspect=25)
+    bar.set_label("patch score, mean over scales", fontsize=8.5, color=INK)
+    bar.ax.tick_params(labelsize=8, colors=INK)
+    bar.outline.set_visible(False)

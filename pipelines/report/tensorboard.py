@@ -1,0 +1,88 @@
+"""Pictures for TensorBoard during a training: how a few fixed videos are scored, epoch by epoch."""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines.report.canvas import png_bytes
+from pipelines.report.heat_map import heat_map_figure
+from pipelines.report.timeline import timeline_figure
+from vad_keras import spec
+
+BLANK_SIZE_PX = 126
+
+
+class ReportImages(keras.callbacks.Callback):
+    """Writes a score timeline and a patch heat map of each video as images at the end of every n-th epoch.
+
+    The heat map shows the frame with the highest score, before and after the CRF; a model without patch scores gets the
+    timeline alone. Scalars are the affair of `keras.callbacks.TensorBoard`.
+
+    Args:
+        log_dir: Folder of the event files, such as `W/logs/train_detector/images`.
+        read_videos: Called once, at the first use; returns a list of dicts with `title`, `nodes` `(T, G, C)`,
+            `times_sec` `(T,)`, and where known `frame_labels` `(T,)` and `frames` `(T, H, W, 3)`.
+        every_epochs: Epochs from one writing to the next.
+        scales: Scales of the patches.
+        threshold: A score at or above it is an alarm.
+
+    Raises:
+        ValueError: When `every_epochs` is below 1.
+    """
+
+    def __init__(self, log_dir, read_videos, every_epochs=1, scales=spec.DEFAULT_SCALES, threshold=0.5):
+        super().__init__()
+        if every_epochs < 1:
+            raise ValueError(f"`every_epochs` must be at least 1. Received: {every_epochs}.")
+        self.log_dir = os.fspath(log_dir)
+        self.read_videos = read_videos
+        self.every_epochs = every_epochs
+        self.scales = scales
+        self.threshold = threshold
+        self.videos = None
+        self.writer = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every_epochs:
+            return
+        if self.videos is None:
+            self.videos = list(self.read_videos())
+            self.writer = tf.summary.create_file_writer(self.log_dir)
+        with self.writer.as_default(step=epoch):
+            for video in self.videos:
+                self._write(video)
+        self.writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self.writer is not None:
+            self.writer.close()
+            self.videos = self.writer = None
+
+    def _write(self, video):
+        outputs = self._outputs(np.asarray(video["nodes"]))
+        scores = outputs[spec.ANOMALY_SCORE]
+        labels, title = video.get("frame_labels"), video["title"]
+        _image(f"timeline/{title}", timeline_figure(video["times_sec"], scores, self.threshold, labels, title))
+        if spec.PATCH_SCORE not in outputs:
+            return
+        peak = int(np.argmax(scores))
+        after = outputs[spec.PATCH_SCORE][peak]
+        before = outputs.get(spec.UNARY_PROBABILITY, outputs[spec.PATCH_SCORE])[peak]
+        blank = np.zeros((BLANK_SIZE_PX, BLANK_SIZE_PX, 3), np.uint8)
+        frame = blank if video.get("frames") is None else video["frames"][peak]
+        text = f"{video['times_sec'][peak]:.1f} s, score {scores[peak]:.2f}"
+        _image(f"patches/{title}", heat_map_figure([frame], [before], [after], self.scales, [text]))
+
+    def _outputs(self, nodes):
+        """The model's outputs for one video, without the batch axis."""
+        mask = np.ones((1, len(nodes)), bool)
+        outputs = self.model({spec.NODES: nodes[None].astype("float32"), spec.MASK: mask}, training=False)
+        return {
+            name: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))[0] for name, value in outputs.items()
+        }
+
+
+def _image(name, figure):
+    tf.summary.image(name, tf.io.decode_png(png_bytes(figure), channels=3)[None])
