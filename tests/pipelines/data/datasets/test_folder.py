@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+
+from pipelines.config import UserError, load_config
+from pipelines.data.datasets import Video, load_dataset
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("train/a.mp4", "train/b.mp4", "test/c.avi"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def load(folder, labels=None, *overrides):
+    if labels is not None:
+        (folder / "labels.csv").write_bytes(labels.encode() if isinstance(labels, str) else labels)
+    return load_dataset(load_config(overrides=[f"data.root={folder}", *overrides]))
+
+
+ALL = "file,label,subset,class\ntrain/a.mp4,0,train,\ntrain/b.mp4,1,train,fight\ntest/c.avi,1,test,fall\n"
+
+
+def facts(videos):
+    return [(video.video_id, video.subset, video.label, video.class_name) for video in videos]
+
+
+def test_a_list_in_full_is_read_as_it_stands(folder):
+    videos = load(folder, ALL)
+    assert facts(videos) == [
+        ("train/a", "train", 0, ""),
+        ("train/b", "train", 1, "fight"),
+        ("test/c", "test", 1, "fall"),
+    ]
+    assert videos[2].path == folder / "test" / "c.avi"
+    assert videos[0].intervals == () and videos[1].intervals is None  # normal is normal throughout; the rest is unknown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufefffile,label\r\ntrain/a.mp4,normal\r\ntrain/b.mp4,Abnormal\r\n",
+        "file;label;note\ntrain/a.mp4;0;a, b\n\ntrain/b.mp4;1;\n",
+        'label , FILE\nnormal,"train/a.mp4"\n1,train\\b.mp4',
+    ],
+)
+def test_lists_of_any_program_mean_the_same(folder, text):
+    assert facts(load(folder, text)) == [("train/a", "train", 0, ""), ("train/b", "train", 1, "")]
+
+
+def test_videos_without_a_subset_take_the_configured_one(folder):
+    text = "file,label,subset\ntrain/a.mp4,0,\ntrain/b.mp4,1,TRAIN\n"
+    assert [video.subset for video in load(folder, text, "data.default_subset=test")] == ["test", "train"]
+    with pytest.raises(UserError, match=r"`data\.default_subset`"):
+        load(folder, text, "data.default_subset=val")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,label\ntrain/a.mp4,0\ntrain/x.mp4,1\ny.mp4,1\n", r"line 3: `train/x\.mp4` is not under .* 1 more files"),
+        (
+            "file,label\ntrain/a.mp4,0\ntrain/a.mp4,1\n",
+            r"line 3: `train/a\.mp4` has the same name .*labels\.csv, line 2\.",
+        ),
+        ("file,label\ntrain/a.mp4,maybe\n", "line 2: `label` must be 0, 1, normal or abnormal. Received: `maybe`"),
+        ("file,label\ntrain/a.mp4\n", "line 2: `label` must be .* Received: ``"),
+        ("file,label,subset\ntrain/a.mp4,0,val\n", "line 2: `subset` must be train or test.* Received: `val`"),
+        (
+            "file,class\ntrain/a.mp4,0\n",
+            "line 1: column `label` is missing. Expected: file,label. Received: `file,class`",
+        ),
+        ("", "line 1: column `file` is missing"),
+        ("file,label\n", "lists no video"),
+        ("file,label\n../a.mp4,0\n", r"line 2: `file` must be a path under the folder.*`\.\./a\.mp4`"),
+        ('file,label\n"train/a.mp4,0\n', "line 2: .*Correct the quotes"),
+        ("file,label\ntrain/a.mp4,0\ntrain/\xe9.mp4,0\n".encode("latin-1"), "line 3: not UTF-8 text. Save the file as"),
+        (None, r"labels\.csv does not exist. Write it with the columns file,label"),
+    ],
+)
+def test_a_faulty_list_is_told_by_file_line_and_remedy(folder, text, message):
+    with pytest.raises(UserError, match=message):
+        load(folder, text)
+
+
+def test_a_wrong_root_or_dataset_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"`data\.root` is not a folder: .*nowhere\. Set it to the folder"):
+        load(tmp_path / "nowhere")
+
+
+def test_two_files_of_one_name_are_refused(folder):
+    (folder / "train" / "a.avi").touch()
+    with pytest.raises(UserError, match=r"a name \(without suffix\) of its own"):
+        load(folder, "file,label\ntrain/a.mp4,0\ntrain/a.avi,1\n")
+
+
+def test_frame_labels_are_found_by_stem_or_path(folder):
+    np.savez(folder / "frame_labels.npz", a=np.zeros(4, int), **{"train/b": np.array([0, 1, 1, 0])})
+    videos = load(folder, ALL)
+    assert videos[1].frame_labels.tolist() == [0, 1, 1, 0] and videos[1].frame_labels.dtype == np.uint8
+    assert videos[1].frame_intervals(4) == (((1, 3),), "")
+    assert videos[2].frame_labels is None and videos[2].frame_intervals(9) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": [0, 1]}, "train/a is labelled normal .* mark abnormal frames"),
+        ({"b": [0, 2]}, "`b` must be one 0 or 1 for each frame"),
+        ({"b": [[0, 1]]}, r"`b` must be one 0 or 1 for each frame. Received shape \(1, 2\)"),
+        ({"z": [0, 1]}, "no key is a file of labels.csv. Expected keys like `a`"),
+    ],
+)
+def test_faulty_frame_labels_are_told(folder, arrays, message):
+    np.savez(folder / "frame_labels.npz", **{key: np.asarray(value) for key, value in arrays.items()})
+    with pytest.raises(UserError, match=message):
+        load(folder, ALL)
+
+
+def test_an_unreadable_or_ambiguous_archive_is_told(folder):
+    (folder / "frame_labels.npz").write_bytes(b"PK no archive")
+    with pytest.raises(UserError, match=r"frame_labels\.npz cannot be read"):
+        load(folder, ALL)
+    (folder / "test" / "b.mp4").touch()
+    np.savez(folder / "frame_labels.npz", b=np.zeros(3))
+    with pytest.raises(UserError, match=r"key `b` fits several files\. Use the path without suffix: `train/b`"):
+        load(folder, "file,label\ntrain/b.mp4,1\ntest/b.mp4,1\n")
+
+
+def test_intervals_exclude_their_end_and_may_be_several(folder):
+    (folder / "intervals.csv").write_text("file,start_frame,end_frame\ntrain/b.mp4,8,9\ntrain/b.mp4,0,3\n")
+    videos = load(folder, ALL)
+    assert videos[1].frame_intervals(20) == (((0, 3), (8, 9)), "")
+    assert videos[2].frame_intervals(20) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train/b.mp4,5,5", "line 2: .*0 <= start < end .*Received: `5`, `5`"),
+        ("train/b.mp4,-1,5", "line 2: .*0 <= start < end"),
+        ("train/b.mp4,1.5,5", "line 2: .*whole numbers"),
+        ("train/x.mp4,1,5", r"line 2: `train/x\.mp4` is not in labels\.csv"),
+        ("train/a.mp4,1,5", "train/a is labelled normal"),
+    ],
+)
+def test_faulty_intervals_are_told(folder, line, message):
+    (folder / "intervals.csv").write_text(f"file,start_frame,end_frame\n{line}\n")
+    with pytest.raises(UserError, match=message):
+        load(folder, ALL)
+
+
+def test_only_one_kind_of_frame_labels_may_be_there(folder):
+    (folder / "intervals.csv").touch()
+    (folder / "frame_labels.npz").touch()
+    with pytest.raises(UserError, match="Keep one of them"):
+        load(folder, ALL)
+
+
+def test_frame_labels_are_fitted_to_the_true_length(folder):
+    video = Video("a", folder / "a.mp4", "test", 1, frame_labels=np.array([0, 1, 1, 0, 1], np.uint8))
+    assert video.frame_intervals(3) == (((1, 3),), "5 frame labels cut to 3 decoded frames")
+    with pytest.raises(ValueError, match=r"5 frame labels for 6 decoded frames\. Give one label for each"):
+        video.frame_intervals(6)
+    video = Video("a", folder / "a.mp4", "test", 1, intervals=((2, 12),))
+    assert video.frame_intervals(10) == (((2, 10),), "an interval up to frame 12 was cut to 10 decoded frames")
+    with pytest.raises(ValueError, match="starts at frame 2, but only 2 frames were decoded"):
+        video.frame_intervals(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "train", "abnormal", "with_frame_labels"),
+    [
+        ("ucf_crime_test_subset_16f", 91, 61, 48, 91),
+        ("ucsd_ped2", 20, 10, 9, 20),
+        ("surveillance_fight_untrimmed", 108, 78, 54, 108),
+        ("surveillance_fight_clips", 220, 159, 110, 110),
+    ],
+)
+def test_real_sets_load_unchanged(shared_data, name, count, train, abnormal, with_frame_labels):
+    videos = load(shared_data / "videos" / name)
+    assert len(videos) == count
+    assert sum(video.subset == "train" for video in videos) == train
+    assert sum(video.label for video in videos) == abnormal
+    assert sum(video.frame_labels is not None or video.intervals is not None for video in videos) == with_frame_labels

@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipelines.data.decode_pool import jpeg_bytes
+from pipelines.data.records import expand_to_frames, parse_bag, parse_clip, serialize_bag, serialize_clip
+
+
+def smooth_picture(size=16):
+    ramp = np.linspace(0, 255, size)
+    return np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], 128.0), -1).astype(np.uint8)
+
+
+def test_a_short_clip_is_padded_and_masked():
+    jpeg = jpeg_bytes(smooth_picture(), 95)
+    clip = serialize_clip([jpeg] * 2, [4, 6], [0.4, 0.6], "train/ä", 3, None, 10.0)
+    parsed = {name: value.numpy() for name, value in parse_clip(clip, clip_frames=3, image_size_px=16).items()}
+    assert parsed["mask"].tolist() == [True, True, False]
+    assert parsed["frame_indices"].tolist() == [4, 6, -1]
+    np.testing.assert_allclose(parsed["times_sec"], [0.4, 0.6, -1], rtol=1e-6)
+    assert (parsed["video_id"].decode(), parsed["snippet_index"], parsed["label"], parsed["fps"]) == (
+        "train/ä",
+        3,
+        -1,
+        10,
+    )
+    assert parsed["frames"].shape == (3, 16, 16, 3) and not parsed["frames"][2].any()
+    decoded = np.asarray(Image.open(io.BytesIO(jpeg)))  # another decoder of the same picture
+    np.testing.assert_array_equal(parsed["frames"][0], decoded)
+    assert np.abs(decoded.astype(int) - smooth_picture()).mean() < 1.5
+
+
+def test_clips_stream_through_a_dataset_with_static_shapes():
+    clip = serialize_clip([jpeg_bytes(smooth_picture(), 90)], [0], [0.0], "a", 0, 1, 10.0)
+    dataset = tf.data.Dataset.from_tensors(clip).map(lambda record: parse_clip(record, 4, 16)).batch(1)
+    assert dataset.element_spec["frames"].shape == (None, 4, 16, 16, 3)
+    assert next(iter(dataset))["mask"].numpy().tolist() == [[True, False, False, False]]
+
+
+def test_the_same_clip_gives_the_same_bytes():
+    arguments = ([b"x"], [0], [0.0], "a", 0, 1, 10.0)
+    assert serialize_clip(*arguments) == serialize_clip(*arguments)
+
+
+def test_a_bag_comes_back_in_half_precision():
+    nodes = np.random.default_rng(0).normal(size=(5, 3, 4))
+    parsed = parse_bag(serialize_bag(nodes, "a", 1, [0, 2, 4, 6, 8]))
+    np.testing.assert_array_equal(parsed["nodes"].numpy(), nodes.astype(np.float16))
+    assert parsed["frame_indices"].numpy().tolist() == [0, 2, 4, 6, 8]
+    with pytest.raises(ValueError, match=r"one frame index for each of the T.*\(5, 3, 4\) and 2 indices"):
+        serialize_bag(nodes, "a", 1, [0, 2])
+
+
+def test_a_score_holds_until_the_next_sampled_frame():
+    assert expand_to_frames([0.1, 0.9], [1, 3], 6).tolist() == [0.1, 0.1, 0.1, 0.9, 0.9, 0.9]
+    assert expand_to_frames(np.ones((1, 14)), [0], 3).shape == (3, 14)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_every_original_frame_takes_the_last_score_at_or_before_it(data):
+    num_frames = data.draw(st.integers(1, 60))
+    indices = sorted(data.draw(st.sets(st.integers(0, num_frames - 1), min_size=1)))
+    scores = np.arange(len(indices), dtype=float)
+    expected = [max([i for i, index in enumerate(indices) if index <= frame], default=0) for frame in range(num_frames)]
+    assert expand_to_frames(scores, indices, num_frames).tolist() == expected
+
+
+@pytest.mark.parametrize("indices", [[0, 0], [2, 1], [0, 5], [-1, 2]])
+def test_indices_that_do_not_rise_inside_the_video_are_refused(indices):
+    with pytest.raises(ValueError, match=r"must rise strictly inside 0\.\.4"):
+        expand_to_frames([0.1, 0.2], indices, 5)
+
+
+def test_scores_without_their_indices_are_refused():
+    with pytest.raises(ValueError, match="One score for each sampled frame"):
+        expand_to_frames([0.1, 0.2], [0], 5)
+    with pytest.raises(ValueError, match="One score for each sampled frame"):
+        expand_to_frames([], [], 5)

@@ -1,0 +1,200 @@
+import csv
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.config import load_config
+from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, sampled_frames, snippets
+
+UNUSABLE = {
+    "gen_audio_only.mp4": r"no video stream \(only audio\)",
+    "gen_random_bytes.avi": "not a video",
+    "gen_text_renamed.mp4": "not a video",
+    "gen_truncated_no_moov.mp4": "not a video, or cut off before its index",
+    "gen_zero_bytes.mp4": r"the file is empty \(0 bytes\)",
+}
+# Where we decode more than OpenCV did (observed.csv): it stops at the first damage and had no AV1 decoder.
+MORE_THAN_OPENCV = {
+    "decord_corrupted.mp4": 49,  # of 50; one packet is broken
+    "gen_bitflips.mp4": 179,  # of 180; one packet is broken
+    "gen_truncated_half_faststart.mp4": 88,  # of 180; the two whole frames before the cut come out too
+    "torchcodec_av1_video.mkv": 125,
+}
+DAMAGED = ("decord_corrupted.mp4", "gen_bitflips.mp4", "gen_truncated_half_faststart.mp4")
+
+
+def observed(shared_data):
+    with open(shared_data / "unit_videos" / "observed.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_unit_videos_decode_to_their_length_or_name_the_reason(shared_data):
+    rows = observed(shared_data)
+    assert len(rows) == 27
+    for row in rows:
+        name = row["file"]
+        reader = VideoReader(shared_data / "unit_videos" / name, size_px=32)
+        if name in UNUSABLE:
+            with pytest.raises(VideoError, match=f"{name}: {UNUSABLE[name]}"):
+                list(reader)
+            continue
+        frames = list(reader)
+        expected = MORE_THAN_OPENCV.get(name, int(row["opencv_decoded_frames"]))
+        assert (name, reader.num_frames, len(frames)) == (name, expected, expected)
+        assert all(frame.rgb.shape == (32, 32, 3) for frame in frames)
+        assert (np.diff(reader.frame_times_sec) > 0).all() and reader.frame_times_sec[0] == 0
+        assert bool(reader.warning) == (name in DAMAGED), reader.warning
+        if row["frame_shape"]:  # OpenCV turns pictures upright as well
+            assert f"({reader.height}, {reader.width}, 3)" == row["frame_shape"]
+
+
+def test_damage_in_the_middle_is_passed_over_and_told(shared_data):
+    reader = VideoReader(shared_data / "unit_videos" / "gen_bitflips.mp4", size_px=16)
+    assert len(list(reader)) == 179
+    assert reader.warning == "1 x Invalid data found when processing input; 179 of 180 frames decoded"
+
+
+def four_colours():
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32], picture[:24, 32:], picture[24:, :32], picture[24:, 32:] = 250, 170, 90, 10
+    return picture
+
+
+# Display matrix (a, b, c, d) -> what it does to [[top left, top right], [bottom left, bottom right]].
+ORIENTATIONS = {
+    "as it is": ((1, 0, 0, 1), [[250, 170], [90, 10]]),
+    "quarter turn clockwise": ((0, 1, -1, 0), [[90, 250], [10, 170]]),
+    "half turn": ((-1, 0, 0, -1), [[10, 90], [170, 250]]),
+    "quarter turn anticlockwise": ((0, -1, 1, 0), [[170, 10], [250, 90]]),
+    "mirrored left to right": ((-1, 0, 0, 1), [[170, 250], [10, 90]]),
+    "mirrored top to bottom": ((1, 0, 0, -1), [[90, 10], [250, 170]]),
+    "transposed": ((0, 1, 1, 0), [[250, 90], [170, 10]]),
+}
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_the_display_matrix_turns_pictures_upright(make_video, tmp_path, name):
+    matrix, expected = ORIENTATIONS[name]
+    path = make_video(tmp_path / "a.mp4", 3, picture=four_colours())
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40  # matrix of the track header, version 0
+    a, b, c, d = (int(value * 65536).to_bytes(4, "big", signed=True) for value in matrix)
+    content[at : at + 36] = a + b + bytes(4) + c + d + bytes(4) + bytes(8) + (1 << 30).to_bytes(4, "big")
+    path.write_bytes(content)
+    reader = VideoReader(path, size_px=40)
+    rgb = next(iter(reader)).rgb
+    np.testing.assert_allclose(rgb[10::20, 10::20, 0], expected, atol=8)
+    assert (reader.width, reader.height) == ((48, 64) if matrix[0] == 0 else (64, 48))
+
+
+def test_variable_frame_rate_is_sampled_by_presentation_time(make_video, tmp_path):
+    times_ms = [*range(0, 1000, 33), *range(1000, 4000, 400)]  # 30 frames/s, then 2.5
+    path = make_video(tmp_path / "vfr.mkv", len(times_ms), fps=30, times_ms=times_ms)
+    reader = VideoReader(path, frames_per_sec=2.0, size_px=16)
+    picked = [(frame.frame_index, round(1000 * frame.time_sec)) for frame in reader]
+    assert picked == [(0, 0), (16, 528), (31, 1000), (33, 1800), (34, 2200), (35, 2600), (36, 3000), (38, 3800)]
+    assert reader.num_frames == 39 and reader.num_sampled == 8
+    np.testing.assert_allclose(reader.frame_times_sec, np.array(times_ms) / 1000, atol=1e-9)
+
+
+def test_frames_without_times_are_counted_at_the_nominal_rate(make_video, tmp_path):
+    path = make_video(tmp_path / "raw.h264", 20, fps=25, bf="0")
+    reader = VideoReader(path, frames_per_sec=5.0, size_px=16)
+    assert [frame.frame_index for frame in reader] == [0, 5, 10, 15]
+    np.testing.assert_allclose(reader.frame_times_sec, np.arange(20) / reader.fps, atol=1e-9)
+
+
+class TimedReader(VideoReader):
+    """A reader of frames that have times and no pictures."""
+
+    def __init__(self, times_sec, frames_per_sec):
+        super().__init__("timed", frames_per_sec)
+        self.times_sec = times_sec
+
+    def _decoded(self):
+        self.fps = 10.0
+        return (SimpleNamespace(time=time) for time in self.times_sec)
+
+    def _rgb(self, frame):
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.integers(1, 900), min_size=0, max_size=80),
+    st.sampled_from([0.5, 1.0, 2.0, 3.0, 7.5, 10.0, 30.0]),
+    st.integers(-5000, 10**9),
+)
+def test_each_tick_takes_the_first_frame_at_or_after_it(gaps_ms, rate, start_ms):
+    times = np.concatenate([[0], np.cumsum(gaps_ms)]) / 1000
+    reader = TimedReader([start_ms / 1000 + time for time in times], rate)
+    picked = [frame.frame_index for frame in reader]
+    times = np.asarray(reader.frame_times_sec)
+    reached = (times + TICK_TOLERANCE_SEC) * rate
+    expected = sorted({int(np.argmax(reached >= tick)) for tick in range(int(reached[-1]) + 1)})
+    assert picked == expected
+    assert reader.num_frames == len(times) and reader.num_sampled == len(picked)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.none() | st.floats(-100, 100), min_size=1, max_size=40), st.sampled_from([0.0, 2.0]))
+def test_times_rise_whatever_the_container_says(times, rate):
+    reader = TimedReader(times, rate)
+    indices = [frame.frame_index for frame in reader]
+    assert reader.num_frames == len(times) and indices[0] == 0
+    assert (np.diff(reader.frame_times_sec) > 0).all()
+
+
+def test_snippets_are_consecutive_and_the_last_is_padded(make_video, tmp_path):
+    path = make_video(tmp_path / "a.mp4", 19)
+    config = load_config(overrides=["data.clip_frames=8", "data.image_size_px=16"])
+    cut = list(snippets(path, config))
+    assert [snippet.mask.sum() for snippet in cut] == [8, 8, 3]
+    assert np.concatenate([snippet.frame_indices for snippet in cut]).tolist() == [*range(19), *[-1] * 5]
+    assert all(snippet.frames.shape == (8, 16, 16, 3) for snippet in cut)
+    assert not cut[-1].frames[3:].any() and (cut[-1].times_sec[3:] == -1).all()
+    grey = np.concatenate([snippet.frames[snippet.mask].mean((1, 2, 3)) for snippet in cut])
+    np.testing.assert_allclose(grey, 20 + 7 * np.arange(19), atol=3)  # each frame is the one it claims to be
+
+
+def test_a_reader_can_be_read_twice(make_video, tmp_path):
+    reader = sampled_frames(make_video(tmp_path / "a.mp4", 5), size_px=16)
+    assert len(list(reader)) == len(list(reader)) == reader.num_frames == 5
+
+
+def test_odd_names_are_files_and_never_addresses(make_video, tmp_path):
+    for name in ("http:a b.mp4", "ä %03d [x].mp4", "-i.mp4"):
+        path = make_video(tmp_path / "plain.mp4", 3).rename(tmp_path / name)
+        assert len(list(VideoReader(path, size_px=16))) == 3
+    with pytest.raises(VideoError, match=r"missing\.mp4: no such file"):
+        list(VideoReader(tmp_path / "missing.mp4"))
+
+
+MEMORY = """
+import resource, sys
+from pipelines.data.video import VideoReader
+for frame in VideoReader(sys.argv[1], size_px=224).snippets(8):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_length(make_video, tmp_path):
+    def peak_kib(num_frames):
+        path = make_video(tmp_path / f"{num_frames}.mp4", num_frames, size=(320, 240), preset="ultrafast")
+        output = subprocess.run(
+            [sys.executable, "-c", MEMORY, path], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        return int(output.stdout)
+
+    short, long = peak_kib(100), peak_kib(1000)
+    assert long < short + 12 * 1024, (short, long)  # 900 more frames of 224 x 224 x 3 would be 132 MiB
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
