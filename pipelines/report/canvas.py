@@ -40,7 +40,7 @@ def time_ticks(axes, first_sec, last_sec, most=9):
     """Puts ticks at round times on the x axis: seconds below a minute, then m:ss, then h:mm:ss."""
     span = max(last_sec - first_sec, 1e-9)
     step = next((step for step in TICK_STEPS_SEC if span / step <= most), span / most)
-    ticks = np.arange(np.ceil(first_sec / step - 1e-9), np.floor(last_sec / step + 1e-9) + 1) * step
+    ticks = np.arange(np.ceil(first_sec / step - 1e-9), np.floor(last_sec / step + 1e-9) + 1) * step + 0.0
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_time(value, last_sec)))
 

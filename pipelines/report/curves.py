@@ -21,7 +21,7 @@ def plot_curves(path, curves, title=""):
     """
     if not curves:
         raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
-    figure = new_figure(9.6, 4.7)
+    figure = new_figure(9.6, 5.5 + 0.22 * len(curves))
     roc, recall = figure.subplots(1, 2)
     for index, (name, (labels, scores)) in enumerate(curves.items()):
         labels, scores = np.asarray(labels).ravel(), np.asarray(scores, float).ravel()
@@ -38,8 +38,8 @@ def plot_curves(path, curves, title=""):
     share = np.mean(labels)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="chance, AUC 0.500")
     recall.axhline(share, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"chance, AP {share:.3f}")
-    _finish(roc, "ROC", "false positive rate", "true positive rate", "lower right")
-    _finish(recall, "Precision and recall", "recall", "precision", "upper right" if share < 0.5 else "lower left")
+    _finish(roc, "ROC", "false positive rate", "true positive rate")
+    _finish(recall, "Precision and recall", "recall", "precision")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
     return save_figure(figure, path)
 
@@ -50,11 +50,11 @@ def _thinned(x, y):
     return x[keep], y[keep]
 
 
-def _finish(axes, title, x_label, y_label, corner):
+def _finish(axes, title, x_label, y_label):
     tidy(axes)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.set_box_aspect(1)
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.set_xlabel(x_label, fontsize=10, color=INK)
     axes.set_ylabel(y_label, fontsize=10, color=INK)
-    axes.legend(loc=corner, fontsize=8.5, labelcolor=INK, framealpha=0.9, edgecolor="white")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), fontsize=8.5, labelcolor=INK, frameon=False)

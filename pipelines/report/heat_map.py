@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 
 from pipelines.report.canvas import INK, new_figure, save_figure
 
-COLORS = colormaps["inferno"]
+COLORS = colormaps["turbo"]
 
 
 def patch_heat_map(patch_scores, scales, size_px):
@@ -97,7 +97,7 @@ def overlay(frame, patch_scores, scales):
     frame = np.asarray(frame)
     grey = (frame.astype(float) @ [0.299, 0.587, 0.114])[..., None].repeat(3, axis=-1)
     heat = np.clip(patch_heat_map(patch_scores, scales, frame.shape[:2]), 0, 1)
-    return (0.5 * grey + 0.5 * 255 * COLORS(heat)[..., :3]).round().astype(np.uint8)
+    return (0.55 * grey + 0.45 * 255 * COLORS(heat)[..., :3]).round().astype(np.uint8)
 
 
 def _draw_color_bar(figure, axes):
