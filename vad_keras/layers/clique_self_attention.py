@@ -111,7 +111,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         return lengths, query_frames, key_frames
 
     def _scores(self, nodes, key_frames):
-        """Step 1: ``(B, N, S, G, M, G)`` in float32."""
+        """Step 1: ``(B, N, S * G, M, G)`` in float32."""
         num_patches = nodes.shape[2]
         query = cliques.split_blocks(self.query(nodes) * self.key_dim**-0.5, max(self.temporal_localities))
         key = cliques.gather_frames(self.key(nodes), key_frames)
@@ -120,12 +120,15 @@ class CliqueSelfAttention(keras.layers.Layer):
         query = ops.reshape(query, (batch, num_blocks, block_frames * num_patches, self.key_dim))
         key = ops.reshape(key, (batch, num_blocks, num_keys * num_patches, self.key_dim))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        shape = (batch, num_blocks, block_frames, num_patches, num_keys, num_patches)
+        shape = (batch, num_blocks, block_frames * num_patches, num_keys, num_patches)
         return ops.cast(ops.reshape(scores, shape), "float32")
 
     def _frame_weights(self, frame_logits, geometry):
-        """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, S, G, M)``."""
+        """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, S * G, M)``."""
         lengths, query_frames, key_frames = geometry
+        shape = ops.shape(frame_logits)
+        block_frames = query_frames.shape[1]
+        frame_logits = ops.reshape(frame_logits, (*shape[:2], block_frames, shape[2] // block_frames, shape[3]))
         total = 0.0
         for position, locality in enumerate(self.temporal_localities):
             members = cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)
@@ -138,7 +141,7 @@ class CliqueSelfAttention(keras.layers.Layer):
                 share = ops.exp(frame_logits)
             weight = ops.cast(self.locality_weights[position], "float32")
             total = total + weight * ops.where(members, share, 0.0)
-        return total
+        return ops.reshape(total, shape)
 
     def call(self, nodes, mask=None, return_affinity=False):
         if mask is None:
@@ -151,7 +154,10 @@ class CliqueSelfAttention(keras.layers.Layer):
         frame_logits = ops.logsumexp(scores, axis=-1)
         within_frame = ops.exp(scores - frame_logits[..., None])
         between_frames = self._frame_weights(frame_logits, geometry)
-        affinity = {"weights": within_frame * between_frames[..., None], "key_frames": key_frames}
+        weights = within_frame * between_frames[..., None]
+        batch, num_blocks, num_queries, num_keys, num_patches = ops.shape(weights)
+        by_node = (batch, num_blocks, num_queries // num_patches, num_patches, num_keys, num_patches)
+        affinity = {"weights": ops.reshape(weights, by_node), "key_frames": key_frames}
         values = self.value(nodes)
         weights = ops.cast(affinity["weights"], values.dtype)
         h = cliques.propagate({"weights": weights, "key_frames": key_frames}, values)
