@@ -1,4 +1,4 @@
-"""``model.json`` beside ``saved_model.pb``: what a client must know to cut and squash frames as the model expects them."""
+"""``model.json`` beside ``saved_model.pb``: what a client must know to cut and squash frames as the model does."""
 
 import dataclasses
 import hashlib
@@ -66,7 +66,7 @@ def read_model_info(version_folder):
         info = ModelInfo(**{key: value for key, value in content.items() if key in known})
         return dataclasses.replace(info, scales=tuple(info.scales))
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: the folder was not written by `vad export`. Export the model again.") from None
+        raise UserError(f"{path} is missing: `vad export` did not write this folder. Export the model again.") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be used ({error}). Export the model again.") from None
 

@@ -19,6 +19,8 @@ class VideoScores(NamedTuple):
     frame_indices: np.ndarray  # int64 (T,)
     anomaly_score: np.ndarray  # float32 (T,)
     patch_score: np.ndarray  # float32 (T, G)
+    before_crf: np.ndarray  # float32 (T, G), probability of "abnormal" from the unary term alone
+    after_crf: np.ndarray  # float32 (T, G), the same after the message passing
 
 
 class SavedScorer:
@@ -64,8 +66,7 @@ class SavedScorer:
         """
         indices = []
         parts = list(self._in_windows(self._nodes(snippets, indices)))
-        scores, patch_scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return VideoScores(np.concatenate(indices), scores, patch_scores)
+        return VideoScores(np.concatenate(indices), *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _nodes(self, snippets, indices):
         """Nodes ``(n, G, C)`` of a few snippets at a time; the frames' indices are appended to `indices`."""
@@ -92,7 +93,7 @@ class SavedScorer:
         return tf.stack([tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE") for jpeg in jpegs])
 
     def _in_windows(self, groups):
-        """Scores and patch scores window by window; the margins before and after a window are only looked at."""
+        """What `VideoScores` holds, window by window; the margins before and after a window are only looked at."""
         held, length, scored, margin = [], 0, 0, self.margin_frames
         for group in groups:
             held.append(group)
@@ -108,6 +109,9 @@ class SavedScorer:
 
     def _score_nodes(self, nodes, start, end):
         outputs = self._signatures["score_nodes"](nodes=nodes[None].astype(np.float32))
-        scores = outputs[spec.ANOMALY_SCORE][0].numpy()
-        patch_scores = outputs[spec.PATCH_SCORE][0].numpy() if spec.PATCH_SCORE in outputs else scores[:, None]
-        return scores[start:end], patch_scores[start:end]
+        outputs = {key: value[0, start:end].numpy() for key, value in outputs.items() if key != spec.ITERATIONS}
+        scores = outputs[spec.ANOMALY_SCORE]
+        patch_scores = outputs.get(spec.PATCH_SCORE, np.repeat(scores[:, None], nodes.shape[1], axis=1))
+        before = outputs.get(spec.UNARY_PROBABILITY, patch_scores)
+        after = outputs[spec.MARGINALS][..., spec.ABNORMAL] if spec.MARGINALS in outputs else patch_scores
+        return scores, patch_scores, before, after

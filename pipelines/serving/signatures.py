@@ -1,8 +1,8 @@
 """The exported model: four signatures around the two Keras models, everything from JPEG bytes to scores in the graph.
 
-Every signature takes videos whose frames are all real (no mask): a batch holds videos of one length. Frames are cut into
-snippets of K as in `prepare`, the last one is filled up with masked zeros, and the backbone runs over a few snippets at a
-time, so that memory does not grow with the backbone's work on a long video.
+Every signature takes videos whose frames are all real (no mask): a batch holds videos of one length. Frames are cut
+into snippets of K as in `prepare`, the last one is filled up with masked zeros, and the backbone runs over a few
+snippets at a time, so that its memory does not grow with the length of a video.
 """
 
 import keras
@@ -12,7 +12,7 @@ from vad_keras import spec
 
 SNIPPETS_PER_STEP = 4
 JPEG_START = b"\xff\xd8"
-SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.ITERATIONS)
+SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY, spec.ITERATIONS)
 
 
 class ServingSignatures:
@@ -30,7 +30,7 @@ class ServingSignatures:
     def __init__(self, extractor, detector, snippets_per_step=SNIPPETS_PER_STEP):
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError(
-                f"A SavedModel is written by the TensorFlow backend. Received: KERAS_BACKEND={keras.backend.backend()}. "
+                f"Only the TensorFlow backend writes a SavedModel. Received: KERAS_BACKEND={keras.backend.backend()}. "
                 "Models trained on another backend load on TensorFlow: set KERAS_BACKEND=tensorflow and export again."
             )
         settings = extractor.get_config()
@@ -93,7 +93,7 @@ class ServingSignatures:
     def _nodes_of_videos(self, videos, to_frames):
         """Loops over groups of snippets: ``(B, T, ...)`` -> nodes ``(B, T, G, C)`` and probability ``(B, T)``.
 
-        `to_frames` turns the gathered elements ``(n, ...)``, their video and their time step into uint8 ``(n, side, side, 3)``.
+        `to_frames` turns ``(n, ...)`` gathered elements and their places (video, time step) into uint8 frames.
         """
         videos = _with_content(videos, "frames")
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
@@ -101,14 +101,8 @@ class ServingSignatures:
         num_snippets = num_videos * snippets_per_video
 
         def step(start, nodes, probability):
-            snippet = tf.range(start, tf.minimum(start + self.snippets_per_step, num_snippets))
-            steps = (snippet % snippets_per_video)[:, None] * self.clip_frames + tf.range(self.clip_frames)
-            mask = steps < num_frames
-            place = tf.stack([tf.repeat(snippet // snippets_per_video, self.clip_frames), tf.reshape(steps, [-1])], axis=1)
-            place = tf.minimum(place, tf.stack([num_videos, num_frames]) - 1)
-            frames = to_frames(tf.gather_nd(videos, place), place)
-            frames = tf.reshape(frames, (-1, self.clip_frames, self.image_size_px, self.image_size_px, 3))
-            frames *= tf.cast(mask[:, :, None, None, None], tf.uint8)
+            snippets = tf.range(start, tf.minimum(start + self.snippets_per_step, num_snippets))
+            frames, mask = self._gather(videos, snippets, snippets_per_video, to_frames)
             group_nodes, group_probability = self._nodes_of_snippets(frames, mask)
             index = start // self.snippets_per_step
             nodes = nodes.write(index, tf.reshape(group_nodes, (-1, self.num_patches, self.feature_dim)))
@@ -119,13 +113,23 @@ class ServingSignatures:
             return tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False, element_shape=shape)
 
         loop = (0, array((None, self.num_patches, self.feature_dim)), array((None,)))
-        _, nodes, probability = tf.while_loop(
-            lambda start, *_: start < num_snippets, step, loop, parallel_iterations=1
-        )
+        _, nodes, probability = tf.while_loop(lambda start, *_: start < num_snippets, step, loop, parallel_iterations=1)
         nodes = tf.reshape(nodes.concat(), (num_videos, -1, self.num_patches, self.feature_dim))
         return nodes[:, :num_frames], tf.reshape(probability.concat(), (num_videos, -1))[:, :num_frames]
 
-    def _fit(self, frames, place=None):
+    def _gather(self, videos, snippets, snippets_per_video, to_frames):
+        """Frames ``(n, K, side, side, 3)`` and mask ``(n, K)`` of some snippets; zeros where a video has ended."""
+        num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
+        steps = (snippets % snippets_per_video)[:, None] * self.clip_frames + tf.range(self.clip_frames)
+        mask = steps < num_frames
+        video = tf.repeat(snippets // snippets_per_video, self.clip_frames)
+        places = tf.stack([video, tf.reshape(steps, [-1])], axis=1)
+        places = tf.minimum(places, tf.stack([num_videos, num_frames]) - 1)
+        frames = to_frames(tf.gather_nd(videos, places), places)
+        frames = tf.reshape(frames, (-1, self.clip_frames, self.image_size_px, self.image_size_px, 3))
+        return frames * tf.cast(mask[:, :, None, None, None], tf.uint8), mask
+
+    def _fit(self, frames, places=None):
         """Squashes ``(n, H, W, 3)`` to the model's square; frames that already fit are left alone."""
         side = self.image_size_px
 
@@ -136,7 +140,7 @@ class ServingSignatures:
         fits = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], side))
         return tf.ensure_shape(tf.cond(fits, lambda: frames, resize), (None, side, side, 3))
 
-    def _decode(self, jpegs, place):
+    def _decode(self, jpegs, places):
         """Decodes ``(n,)`` JPEG files; says which frame of which video is none."""
 
         def decode(one):
@@ -148,7 +152,7 @@ class ServingSignatures:
             return self._fit(frame[None])[0]
 
         side = self.image_size_px
-        return tf.map_fn(decode, (jpegs, place), fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
+        return tf.map_fn(decode, (jpegs, places), fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
 
 
 def _with_content(videos, name):

@@ -1,7 +1,7 @@
-"""Warm-up requests: TensorFlow Serving replays them before a version answers, so that no client waits for the first trace.
+"""Warm-up requests: TensorFlow Serving replays them before a version answers, and no client waits for a first trace.
 
-The file is a TFRecord of ``tensorflow.serving.PredictionLog`` messages. Their four nested messages are so small that their
-wire format is written here: exporting needs no `tensorflow-serving-api`. A test reads the file with the real protos.
+The file is a TFRecord of ``tensorflow.serving.PredictionLog`` messages. Their four nested messages are so small that
+their wire format is written here: exporting needs no `tensorflow-serving-api`. A test reads it with the real protos.
 """
 
 from pathlib import Path
@@ -58,8 +58,8 @@ def warmup_inputs(signatures):
 
 def prediction_log(model_name, signature, tensors):
     """A serialised ``PredictionLog`` that holds a ``PredictRequest``."""
-    model_spec = _message(MODEL_SPEC_NAME, model_name.encode()) + _message(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
-    request = _message(REQUEST_MODEL_SPEC, model_spec)
+    spec = _message(MODEL_SPEC_NAME, model_name.encode()) + _message(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
+    request = _message(REQUEST_MODEL_SPEC, spec)
     for name, value in tensors.items():
         tensor = tf.make_tensor_proto(value).SerializeToString()
         request += _message(REQUEST_INPUTS, _message(MAP_KEY, name.encode()) + _message(MAP_VALUE, tensor))

@@ -23,8 +23,8 @@ NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate")
 def run(config) -> Path:
     """Writes ``<export.root>/<export.name>/<next version>/`` from ``extractor.keras`` and ``detector.keras``.
 
-    The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest version
-    already holds these weights and settings, it is kept and nothing is written.
+    The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest
+    version already holds these weights and settings, it is kept and nothing is written.
 
     Args:
         config: The run's `Config`.

@@ -1,7 +1,8 @@
 """gRPC Predict: the official stubs against a small in-process server, and against a real one where there is one.
 
-The in-process server is not TensorFlow Serving. It answers `PredictionService.Predict` from the SavedModel, which proves
-the messages, the signature names and the tensors on the wire, but nothing about the real server's loading or batching.
+The in-process server is not TensorFlow Serving. It answers `PredictionService.Predict` from the SavedModel, which
+proves the messages, the signature names and the tensors on the wire, but nothing about the real server's loading or
+batching.
 """
 
 import os

@@ -28,12 +28,12 @@ def test_a_field_of_a_later_release_does_no_harm(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[1]", '{"name": "vad"}'])
 def test_a_broken_model_json_is_named(tmp_path, text):
     (tmp_path / "model.json").write_text(text)
-    with pytest.raises(UserError, match="model.json cannot be used .* Export the model again"):
+    with pytest.raises(UserError, match=r"model\.json cannot be used .* Export the model again"):
         read_model_info(tmp_path)
 
 
 def test_a_missing_model_json_is_named(tmp_path):
-    with pytest.raises(UserError, match="model.json is missing"):
+    with pytest.raises(UserError, match=r"model\.json is missing"):
         read_model_info(tmp_path)
 
 

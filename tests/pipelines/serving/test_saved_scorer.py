@@ -45,6 +45,8 @@ def test_a_streamed_video_gets_the_scores_of_the_keras_models(exported, num_fram
     expected = exported.detector({"nodes": nodes, "mask": np.ones((1, num_frames), bool)})
     np.testing.assert_allclose(result.anomaly_score, np.asarray(expected["anomaly_score"])[0], atol=1e-5)
     np.testing.assert_allclose(result.patch_score, np.asarray(expected["patch_score"])[0], atol=1e-5)
+    np.testing.assert_allclose(result.before_crf, np.asarray(expected["unary_probability"])[0], atol=1e-5)
+    np.testing.assert_allclose(result.after_crf, np.asarray(expected["marginals"])[0, ..., 1], atol=1e-5)
     np.testing.assert_array_equal(result.frame_indices, np.arange(num_frames) * 3)
 
 

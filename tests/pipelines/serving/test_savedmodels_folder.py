@@ -14,8 +14,8 @@ from pipelines.config import ExportConfig
 FOLDER = Path(__file__).resolve().parents[3] / "savedmodels"
 REQUESTS = sorted((FOLDER / "requests").glob("*.json"))
 
-# The Python package ships neither proto. Field numbers and types are those of tensorflow_serving/config/monitoring_config.proto
-# and tensorflow_serving/servables/tensorflow/session_bundle_config.proto.
+# The Python package ships neither proto. Field numbers and types are those of the server's monitoring_config.proto and
+# session_bundle_config.proto.
 MONITORING = {
     "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
     "MonitoringConfig": {"prometheus_config": (1, ".PrometheusConfig")},

@@ -56,7 +56,7 @@ def test_the_newest_complete_version_of_a_model_is_taken(tmp_path):
 
 
 def test_a_folder_without_a_model_is_answered_with_the_way_out(tmp_path):
-    with pytest.raises(UserError, match="does not exist. Run `vad export` first"):
+    with pytest.raises(UserError, match=r"does not exist\. Run `vad export` first"):
         version_folder(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no exported model"):
         version_folder(tmp_path)

@@ -18,7 +18,8 @@ def changed(config, **export_settings):
 
 def test_a_version_holds_the_graph_its_description_and_warm_up_requests(exported):
     assert exported.folder.name == "1" and exported.folder.parent.name == "tiny"
-    for name in ("saved_model.pb", "variables/variables.index", "model.json", "assets.extra/tf_serving_warmup_requests"):
+    warmup = "assets.extra/tf_serving_warmup_requests"
+    for name in ("saved_model.pb", "variables/variables.index", "model.json", warmup):
         assert (exported.folder / name).stat().st_size > 0
     assert exported.folder.stat().st_mode & 0o055 == 0o055, "the server runs as another user"
 
@@ -65,8 +66,8 @@ def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, monkey
 
 def test_a_model_that_is_not_trained_yet_is_named_with_the_command_that_makes_it(tmp_path):
     config = load_config(overrides=[f"work_dir={tmp_path}", f"export.root={tmp_path}"])
-    with pytest.raises(UserError, match="extractor.keras does not exist. Run `vad train_extractor` first"):
+    with pytest.raises(UserError, match=r"extractor\.keras does not exist\. Run `vad train_extractor` first"):
         export.run(config)
     (tmp_path / "extractor.keras").write_bytes(b"")
-    with pytest.raises(UserError, match="detector.keras does not exist. Run `vad train_detector` first"):
+    with pytest.raises(UserError, match=r"detector\.keras does not exist\. Run `vad train_detector` first"):
         export.run(config)
