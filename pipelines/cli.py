@@ -216,8 +216,12 @@ def _run(stages, config):
     """Runs the stages in order; ends with 1 when one of them skipped an input."""
     start = time.time()
     save_config(config)
-    for stage in stages:
-        importlib.import_module(f"pipelines.stages.{stage}").run(config)
+    try:
+        for stage in stages:
+            importlib.import_module(f"pipelines.stages.{stage}").run(config)
+    except KeyboardInterrupt:
+        print("\nstopped: run the same command again to go on from here", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     summaries = read_summaries(config, since=start)
     if len(summaries) > 1:
         print_closing_table(summaries, Console())
@@ -241,7 +245,6 @@ def main(arguments: list[str] | None = None) -> int:
         text, command = error.format_message(), context.command_path if context else "vad"
         return _print_error(f"{text}{'' if text.endswith(('.', '?')) else '.'} See `{command} --help`.")
     except (KeyboardInterrupt, typer.Abort):
-        print("\nstopped: run the same command again to go on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

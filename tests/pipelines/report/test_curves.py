@@ -1,0 +1,52 @@
+"""Tests of pipelines.report.curves."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from pipelines.report import curves
+from pipelines.report.canvas import SERIES
+
+LABELS = np.array([0, 0, 1, 0, 1, 1, 0, 1])
+SCORES = np.array([0.1, 0.4, 0.35, 0.2, 0.8, 0.7, 0.6, 0.9])
+
+
+def drawn(monkeypatch, data):
+    kept = []
+    monkeypatch.setattr(curves, "save_figure", lambda figure, path: kept.append(figure))
+    curves.plot_curves("unused.png", data, "Test frames")
+    return kept[0].axes
+
+
+def test_each_model_is_drawn_in_its_color(tmp_path):
+    path = curves.plot_curves(tmp_path / "a.png", {"ours": (LABELS, SCORES), "other": (LABELS, 1 - SCORES)}, "Test")
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert pixels.shape[1] == 1152
+    for color in SERIES[:2]:
+        assert (np.abs(pixels - np.array(to_rgb(color)) * 255).max(axis=-1) <= 6).sum() > 300
+
+
+def test_the_legend_tells_area_and_average_precision(monkeypatch):
+    roc, recall = drawn(monkeypatch, {"ours": (LABELS, SCORES)})
+    assert f"ours, AUC {roc_auc_score(LABELS, SCORES):.3f}" in [text.get_text() for text in roc.get_legend().texts]
+    labels = [text.get_text() for text in recall.get_legend().texts]
+    # worked out by hand: positives at ranks 1, 2, 3 and 6 of 8
+    assert f"ours, AP {(1 + 1 + 1 + 4 / 6) / 4:.3f}" in labels and "chance, AP 0.500" in labels
+
+
+def test_a_long_curve_is_thinned_but_keeps_its_ends(monkeypatch):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 50_000)
+    roc, _ = drawn(monkeypatch, {"chance": (labels, generator.random(50_000))})
+    points = roc.lines[0].get_xydata()
+    assert len(points) <= curves.MOST_POINTS
+    assert points[0].tolist() == [0, 0] and points[-1].tolist() == [1, 1]
+
+
+def test_frames_of_one_kind_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"`curves\['ours'\]` must hold normal and abnormal frames"):
+        curves.plot_curves(tmp_path / "a.png", {"ours": (np.zeros(8), SCORES)})
+    with pytest.raises(ValueError, match="at least one pair"):
+        curves.plot_curves(tmp_path / "a.png", {})

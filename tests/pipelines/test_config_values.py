@@ -1,0 +1,68 @@
+"""Tests of pipelines.config_values."""
+
+import pytest
+
+from pipelines.config_values import UserError, check_value, convert, parse_override, unknown_key
+
+TYPES = {"seed": int, "data.root": str, "data.sizes": tuple[int, ...], "train.learning_rate": float}
+
+
+@pytest.mark.parametrize(
+    ("override", "parsed"),
+    [
+        ("seed = 3", ("seed", 3)),
+        ("data.sizes=[1, 2]", ("data.sizes", [1, 2])),
+        ("train.learning_rate=1e-3", ("train.learning_rate", 0.001)),
+        ("seed=word", ("seed", "word")),
+        ('data.root="quoted # text"', ("data.root", "quoted # text")),
+    ],
+)
+def test_an_override_is_read_as_toml(override, parsed):
+    assert parse_override(override, TYPES) == parsed
+
+
+def test_an_override_cannot_smuggle_in_a_second_line():
+    assert parse_override("seed=1\nother=2", TYPES) == ("seed", "1\nother=2")
+
+
+@pytest.mark.parametrize("override", ["seed", "=3"])
+def test_an_override_without_key_or_value_says_how_one_is_written(override):
+    with pytest.raises(UserError, match=r"is not `section\.key=value`, such as"):
+        parse_override(override, TYPES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (int, True, "takes an integer. Received: True."),
+        (int, 1.0, "takes an integer. Received: 1.0."),
+        (bool, 1, "takes true or false. Received: 1."),
+        (float, "x", "takes a number. Received: 'x'."),
+        (str, 1, "takes a string. Received: 1."),
+        (tuple[int, ...], 3, "takes an array such as [1, 2, 4]. Received: 3."),
+        (tuple[str, ...], "a", 'takes an array such as ["a.mp4", "folder"]. Received: \'a\'.'),
+        (tuple[int, ...], [1, "a"], "takes an integer. Received: 'a'."),
+    ],
+)
+def test_a_wrong_type_names_the_right_one(kind, value, expected):
+    with pytest.raises(UserError) as caught:
+        convert(kind, value, "`x` in --set")
+    assert str(caught.value) == f"`x` in --set {expected}"
+
+
+def test_an_integer_serves_as_a_number_and_an_array_becomes_a_tuple():
+    assert convert(float, 2, "") == 2.0 and type(convert(float, 2, "")) is float
+    assert convert(tuple[int, ...], [1, 2], "") == (1, 2)
+
+
+def test_infinity_is_no_value():
+    with pytest.raises(UserError, match=r"must be at least 0\. Received: inf"):
+        check_value(float("inf"), None, (0, float("inf")), "`x`")
+
+
+def test_a_key_like_no_other_gets_the_list_of_its_section():
+    assert str(unknown_key("data.zzz", "f.toml", TYPES)) == (
+        "unknown key `data.zzz` in f.toml. `data` takes: root, sizes."
+    )
+    assert str(unknown_key("qqq.zzz", "f.toml", TYPES)).endswith("Sections are: data, train.")
+    assert str(unknown_key("data", "f.toml", TYPES)) == "`data` in f.toml is a section. `data` takes: root, sizes."
