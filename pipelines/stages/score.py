@@ -55,14 +55,15 @@ def run(config) -> Path:
     threshold = config.score.threshold or scorer.info.threshold
     output = Path(config.score.output or config.work_path / "scores")
     results, skipped, kept = [], [], 0
-    for path, name in track(files, "Scoring", total=len(files)):
+    alone = len(files) == 1  # then the bar counts snippets, not videos
+    for path, name in files if alone else track(files, "Scoring"):
         target = output / name
         result = None if config.score.force else _finished(scorer, path, target, threshold)
         if result:
             kept += 1
         else:
             try:
-                result = _score_file(scorer, path, target, threshold, config.score.top_frames)
+                result = _score_file(scorer, path, target, threshold, config.score.top_frames, show_progress=alone)
             except VideoError as error:
                 skipped.append((error.file, error.reason))
                 continue
@@ -135,10 +136,11 @@ def _finished(scorer, path, target, threshold):
     return result if complete and {key: result.get(key) for key in identity} == identity else None
 
 
-def _score_file(scorer, path, target, threshold, top_count):
+def _score_file(scorer, path, target, threshold, top_count, show_progress=False):
     info = scorer.info
     reader = VideoReader(path, info.frames_per_sec, info.image_size_px)
-    sampled = scorer.score(reader.snippets(info.clip_frames))
+    snippets = reader.snippets(info.clip_frames)
+    sampled = scorer.score(track(snippets, f"Scoring {path.name}", unit="snippets") if show_progress else snippets)
     scores = expand_to_frames(sampled.anomaly_score, sampled.frame_indices, reader.num_frames).astype(float)
     times_sec = np.asarray(reader.frame_times_sec)
     top = find_top_frames(sampled.anomaly_score, times_sec[sampled.frame_indices], top_count)
@@ -170,7 +172,8 @@ def _draw(target, scorer, path, sampled, scores, times_sec, top, threshold):
     plot_timeline(timeline, times_sec, scores, threshold, title=path.name, thumbnails=thumbnails)
     if top:
         shown = zip(moments, sampled.anomaly_score[top], strict=True)
-        titles = [f"{format_time(time_sec, times_sec[-1])}  score {score:.2f}" for time_sec, score in shown]
+        unit = " s" if times_sec[-1] < 60 else ""
+        titles = [f"{format_time(time_sec, times_sec[-1])}{unit}  score {score:.2f}" for time_sec, score in shown]
         before, after = sampled.before_crf[top], sampled.after_crf[top]
         plot_heat_maps(_with_suffix(target, "_top_frames.png"), pictures, before, after, scorer.info.scales, titles)
 
