@@ -9,8 +9,8 @@ class RelationGate(keras.layers.Layer):
     """Re-weigh each position of a snippet's feature maps by its relations to all other positions.
 
     The paper collects ``gamma(a, a') = psi1(d_a) . psi2(d_a')`` for all ``N = K H W`` positions ``a'``, puts them
-    beside the feature ``d_a`` and multiplies by a trainable weight ``[w_d; w]`` of length ``C + N``. This is linear in gamma,
-    so the same number comes without the ``N x N`` matrix, in ``O(N C)``:
+    beside the feature ``d_a`` and multiplies by a trainable weight ``[w_d; w]`` of length ``C + N``. This is linear in
+    gamma, so the same number comes without the ``N x N`` matrix, in ``O(N C)``:
 
     1. ``context = sum_a' w_a' psi2(d_a')``, over real frames only: ``(B, E)``;
     2. ``logit_a = d_a . w_d + psi1(d_a) . context + bias``: ``(B, K, H, W)``;

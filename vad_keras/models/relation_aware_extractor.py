@@ -10,6 +10,7 @@ from vad_keras.models.presets import BACKBONES, build_backbone
 from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES
 
 FRAMES = "frames"
+MAPS = "maps"
 LOGITS = "logits"
 ANOMALY_PROBABILITY = "anomaly_probability"
 
@@ -46,7 +47,8 @@ class RelationAwareExtractor(keras.Model):
 
     Call arguments:
         inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
-            ``(B, K)``, True for real frames; padding stands at the end.
+            ``(B, K)``, True for real frames; padding stands at the end. In the place of ``frames`` it may hold ``maps``,
+            the result of ``feature_maps``.
 
     Output shape:
         Dict with ``anomaly_probability`` ``(B,)`` and ``logits`` ``(B,)``, both float32, and ``nodes``
@@ -136,6 +138,11 @@ class RelationAwareExtractor(keras.Model):
         maps = self.backbone(images, training=training and self.train_backbone)
         return ops.reshape(maps, (-1, self.clip_frames, *maps.shape[1:]))
 
+    def _masked_feature_maps(self, frames, mask, training):
+        if mask is not None and training:
+            frames = repeat_last_frame(frames, mask)  # so that padding never enters the first batch norm's statistics
+        return self.feature_maps(frames, training)
+
     def _preprocess(self, images):
         preset = BACKBONES[self.backbone_name]
         images = ops.cast(images, "float32")
@@ -161,10 +168,9 @@ class RelationAwareExtractor(keras.Model):
         return self.classify_nodes(self.nodes_from_maps(maps, mask, training), mask, training)
 
     def call(self, inputs, training=False):
-        frames, mask = inputs[FRAMES], inputs.get(MASK)
-        if mask is not None and training:
-            frames = repeat_last_frame(frames, mask)  # so that padding never enters the first batch norm's statistics
-        nodes = self.nodes_from_maps(self.feature_maps(frames, training), mask, training)
+        mask = inputs.get(MASK)
+        maps = inputs[MAPS] if MAPS in inputs else self._masked_feature_maps(inputs[FRAMES], mask, training)
+        nodes = self.nodes_from_maps(maps, mask, training)
         logits = self.classify_nodes(nodes, mask, training)
         return {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
 

@@ -81,6 +81,7 @@ def test_the_steps_apart_equal_the_whole(extractor):
     logits = ops.convert_to_numpy(extractor.classify_maps(maps, inputs["mask"]))
     np.testing.assert_allclose(nodes, whole["nodes"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(logits, whole["logits"], rtol=1e-5, atol=1e-6)
+    assert_same(outputs_of(extractor, {"maps": maps, "mask": inputs["mask"]}), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_a_saved_extractor_gives_equal_numbers(extractor, tmp_path):

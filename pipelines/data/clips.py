@@ -1,0 +1,88 @@
+"""Random access to the snippets of `clips/`: which byte range of which shard, read without scanning the rest."""
+
+import struct
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines.config import UserError
+from pipelines.data.records import parse_clip, read_manifest, shard_paths
+
+HEADER_BYTES = 12  # of a TFRecord: length (8) and its checksum (4); a checksum of the data (4) follows them
+FOOTER_BYTES = 4
+
+
+class Clips:
+    """The snippets of a prepared dataset.
+
+    Args:
+        folder: `clips/` of a run.
+        clip_frames: K.
+        image_size_px: Side of the frames.
+
+    Raises:
+        UserError: The folder has no records, or they do not agree with the manifest.
+    """
+
+    def __init__(self, folder, clip_frames, image_size_px):
+        self.folder = Path(folder)
+        self.clip_frames = clip_frames
+        self.image_size_px = image_size_px
+        self.manifest = read_manifest(folder)
+        snippets, records = list(self._snippets()), list(self._records())
+        if len(snippets) != len(records):
+            raise UserError(
+                f"{folder} holds {len(records)} snippets, its manifest tells of {len(snippets)}. Run `prepare` again "
+                f"with the present settings (data.clip_frames = {clip_frames})."
+            )
+        self._places = dict(zip(snippets, records, strict=True))
+
+    def num_snippets(self, video):
+        """Snippets of a video; the last may be short."""
+        return -(-video.num_sampled // self.clip_frames)
+
+    def _snippets(self):
+        """`(video_id, snippet index)` in record order."""
+        return ((video.video_id, i) for video in self.manifest.videos for i in range(self.num_snippets(video)))
+
+    def _records(self):
+        """`(path, offset, length)` of the data of each record."""
+        for path in shard_paths(self.folder, "clips"):
+            with open(path, "rb") as file:
+                while header := file.read(HEADER_BYTES):
+                    (length,) = struct.unpack_from("<Q", header)
+                    yield str(path), file.tell(), length
+                    file.seek(length + FOOTER_BYTES, 1)
+
+    def read(self, video_id, snippet):
+        """The serialised example of one snippet."""
+        path, offset, length = self._places[video_id, snippet]
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def frame_indices(self, video):
+        """Original indices of the sampled frames of a video, a list of length T."""
+        indices = []
+        for snippet in range(self.num_snippets(video)):
+            example = tf.train.Example.FromString(self.read(video.video_id, snippet))
+            indices += example.features.feature["frame_indices"].int64_list.value
+        return indices
+
+    def dataset(self, draw):
+        """Parsed snippets, one by one.
+
+        Args:
+            draw: Function that returns an iterator of `(video_id, snippet index)`.
+
+        Returns:
+            `tf.data.Dataset` of what `parse_clip` gives.
+        """
+
+        def serialized():
+            return (self.read(*place) for place in draw())
+
+        records = tf.data.Dataset.from_generator(serialized, output_signature=tf.TensorSpec([], tf.string))
+        return records.map(
+            lambda record: parse_clip(record, self.clip_frames, self.image_size_px), num_parallel_calls=tf.data.AUTOTUNE
+        )

@@ -1,0 +1,157 @@
+"""Feature maps of a frozen backbone, computed once for all trainings on the same clips: a float16 file and an index."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.report.progress import track
+
+BATCH_SNIPPETS = 8
+
+
+class MapCache:
+    """Maps of every sampled frame of a prepared dataset.
+
+    `<fingerprint>.f16` holds `(frames, h, w, C)`, video after video; `<fingerprint>.jsonl` names the videos that are
+    complete, each with its frame indices. The fingerprint is that of the backbone's weights and of the clips, so that
+    another backbone or other clips never meet old maps.
+
+    Args:
+        folder: `maps/` of a run.
+        clips: `Clips`.
+        extractor: `RelationAwareExtractor`; its backbone gives the maps.
+    """
+
+    def __init__(self, folder, clips, extractor):
+        self.clips = clips
+        self.shape = extractor.backbone.output_shape[1:]
+        fingerprint = _fingerprint(clips, extractor)
+        self.data_path = Path(folder) / f"{fingerprint}.f16"
+        self.index_path = Path(folder) / f"{fingerprint}.jsonl"
+        self._starts, self._num_frames = {}, 0
+        for video in clips.manifest.videos:
+            self._starts[video.video_id] = self._num_frames
+            self._num_frames += video.num_sampled
+        self._frame_indices = self._read_index()
+
+    def _read_index(self):
+        if not self.index_path.exists():
+            return {}
+        lines = self.index_path.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [json.loads(line) for line in lines if line.endswith("\n")]  # a killed run may leave half a line
+        return {entry["video_id"]: entry["frame_indices"] for entry in whole}
+
+    @property
+    def is_complete(self):
+        return all(video.video_id in self._frame_indices for video in self.clips.manifest.videos)
+
+    def fill(self, extractor):
+        """Compute what is missing; maps of other weights or clips are removed. Returns the cache itself."""
+        missing = [video for video in self.clips.manifest.videos if video.video_id not in self._frame_indices]
+        if not missing:
+            return self
+        self._make_room()
+        data = self._open("r+")
+        done = self._write(extractor, missing, data)
+        total = sum(self.clips.num_snippets(video) for video in missing)
+        with open(self.index_path, "a", encoding="utf-8") as index:
+            for video in track(_last_of_each(missing, self.clips, done), "Computing feature maps", total, "snippets"):
+                if video is None:
+                    continue
+                data.flush()
+                self._frame_indices[video.video_id] = self.clips.frame_indices(video)
+                entry = {"video_id": video.video_id, "frame_indices": self._frame_indices[video.video_id]}
+                index.write(json.dumps(entry) + "\n")
+                index.flush()
+        return self
+
+    def _make_room(self):
+        self.data_path.parent.mkdir(parents=True, exist_ok=True)
+        for path in [*self.data_path.parent.glob("*.f16"), *self.data_path.parent.glob("*.jsonl")]:
+            if path.stem != self.data_path.stem:
+                path.unlink()
+        with open(self.data_path, "ab") as file:
+            file.truncate(2 * self._num_frames * int(np.prod(self.shape)))
+        lines = [json.dumps({"video_id": key, "frame_indices": value}) for key, value in self._frame_indices.items()]
+        self.index_path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+    def _open(self, mode):
+        return np.memmap(self.data_path, np.float16, mode, shape=(self._num_frames, *self.shape))
+
+    def _write(self, extractor, videos, data):
+        """Write the maps of the videos; yields once for each snippet."""
+        size, length = self.clips.image_size_px, self.clips.clip_frames
+
+        @tf.function(input_signature=[tf.TensorSpec([None, length, size, size, 3], tf.uint8)])
+        def compute(frames):
+            return tf.cast(extractor.feature_maps(frames), tf.float16)
+
+        snippets = [(video.video_id, i) for video in videos for i in range(self.clips.num_snippets(video))]
+        lengths = {video.video_id: video.num_sampled for video in videos}
+        batches = self.clips.dataset(lambda: iter(snippets)).batch(BATCH_SNIPPETS).prefetch(2)
+        position = 0
+        for batch in batches:
+            for maps in compute(batch["frames"]).numpy():
+                video_id, snippet = snippets[position]
+                first = snippet * length
+                count = min(length, lengths[video_id] - first)
+                start = self._starts[video_id] + first
+                data[start : start + count] = maps[:count]
+                position += 1
+                yield
+
+    def frame_indices(self, video):
+        """Original indices of the sampled frames of a video."""
+        return self._frame_indices[video.video_id]
+
+    def read(self, video, first=0, count=None):
+        """Snippets of a video, padded with zeros: maps float16 `(n, K, h, w, C)` and mask `(n, K)`."""
+        length = self.clips.clip_frames
+        count = self.clips.num_snippets(video) - first if count is None else count
+        start = self._starts[video.video_id] + first * length
+        real = min(count * length, video.num_sampled - first * length)
+        maps = np.zeros((count * length, *self.shape), np.float16)
+        maps[:real] = self._memory[start : start + real]
+        mask = np.arange(count * length) < real
+        return maps.reshape(count, length, *self.shape), mask.reshape(count, length)
+
+    @property
+    def _memory(self):
+        if not hasattr(self, "_opened"):
+            self._opened = self._open("r")
+        return self._opened
+
+    def dataset(self, draw):
+        """Snippets one by one, as dicts of `maps` and `mask`; `draw` as in `Clips.dataset`."""
+
+        def snippets():
+            for video_id, snippet in draw():
+                maps, mask = self.read(self.clips.manifest.by_id[video_id], snippet, 1)
+                yield {"maps": maps[0], "mask": mask[0]}
+
+        length = self.clips.clip_frames
+        signature = {
+            "maps": tf.TensorSpec([length, *self.shape], tf.float16),
+            "mask": tf.TensorSpec([length], tf.bool),
+        }
+        return tf.data.Dataset.from_generator(snippets, output_signature=signature)
+
+
+def _last_of_each(videos, clips, snippets):
+    """The video with its last snippet, None with every other."""
+    for video in videos:
+        for left in reversed(range(clips.num_snippets(video))):
+            next(snippets)
+            yield None if left else video
+
+
+def _fingerprint(clips, extractor):
+    facts = [extractor.backbone_name, extractor.image_size, clips.clip_frames, clips.manifest.fingerprint]
+    facts += [[video.video_id, video.num_sampled] for video in clips.manifest.videos]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for weight in extractor.backbone.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]

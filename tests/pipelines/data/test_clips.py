@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.config import UserError
+from pipelines.data.clips import Clips
+from pipelines.data.records import VideoInfo, serialize_clip, shard_name, write_manifest
+
+LENGTHS = {"a": 5, "b": 2, "c": 4}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three videos in two shards; the frames of a video all have its length as their grey value."""
+    videos = [VideoInfo(key, key, "train", 0, "", 30.0, 99, 8, 8, count, None) for key, count in LENGTHS.items()]
+    for shard, group in enumerate([videos[:2], videos[2:]]):
+        with tf.io.TFRecordWriter(str(tmp_path / shard_name("clips", shard, 2))) as writer:
+            for video in group:
+                frame = tf.io.encode_jpeg(np.full((8, 8, 3), 10 * video.num_sampled, "uint8")).numpy()
+                for snippet in range(-(-video.num_sampled // 2)):
+                    indices = [i * 3 for i in range(2 * snippet, min(2 * snippet + 2, video.num_sampled))]
+                    jpegs = [frame] * len(indices)
+                    writer.write(serialize_clip(jpegs, indices, indices, video.video_id, snippet, 0, 30.0))
+    write_manifest(tmp_path, videos)
+    return tmp_path
+
+
+def test_any_snippet_is_read_in_any_order(folder):
+    clips, wanted = Clips(folder, 2, 8), [("c", 1), ("a", 2), ("b", 0), ("a", 0)]
+    read = list(clips.dataset(lambda: iter(wanted)).as_numpy_iterator())
+    assert [(clip["video_id"].decode(), clip["snippet_index"].item()) for clip in read] == wanted
+    assert [clip["frames"][0, 0, 0, 0].item() for clip in read] == [40, 50, 20, 50]
+    assert [clip["mask"].tolist() for clip in read] == [[True, True], [True, False], [True, True], [True, True]]
+
+
+def test_frame_indices_of_a_video_span_its_snippets(folder):
+    clips = Clips(folder, 2, 8)
+    assert [clips.frame_indices(video) for video in clips.manifest.videos] == [[0, 3, 6, 9, 12], [0, 3], [0, 3, 6, 9]]
+    assert [clips.num_snippets(video) for video in clips.manifest.videos] == [3, 1, 2]
+
+
+def test_records_of_other_settings_are_refused(folder):
+    with pytest.raises(UserError, match=r"holds 6 snippets, its manifest tells of 4.*clip_frames = 4"):
+        Clips(folder, 4, 8)
+
+
+def test_a_folder_without_records_names_the_stage_to_run(tmp_path):
+    with pytest.raises(UserError, match="prepare"):
+        Clips(tmp_path, 2, 8)

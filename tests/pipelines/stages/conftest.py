@@ -1,0 +1,102 @@
+"""A tiny prepared dataset for the stages that read clips."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.config import load_config
+from pipelines.data.records import VideoInfo, serialize_clip, shard_name, write_manifest
+
+FRAMES = {
+    "train/n0": 7,
+    "train/a0": 8,
+    "train/n1": 3,
+    "train/a1": 9,
+    "train/n2": 6,
+    "train/a2": 5,
+    "test/n3": 4,
+    "test/a3": 6,
+}
+CLIP_FRAMES, SIZE_PX, STRIDE, VIDEOS_PER_SHARD = 4, 32, 16, 3
+
+
+def video_info(video_id, num_sampled):
+    subset, name = video_id.split("/")
+    return VideoInfo(
+        video_id=video_id,
+        path=f"{video_id}.mp4",
+        subset=subset,
+        label=int(name.startswith("a")),
+        class_name="",
+        fps=30.0,
+        num_frames=num_sampled * STRIDE,
+        width=SIZE_PX,
+        height=SIZE_PX,
+        num_sampled=num_sampled,
+        frame_labels=None,
+    )
+
+
+def write_clips(folder, fingerprint="first"):
+    """Noise of low contrast for normal videos, of high contrast for abnormal ones; returns the manifest's videos."""
+    folder.mkdir(parents=True)
+    videos = [video_info(video_id, count) for video_id, count in FRAMES.items()]
+    groups = [videos[first : first + VIDEOS_PER_SHARD] for first in range(0, len(videos), VIDEOS_PER_SHARD)]
+    rng = np.random.default_rng(0)
+    for shard, group in enumerate(groups):
+        with tf.io.TFRecordWriter(str(folder / shard_name("clips", shard, len(groups)))) as writer:
+            for video in group:
+                contrast = 255 if video.label else 40
+                frames = rng.integers(0, contrast, (video.num_sampled, SIZE_PX, SIZE_PX, 3)).astype("uint8")
+                jpegs = [tf.io.encode_jpeg(frame).numpy() for frame in frames]
+                for snippet in range(0, len(jpegs), CLIP_FRAMES):
+                    indices = [STRIDE * i for i in range(snippet, min(snippet + CLIP_FRAMES, len(jpegs)))]
+                    times = [index / 30 for index in indices]
+                    part = jpegs[snippet : snippet + CLIP_FRAMES]
+                    number = snippet // CLIP_FRAMES
+                    writer.write(serialize_clip(part, indices, times, video.video_id, number, video.label, 30.0))
+    write_manifest(folder, videos, fingerprint=fingerprint)
+    return videos
+
+
+def tiny_config(folder, *overrides):
+    """`Config` of a run in `folder`, small enough for a test."""
+    settings = [
+        f"work_dir={folder}",
+        f"data.clip_frames={CLIP_FRAMES}",
+        f"data.image_size_px={SIZE_PX}",
+        f"data.videos_per_shard={VIDEOS_PER_SHARD}",
+        "extractor.backbone=small",
+        "extractor.weights=none",
+        "extractor.gate_dim=4",
+        "extractor.relation_units=8",
+        "extractor.dropout=0.2",
+        "train_extractor.epochs=3",
+        "train_extractor.batch_size=4",
+        "train_extractor.snippets_per_video=2",
+        "train_extractor.learning_rate=0.01",
+        "train_extractor.warmup_epochs=2",
+        "train_extractor.validation_fraction=0.3",
+    ]
+    return load_config(overrides=[*settings, *overrides])
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Function that returns the `Config` of a run in `tmp_path` with 8 prepared videos; it takes overrides."""
+    write_clips(tmp_path / "clips")
+    return functools.partial(tiny_config, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """`Config` of a run whose extractor was trained on a frozen backbone; to be read, not changed."""
+    from pipelines.stages import train_extractor
+
+    folder = tmp_path_factory.mktemp("trained")
+    write_clips(folder / "clips")
+    config = tiny_config(folder, "extractor.train_backbone=false")
+    train_extractor.run(config)
+    return config

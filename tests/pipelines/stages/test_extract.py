@@ -1,0 +1,112 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.config import UserError
+from pipelines.data.records import parse_bag, read_manifest, shard_paths
+from pipelines.stages import extract, train_extractor
+from pipelines.stages.train_extractor import open_clips, open_maps
+
+
+@pytest.fixture
+def trained(prepared):
+    """Configs as `prepared` gives them, with an extractor beside the clips."""
+
+    def config(*overrides):
+        config = prepared(*overrides)
+        train_extractor.build_extractor(config).save(config.work_path / "extractor.keras")
+        return config
+
+    return config
+
+
+def bags_of(folder):
+    records = tf.data.TFRecordDataset([str(path) for path in shard_paths(folder, "nodes")])
+    return [{key: value.numpy() for key, value in parse_bag(record).items()} for record in records]
+
+
+def nodes_one_by_one(config):
+    """Nodes of each video, its snippets fed alone and unpadded frames picked by hand."""
+    extractor, clips, result = keras.saving.load_model(config.work_path / "extractor.keras"), open_clips(config), {}
+    for video in clips.manifest.videos:
+        places = [(video.video_id, i) for i in range(clips.num_snippets(video))]
+        nodes = []
+        for clip in clips.dataset(lambda places=places: iter(places)):
+            outputs = extractor({"frames": clip["frames"][None], "mask": clip["mask"][None]})
+            nodes.append(outputs["nodes"][0].numpy()[clip["mask"].numpy()])
+        result[video.video_id] = np.concatenate(nodes)
+    return result
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_each_video_is_one_bag_of_its_own_nodes(trained, frozen):
+    config = trained(f"extractor.train_backbone={str(not frozen).lower()}")
+    if frozen:
+        extractor = keras.saving.load_model(config.work_path / "extractor.keras")
+        open_maps(config, open_clips(config), extractor).fill(extractor)
+    folder = extract.run(config)
+    manifest, expected = read_manifest(folder), nodes_one_by_one(config)
+    bags = bags_of(folder)
+    assert [bag["video_id"].decode() for bag in bags] == [video.video_id for video in manifest.videos]
+    for bag, video in zip(bags, manifest.videos, strict=True):
+        assert bag["nodes"].dtype == np.float16 and bag["nodes"].shape == (video.num_sampled, 14, 96)
+        np.testing.assert_allclose(bag["nodes"], expected[video.video_id], rtol=5e-3, atol=2e-3)
+        assert bag["frame_indices"].tolist() == list(range(0, 16 * video.num_sampled, 16))
+        assert bag["label"] == video.label
+
+
+def test_two_runs_give_the_same_bytes(trained):
+    config = trained()
+    first = [path.read_bytes() for path in shard_paths(extract.run(config), "nodes")]
+    for path in (config.work_path / "nodes").iterdir():
+        path.unlink()
+    assert [path.read_bytes() for path in shard_paths(extract.run(config), "nodes")] == first
+
+
+def test_a_killed_extraction_keeps_its_whole_shards(trained, monkeypatch):
+    config, write = trained(), extract._write_shard
+    calls = []
+
+    def killed_at_the_second(path, *arguments):
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return write(path, *arguments)
+
+    monkeypatch.setattr(extract, "_write_shard", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        extract.run(config)
+    assert not (config.work_path / "nodes" / "videos.json").exists()
+    kept = (config.work_path / "nodes" / "nodes-00000-of-00003.tfrecord").stat().st_mtime_ns
+    monkeypatch.setattr(extract, "_write_shard", write)
+    folder = extract.run(config)
+    assert (folder / "nodes-00000-of-00003.tfrecord").stat().st_mtime_ns == kept
+    assert [bag["video_id"].decode() for bag in bags_of(folder)] == [v.video_id for v in read_manifest(folder).videos]
+    summary = json.loads((config.work_path / "summaries" / "extract.json").read_text())
+    assert "1 of 3 shards were finished before" in summary["done"]
+
+
+def test_another_extractor_extracts_anew(trained):
+    config = trained()
+    before = bags_of(extract.run(config))[0]["nodes"]
+    trained("seed=5")
+    keras.utils.set_random_seed(9)
+    train_extractor.build_extractor(config).save(config.work_path / "extractor.keras")
+    assert not np.array_equal(bags_of(extract.run(config))[0]["nodes"], before)
+
+
+def test_a_missing_extractor_names_the_stage_to_run(prepared):
+    with pytest.raises(UserError, match=r"extractor\.keras does not exist. Run `train_extractor`"):
+        extract.run(prepared())
+
+
+def test_an_extractor_of_another_size_is_refused(trained):
+    config = trained()
+    other = dataclasses.replace(config, data=dataclasses.replace(config.data, image_size_px=48))
+    train_extractor.build_extractor(other).save(config.work_path / "extractor.keras")
+    with pytest.raises(UserError, match=r"48 px.*32 px"):
+        extract.run(config)

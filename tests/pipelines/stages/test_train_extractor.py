@@ -1,0 +1,228 @@
+import dataclasses
+import json
+import shutil
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from pipelines.config import UserError
+from pipelines.data.clips import Clips
+from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.map_cache import MapCache
+from pipelines.stages import train_extractor
+from pipelines.stages.train_extractor import even_draw, fit_extractor, open_clips, training_draw
+
+FROZEN = "extractor.train_backbone=false"
+
+
+def history_of(config):
+    lines = (config.work_path / "state" / "train_extractor" / "history.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_training_the_backbone_lowers_the_loss_and_needs_no_maps(prepared):
+    config = prepared("train_extractor.epochs=6", "train_extractor.learning_rate=0.03")
+    extractor = keras.saving.load_model(train_extractor.run(config))
+    frames = np.zeros((1, 4, 32, 32, 3), "uint8")
+    assert 0 < float(extractor({"frames": frames})["anomaly_probability"][0]) < 1
+    history = history_of(config)
+    assert len(history) == 6 and min(line["val_loss"] for line in history) < history[0]["val_loss"]
+    assert extractor.train_backbone and not (config.work_path / "maps").exists()
+
+
+def test_a_frozen_backbone_is_left_as_it_was(trained_run):
+    trained = keras.saving.load_model(trained_run.work_path / "extractor.keras")
+    assert not trained.train_backbone
+    keras.utils.set_random_seed(trained_run.seed)
+    fresh = train_extractor.build_extractor(trained_run)
+    for kept, wanted in zip(trained.backbone.get_weights(), fresh.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, wanted)
+    assert not np.array_equal(trained.head.get_weights()[0], fresh.head.get_weights()[0])
+
+
+def test_the_best_epoch_of_the_validation_is_kept(trained_run):
+    extractor = keras.saving.load_model(trained_run.work_path / "extractor.keras")
+    best = train_extractor.build_extractor(trained_run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        best.load_weights(trained_run.work_path / "state" / "train_extractor" / "best.weights.h5")
+    for kept, wanted in zip(extractor.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, wanted)
+
+
+def test_tensorboard_reads_loss_and_validation_auc(trained_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tags = {}
+    for part in ("train", "validation"):
+        events = EventAccumulator(str(trained_run.work_path / "logs/train_extractor" / part), {"tensors": 0}).Reload()
+        tags[part] = {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]}
+    assert tags["train"]["epoch_loss"] == tags["train"]["epoch_auc"] == 3
+    assert tags["validation"]["epoch_loss"] == tags["validation"]["epoch_auc"] == 3
+
+
+def test_the_rate_warms_up_linearly(trained_run):
+    assert [line["learning_rate"] for line in history_of(trained_run)] == pytest.approx([0.005, 0.01, 0.01])
+
+
+def test_a_second_run_with_the_same_settings_trains_nothing(trained_run, monkeypatch):
+    path = trained_run.work_path / "extractor.keras"
+    written = path.stat().st_mtime_ns
+    monkeypatch.setattr(train_extractor, "fit_extractor", lambda *_: pytest.fail("trained again"))
+    assert train_extractor.run(trained_run) == path and path.stat().st_mtime_ns == written
+
+
+def test_another_setting_trains_anew_on_the_same_maps(trained_run, tmp_path, monkeypatch):
+    shutil.copytree(trained_run.work_path, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(MapCache, "_write", lambda *_: pytest.fail("maps were computed again"))
+    options = dataclasses.replace(trained_run.train_extractor, epochs=2)
+    config = dataclasses.replace(trained_run, work_dir=str(tmp_path), train_extractor=options)
+    train_extractor.run(config)
+    assert [line["epoch"] for line in history_of(config)] == [0, 1]
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on_after_its_last_whole_epoch(prepared, monkeypatch):
+    config = prepared(FROZEN, "train_extractor.epochs=4")
+    callbacks = train_extractor.training_callbacks
+
+    def killed_in_the_third_epoch(*arguments):
+        def kill(batch, logs=None):
+            if (
+                len(history_of(config) if (config.work_path / "state/train_extractor/history.jsonl").exists() else [])
+                == 2
+            ):
+                raise KilledError
+
+        return [*callbacks(*arguments), keras.callbacks.LambdaCallback(on_train_batch_end=kill)]
+
+    monkeypatch.setattr(train_extractor, "training_callbacks", killed_in_the_third_epoch)
+    with pytest.raises(KilledError):
+        train_extractor.run(config)
+    before = history_of(config)
+    monkeypatch.setattr(train_extractor, "training_callbacks", callbacks)
+    train_extractor.run(config)
+    assert [line["epoch"] for line in history_of(config)] == [0, 1, 2, 3]
+    assert history_of(config)[:2] == before
+
+
+def test_test_videos_and_unknown_labels_are_not_trained_on(prepared, monkeypatch):
+    config, seen = prepared(), []
+    folder = config.work_path / "clips"
+    videos = list(read_manifest(folder).videos)
+    videos[2] = dataclasses.replace(videos[2], label=None)
+    write_manifest(folder, videos)
+
+    def no_training(config, videos, work_dir):
+        seen.extend(video.video_id for video in videos)
+        return train_extractor.build_extractor(config)
+
+    monkeypatch.setattr(train_extractor, "fit_extractor", no_training)
+    train_extractor.run(config)
+    assert seen == ["train/n0", "train/a0", "train/a1", "train/n2", "train/a2"]
+
+
+def test_folds_have_their_own_state_share_the_maps_and_repeat_exactly(prepared):
+    config = prepared(FROZEN, "train_extractor.epochs=1", "train_extractor.validation_fraction=0")
+    chosen = videos_of(config)[:4]
+    first, again = (fit_extractor(config, chosen, config.work_path / name) for name in ("fold-0", "fold-1"))
+    for name in ("fold-0", "fold-1"):
+        assert (config.work_path / name / "logs" / "train_extractor").is_dir()
+    assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
+    np.testing.assert_allclose(first.head.get_weights()[0], again.head.get_weights()[0], rtol=1e-5, atol=1e-7)
+
+
+def videos_of(config):
+    return [video for video in open_clips(config).manifest.videos if video.subset == "train"]
+
+
+def test_labels_are_balanced_and_snippets_drawn_anew_each_epoch(prepared):
+    config = prepared()
+    clips, videos = open_clips(config), videos_of(config)[:5]  # three normal, two abnormal
+    draw, num_steps = training_draw(clips, videos, config.train_extractor, seed=0)
+    size = num_steps * config.train_extractor.batch_size
+    stream = draw()
+    epochs = [[next(stream) for _ in range(size)] for _ in range(2)]
+    for epoch in epochs:
+        assert sum(video.label for video, _ in epoch) == size / 2
+        assert all(snippet < clips.num_snippets(video) for video, snippet in epoch)
+    assert epochs[0] != epochs[1]
+    resumed = training_draw(clips, videos, config.train_extractor, seed=0, first_epoch=1)[0]()
+    assert [next(resumed) for _ in range(size)] == epochs[1]
+
+
+def test_validation_snippets_are_evenly_spaced(prepared):
+    config = prepared()
+    videos = [dataclasses.replace(videos_of(config)[0], num_sampled=count) for count in (40, 3)]
+    drawn = even_draw(open_clips(config), videos, 2)
+    assert [snippet for _, snippet in drawn] == [2, 7, 0]
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["extractor.weights=nowhere.weights.h5"], "nowhere.weights.h5 does not exist"),
+        (["extractor.weights=imagenet"], "imagenet"),
+    ],
+)
+def test_a_setting_that_fits_no_model_is_named(prepared, overrides, message):
+    with pytest.raises(UserError, match=message):
+        train_extractor.build_extractor(prepared(*overrides))
+
+
+def test_a_missing_label_is_named(prepared):
+    config = prepared()
+    normal = [video for video in videos_of(config) if video.label == 0]
+    with pytest.raises(UserError, match="no abnormal video"):
+        fit_extractor(config, normal, config.work_path)
+
+
+def test_an_interrupted_cache_computes_only_what_is_missing(prepared, monkeypatch):
+    config = prepared(FROZEN)
+    clips, extractor = open_clips(config), train_extractor.build_extractor(config)
+    whole = train_extractor.open_maps(config, clips, extractor).fill(extractor)
+    expected = {video.video_id: whole.read(video)[0] for video in clips.manifest.videos}
+    lines = whole.index_path.read_text().splitlines(keepends=True)
+    whole.index_path.write_text("".join(lines[:3]) + lines[3][:10])
+    computed, write = [], MapCache._write
+
+    def recording(self, extractor, videos, data):
+        computed.extend(video.video_id for video in videos)
+        return write(self, extractor, videos, data)
+
+    monkeypatch.setattr(MapCache, "_write", recording)
+    resumed = train_extractor.open_maps(config, clips, extractor).fill(extractor)
+    assert computed == [video.video_id for video in clips.manifest.videos[3:]]
+    assert train_extractor.open_maps(config, clips, extractor).is_complete
+    for video in clips.manifest.videos:
+        np.testing.assert_array_equal(resumed.read(video)[0], expected[video.video_id])
+
+
+def test_other_backbone_weights_never_meet_old_maps(prepared):
+    config = prepared(FROZEN)
+    clips, extractor = open_clips(config), train_extractor.build_extractor(config)
+    train_extractor.open_maps(config, clips, extractor).fill(extractor)
+    for weight in extractor.backbone.weights:
+        weight.assign(weight + 0.1)
+    other = train_extractor.open_maps(config, clips, extractor)
+    assert not other.is_complete
+    other.fill(extractor)
+    assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
+
+
+def test_cached_maps_are_those_of_the_backbone_with_zeros_in_the_padding(prepared):
+    config = prepared(FROZEN)
+    clips, extractor = open_clips(config), train_extractor.build_extractor(config)
+    cache = train_extractor.open_maps(config, clips, extractor).fill(extractor)
+    video = clips.manifest.videos[0]  # 7 frames in snippets of 4
+    parsed = list(Clips(clips.folder, 4, 32).dataset(lambda: iter([(video.video_id, 0), (video.video_id, 1)])))
+    frames = np.stack([clip["frames"].numpy() for clip in parsed])
+    maps, mask = cache.read(video)
+    assert mask.tolist() == [[True] * 4, [True] * 3 + [False]]
+    np.testing.assert_allclose(maps[mask], np.asarray(extractor.feature_maps(frames))[mask], rtol=2e-3, atol=1e-3)
+    assert not maps[~mask].any()
