@@ -218,7 +218,7 @@ def _run(stages, config):
     save_config(config)
     try:
         for stage in stages:
-            importlib.import_module(f"pipelines.stages.{stage}").run(config)
+            _stage(stage, config).run(config)
     except KeyboardInterrupt:
         print("\nstopped: run the same command again to go on from here", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -227,6 +227,12 @@ def _run(stages, config):
         print_closing_table(summaries, Console())
     if any(summary["skipped"] for summary in summaries):
         raise typer.Exit(EXIT_SKIPPED)
+
+
+def _stage(name, config):
+    """The module that runs a stage; an evaluation over folds or several seeds trains anew for each of them."""
+    repeated = name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds > 1)
+    return importlib.import_module("pipelines.repeats" if repeated else f"pipelines.stages.{name}")
 
 
 def main(arguments: list[str] | None = None) -> int:

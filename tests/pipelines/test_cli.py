@@ -31,7 +31,7 @@ def stages(monkeypatch, tmp_path):
     ran = []
 
     def install(name, run=None):
-        module = types.ModuleType(f"pipelines.stages.{name}")
+        module = types.ModuleType("pipelines.repeats" if name == "repeats" else f"pipelines.stages.{name}")
 
         def note(config):
             ran.append((name, config))
@@ -42,7 +42,7 @@ def stages(monkeypatch, tmp_path):
         module.run = note
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    for name in (*TRAIN_STAGES, "score", "demo", "bench"):
+    for name in (*TRAIN_STAGES, "score", "demo", "bench", "repeats"):
         install(name)
     monkeypatch.chdir(tmp_path)
     return types.SimpleNamespace(ran=ran, install=install)
@@ -87,9 +87,17 @@ def test_the_effective_configuration_reaches_the_stage_and_the_disk(stages, tmp_
     assert (
         main(["evaluate", "--set", "work_dir=run", "--folds", "5", "--seeds", "3", "--set", "detector.key_dim=8"]) == 0
     )
-    config = stages.ran[0][1]
+    name, config = stages.ran[0]
+    assert name == "repeats"
     assert (config.evaluate.folds, config.evaluate.seeds, config.detector.key_dim) == (5, 3, 8)
     assert json.loads((tmp_path / "run/config.json").read_text())["evaluate"]["folds"] == 5
+
+
+@pytest.mark.parametrize("more", [["--folds", "5"], ["--seeds", "3"]])
+def test_folds_and_seeds_repeat_the_training(more, stages):
+    assert main(["evaluate", *more]) == 0
+    assert main(["evaluate"]) == 0
+    assert [name for name, _ in stages.ran] == ["repeats", "evaluate"]
 
 
 def test_score_takes_videos_model_and_output(stages):
