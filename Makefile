@@ -64,7 +64,7 @@ $(STAMPS)/uv: requirements/uv.txt $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/main: requirements/main.txt pyproject.toml $(STAMPS)/uv
-	@echo "installing the requirements of the program (about 1.5 GB unpacked)"
+	@echo "installing the requirements of the program (about 2.4 GB unpacked)"
 	@$(UV_INSTALL); install --require-hashes -r requirements/main.txt && install --no-deps --no-build-isolation -e .
 	@touch $@
 
