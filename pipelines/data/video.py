@@ -154,7 +154,7 @@ class VideoReader:
             cover = av.stream.Disposition.attached_pic
             streams = [stream for stream in container.streams.video if not stream.disposition & cover]
             if not streams:
-                kinds = sorted({stream.type for stream in container.streams})
+                kinds = sorted({stream.type for stream in container.streams} - {"video"})
                 raise VideoError(self.path, f"no video stream (only {', '.join(kinds) or 'nothing'})")
             stream = streams[0]
             if stream.codec_context is None:
@@ -164,11 +164,6 @@ class VideoReader:
             errors = Counter()
             yield from _frames(container, stream, errors)
             self.warning = _damage(errors, self.num_frames, stream.frames)
-
-
-def sampled_frames(path, frames_per_sec=0.0, size_px=224):
-    """Iterable of `(frame_index, time_sec, rgb)`; the `VideoReader` itself, which knows the true length afterwards."""
-    return VideoReader(path, frames_per_sec, size_px)
 
 
 def snippets(path, config):

@@ -1,16 +1,18 @@
 import csv
 import os
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config import load_config
-from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, sampled_frames, snippets
+from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, snippets
 
 UNUSABLE = {
     "gen_audio_only.mp4": r"no video stream \(only audio\)",
@@ -164,7 +166,7 @@ def test_snippets_are_consecutive_and_the_last_is_padded(make_video, tmp_path):
 
 
 def test_a_reader_can_be_read_twice(make_video, tmp_path):
-    reader = sampled_frames(make_video(tmp_path / "a.mp4", 5), size_px=16)
+    reader = VideoReader(make_video(tmp_path / "a.mp4", 5), size_px=16)
     assert len(list(reader)) == len(list(reader)) == reader.num_frames == 5
 
 
@@ -174,6 +176,35 @@ def test_odd_names_are_files_and_never_addresses(make_video, tmp_path):
         assert len(list(VideoReader(path, size_px=16))) == 3
     with pytest.raises(VideoError, match=r"missing\.mp4: no such file"):
         list(VideoReader(tmp_path / "missing.mp4"))
+
+
+def test_a_cover_picture_is_no_video(tmp_path):
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=44100, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux([*cover.encode(picture.reformat(format="yuvj420p")), *cover.encode(None)])
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 44100
+        container.mux([*sound.encode(silence), *sound.encode(None)])
+    with pytest.raises(VideoError, match=r"no video stream \(only audio"):
+        list(VideoReader(path))
+
+
+def test_a_playlist_never_reaches_the_network(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        (tmp_path / "list.m3u8").write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{address}\n#EXT-X-ENDLIST\n"
+        )
+        with pytest.raises(VideoError, match=r"list\.m3u8"):
+            list(VideoReader(tmp_path / "list.m3u8"))
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 MEMORY = """

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.config import UserError, load_config
+from pipelines.config import Config, DataConfig, UserError, load_config
 from pipelines.data.datasets import Video, load_dataset
 
 
@@ -87,6 +87,10 @@ def test_a_faulty_list_is_told_by_file_line_and_remedy(folder, text, message):
 def test_a_wrong_root_or_dataset_is_told(tmp_path):
     with pytest.raises(UserError, match=r"`data\.root` is not a folder: .*nowhere\. Set it to the folder"):
         load(tmp_path / "nowhere")
+    with pytest.raises(
+        UserError, match=r"must be one of folder, synthetic\. Received: `foldr`\. Did you mean `folder`\?"
+    ):
+        load_dataset(Config(data=DataConfig(dataset="foldr")))
 
 
 def test_two_files_of_one_name_are_refused(folder):
