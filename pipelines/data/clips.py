@@ -30,12 +30,15 @@ class Clips:
         self.image_size_px = image_size_px
         self.manifest = read_manifest(folder)
         snippets, records = list(self._snippets()), list(self._records())
-        if len(snippets) != len(records):
+        if len(snippets) == len(records):
+            self._places = dict(zip(snippets, records, strict=True))
+        else:  # the manifest may leave out some of the recorded videos
+            self._places = {_identity(_read(*record)): record for record in records}
+        if not set(snippets) <= self._places.keys():
             raise UserError(
                 f"{folder} holds {len(records)} snippets, its manifest tells of {len(snippets)}. Run `prepare` again "
                 f"with the present settings (data.clip_frames = {clip_frames})."
             )
-        self._places = dict(zip(snippets, records, strict=True))
 
     def num_snippets(self, video):
         """Snippets of a video; the last may be short."""
@@ -56,10 +59,7 @@ class Clips:
 
     def read(self, video_id, snippet):
         """The serialised example of one snippet."""
-        path, offset, length = self._places[video_id, snippet]
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return file.read(length)
+        return _read(*self._places[video_id, snippet])
 
     def frame_indices(self, video):
         """Original indices of the sampled frames of a video, a list of length T."""
@@ -86,3 +86,15 @@ class Clips:
         return records.map(
             lambda record: parse_clip(record, self.clip_frames, self.image_size_px), num_parallel_calls=tf.data.AUTOTUNE
         )
+
+
+def _read(path, offset, length):
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def _identity(record):
+    """`(video_id, snippet index)` of a serialised snippet."""
+    feature = tf.train.Example.FromString(record).features.feature
+    return feature["video_id"].bytes_list.value[0].decode(), feature["snippet_index"].int64_list.value[0]

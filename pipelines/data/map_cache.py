@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipelines.report.progress import track
-
 BATCH_SNIPPETS = 8
 
 
@@ -48,8 +46,16 @@ class MapCache:
     def is_complete(self):
         return all(video.video_id in self._frame_indices for video in self.clips.manifest.videos)
 
-    def fill(self, extractor):
-        """Compute what is missing; maps of other weights or clips are removed. Returns the cache itself."""
+    def fill(self, extractor, track=lambda snippets, total: snippets):
+        """Compute what is missing; maps of other weights or clips are removed.
+
+        Args:
+            extractor: As in the constructor.
+            track: Function of the snippets' iterator and their number that hands the iterator on, to show progress.
+
+        Returns:
+            The cache itself.
+        """
         missing = [video for video in self.clips.manifest.videos if video.video_id not in self._frame_indices]
         if not missing:
             return self
@@ -58,7 +64,7 @@ class MapCache:
         done = self._write(extractor, missing, data)
         total = sum(self.clips.num_snippets(video) for video in missing)
         with open(self.index_path, "a", encoding="utf-8") as index:
-            for video in track(_last_of_each(missing, self.clips, done), "Computing feature maps", total, "snippets"):
+            for video in track(_last_of_each(missing, self.clips, done), total):
                 if video is None:
                     continue
                 data.flush()

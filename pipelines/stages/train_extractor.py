@@ -16,6 +16,7 @@ from pipelines.config import UserError
 from pipelines.data.clips import Clips
 from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
+from pipelines.report.progress import track
 from pipelines.report.summary import write_summary
 from pipelines.report.training import best_epoch, read_history, training_callbacks
 from vad_keras.models import RelationAwareExtractor
@@ -74,9 +75,10 @@ def fit_extractor(config, train_videos, work_dir):
     training, validation = split_videos(train_videos, options.validation_fraction, config.seed)
     _check_labels(training)
     clips, extractor = open_clips(config), build_extractor(config)
-    source = clips if config.extractor.train_backbone else open_maps(config, clips, extractor).fill(extractor)
+    source = clips if config.extractor.train_backbone else _filled_maps(config, clips, extractor)
     _clear_other_state(work_dir, _fingerprint(config, clips.manifest.fingerprint, train_videos))
-    _fit(config, extractor, clips, source, training, validation, work_dir)
+    if options.epochs:  # 0: the backbone as it is
+        _fit(config, extractor, clips, source, training, validation, work_dir)
     trained = RelationAwareExtractor.from_config(extractor.get_config())
     trained.set_weights(extractor.get_weights())
     return trained
@@ -90,6 +92,13 @@ def open_clips(config):
 def open_maps(config, clips, extractor):
     """The cache of the feature maps of a run, which may not be filled yet."""
     return MapCache(config.work_path / "maps", clips, extractor)
+
+
+def _filled_maps(config, clips, extractor):
+    def show(snippets, total):
+        return track(snippets, "Computing feature maps", total, "snippets")
+
+    return open_maps(config, clips, extractor).fill(extractor, show)
 
 
 def build_extractor(config):
@@ -265,7 +274,7 @@ def _fingerprint(config, clips_fingerprint, videos):
 def _describe(config, videos, history):
     training, validation = split_videos(videos, config.train_extractor.validation_fraction, config.seed)
     text = f"{len(training)} videos, {len(validation)} for validation"
-    if not validation:
+    if not history or not validation:
         return f"{text}, {config.train_extractor.epochs} epochs"
     epoch, loss = best_epoch(history, "val_loss")
     return f"{text}, best epoch {epoch + 1} of {len(history)} (validation loss {loss:.3f})"

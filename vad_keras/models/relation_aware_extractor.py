@@ -39,7 +39,7 @@ class RelationAwareExtractor(keras.Model):
         clip_frames: ``K``.
         scales: grids of the patches.
         pooling: ``"max"`` or ``"average"``.
-        gate_dim: embedding size of the relation gate.
+        gate_dim: embedding size of the relation gate; 0 leaves the gate out (plain TRN, first row of Table 1).
         relation_units: size of the temporal relations.
         dropout: share of the frame features that is dropped in training.
         train_backbone: learn the backbone as well.
@@ -47,8 +47,8 @@ class RelationAwareExtractor(keras.Model):
 
     Call arguments:
         inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
-            ``(B, K)``, True for real frames; padding stands at the end. In the place of ``frames`` it may hold ``maps``,
-            the result of ``feature_maps``.
+            ``(B, K)``, True for real frames; padding stands at the end. Instead of ``frames`` it may hold ``maps``, the
+            result of ``feature_maps``.
 
     Output shape:
         Dict with ``anomaly_probability`` ``(B,)`` and ``logits`` ``(B,)``, both float32, and ``nodes``
@@ -94,7 +94,7 @@ class RelationAwareExtractor(keras.Model):
         self.backbone = self._under_own_policy(build_backbone, backbone, image_size, weights)
         self._freeze()
         dtype = {"dtype": self.dtype_policy}
-        self.gate = RelationGate(gate_dim, name="gate", **dtype)
+        self.gate = RelationGate(gate_dim, name="gate", **dtype) if gate_dim else None
         self.patches = MultiScalePatchPooling(scales, pooling, name="patches", **dtype)
         self.relation = TemporalRelation(
             relation_units, clip_frames, dropout=dropout, seed=seed, name="relation", **dtype
@@ -121,7 +121,8 @@ class RelationAwareExtractor(keras.Model):
         if self.built:
             return
         height, width, channels = self.backbone.output_shape[1:]
-        self.gate.build((None, self.clip_frames, height, width, channels))
+        if self.gate:
+            self.gate.build((None, self.clip_frames, height, width, channels))
         self.relation.build((None, self.clip_frames, channels))
         self.head.build((None, self.relation.units))
         self.built = True
@@ -153,7 +154,8 @@ class RelationAwareExtractor(keras.Model):
 
     def nodes_from_maps(self, maps, mask=None, training=False):
         """Steps 2 and 3 alone: maps ``(B, K, h, w, C)`` -> nodes ``(B, K, G, C)``, 0 in padded frames."""
-        nodes = self.patches(self.gate(maps, mask=mask, training=training), training=training)
+        gated = self.gate(maps, mask=mask, training=training) if self.gate else maps
+        nodes = self.patches(gated, training=training)
         if mask is None:
             return nodes
         return ops.where(ops.cast(mask, "bool")[:, :, None, None], nodes, ops.zeros_like(nodes))
@@ -195,7 +197,7 @@ class RelationAwareExtractor(keras.Model):
             "clip_frames": self.clip_frames,
             "scales": self.patches.scales,
             "pooling": self.patches.mode,
-            "gate_dim": self.gate.embedding_dim,
+            "gate_dim": self.gate.embedding_dim if self.gate else 0,
             "relation_units": self.relation.units,
             "dropout": self.relation.dropout.rate,
             "train_backbone": self.train_backbone,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.clips import Clips
 from pipelines.data.manifest import read_manifest, write_manifest
 from pipelines.data.map_cache import MapCache
 from pipelines.stages import train_extractor
@@ -180,49 +179,3 @@ def test_a_missing_label_is_named(prepared):
     normal = [video for video in videos_of(config) if video.label == 0]
     with pytest.raises(UserError, match="no abnormal video"):
         fit_extractor(config, normal, config.work_path)
-
-
-def test_an_interrupted_cache_computes_only_what_is_missing(prepared, monkeypatch):
-    config = prepared(FROZEN)
-    clips, extractor = open_clips(config), train_extractor.build_extractor(config)
-    whole = train_extractor.open_maps(config, clips, extractor).fill(extractor)
-    expected = {video.video_id: whole.read(video)[0] for video in clips.manifest.videos}
-    lines = whole.index_path.read_text().splitlines(keepends=True)
-    whole.index_path.write_text("".join(lines[:3]) + lines[3][:10])
-    computed, write = [], MapCache._write
-
-    def recording(self, extractor, videos, data):
-        computed.extend(video.video_id for video in videos)
-        return write(self, extractor, videos, data)
-
-    monkeypatch.setattr(MapCache, "_write", recording)
-    resumed = train_extractor.open_maps(config, clips, extractor).fill(extractor)
-    assert computed == [video.video_id for video in clips.manifest.videos[3:]]
-    assert train_extractor.open_maps(config, clips, extractor).is_complete
-    for video in clips.manifest.videos:
-        np.testing.assert_array_equal(resumed.read(video)[0], expected[video.video_id])
-
-
-def test_other_backbone_weights_never_meet_old_maps(prepared):
-    config = prepared(FROZEN)
-    clips, extractor = open_clips(config), train_extractor.build_extractor(config)
-    train_extractor.open_maps(config, clips, extractor).fill(extractor)
-    for weight in extractor.backbone.weights:
-        weight.assign(weight + 0.1)
-    other = train_extractor.open_maps(config, clips, extractor)
-    assert not other.is_complete
-    other.fill(extractor)
-    assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
-
-
-def test_cached_maps_are_those_of_the_backbone_with_zeros_in_the_padding(prepared):
-    config = prepared(FROZEN)
-    clips, extractor = open_clips(config), train_extractor.build_extractor(config)
-    cache = train_extractor.open_maps(config, clips, extractor).fill(extractor)
-    video = clips.manifest.videos[0]  # 7 frames in snippets of 4
-    parsed = list(Clips(clips.folder, 4, 32).dataset(lambda: iter([(video.video_id, 0), (video.video_id, 1)])))
-    frames = np.stack([clip["frames"].numpy() for clip in parsed])
-    maps, mask = cache.read(video)
-    assert mask.tolist() == [[True] * 4, [True] * 3 + [False]]
-    np.testing.assert_allclose(maps[mask], np.asarray(extractor.feature_maps(frames))[mask], rtol=2e-3, atol=1e-3)
-    assert not maps[~mask].any()

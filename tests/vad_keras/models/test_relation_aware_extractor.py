@@ -144,6 +144,7 @@ def test_a_frozen_backbone_keeps_every_weight():
         {"clip_frames": 5},
         {"scales": (1, 2)},
         {"gate_dim": 9},
+        {"gate_dim": 0},
         {"relation_units": 17},
     ],
 )
