@@ -5,6 +5,7 @@ from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
+from vad_keras.metrics.bag_auc import BagAUC
 
 PATCHES = ("first", "mean")
 
@@ -18,7 +19,8 @@ class SultaniRanker(keras.Model):
     3. Dense 512 (ReLU), dropout, dense 32 (linear, as in the code of [1]), dropout, dense 1 (sigmoid); `(B, T)`.
 
     No moment sees another. `compile` takes an optimizer only (Adagrad 0.001 in [1]); the loss is `ranking_mil`, and
-    its terms are reported as metrics. `fit` takes `({"nodes", "mask"}, labels)` with labels `(B,)`.
+    its terms and the AUC of the bags are reported as metrics. `fit` takes `({"nodes", "mask"}, labels)` with labels
+    `(B,)`.
 
     Args:
         units: sizes of the two hidden layers.
@@ -79,6 +81,7 @@ class SultaniRanker(keras.Model):
         self.dropouts = [keras.layers.Dropout(dropout) for _ in self.units]
         self.scorer = self._dense(1, "sigmoid", dtype="float32")
         self.term_means = [keras.metrics.Mean(name) for name in ("ranking", "sparsity", "temporal_smoothness")]
+        self.bag_auc = BagAUC()
 
     def _dense(self, units, activation, dtype=None):
         regularizer = keras.regularizers.L2(self.kernel_l2) if self.kernel_l2 else None
@@ -124,6 +127,7 @@ class SultaniRanker(keras.Model):
         terms = ranking_mil(y, y_pred[spec.ANOMALY_SCORE], x.get(spec.MASK), **self.loss_options)
         for mean in self.term_means:
             mean.update_state(terms[mean.name])
+        self.bag_auc.update_state(y, y_pred[spec.ANOMALY_SCORE], mask=x.get(spec.MASK))
         return terms["total"] + sum(self.losses, start=0.0)
 
     def get_config(self):

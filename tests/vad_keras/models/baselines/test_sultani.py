@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vad_keras.losses import ranking_mil
+from vad_keras.metrics import video_auc
 from vad_keras.models.baselines import SultaniRanker
 
 RANDOM = np.random.default_rng(0)
@@ -72,6 +73,8 @@ def test_loss_is_the_ranking_loss_plus_the_squared_kernels():
     assert found["loss"] == pytest.approx(terms["total"] + 0.001 * kernels, rel=1e-5)
     for name in ("ranking", "sparsity", "temporal_smoothness"):
         assert found[name] == pytest.approx(terms[name], rel=1e-5)
+    exact = video_auc(LABELS, to_numpy(model(INPUTS))["anomaly_score"])
+    assert found["bag_auc"] == pytest.approx(exact, abs=0.03)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
