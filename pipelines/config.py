@@ -56,10 +56,10 @@ class ExtractorConfig:
 
     backbone: str = "resnet50"  # resnet50 | mobilenet_v2 | small
     weights: str = "imagenet"  # none | imagenet | path of a .weights.h5
-    train_backbone: bool = True
+    train_backbone: bool = True  # false: it stays as it is, and its maps are computed once (maps/)
     scales: tuple[int, ...] = (1, 2, 3)
     pooling: str = "max"  # max | average
-    gate_dim: int = 64
+    gate_dim: int = 64  # 0: no relation gate
     relation_units: int = 256
     dropout: float = 0.8
 
@@ -91,7 +91,13 @@ class DetectorConfig:
     inference: str = "mean_field"  # mean_field | algorithm_1
     max_iterations: int = 10
     tolerance: float = 1e-4
+    node_normalization: str = "layer"  # layer | none
+    projection_dim: int = 0  # nodes are first brought to this size; 0: not
+    residual: bool = True  # a linear path around the attention
+    hidden_units: int = 32  # of the scorer
     dropout: float = 0.3
+    frame_pooling: str = "max"  # max | mean | whole_frame: patch scores -> frame score
+    score_from: str = "scorer"  # scorer | marginals | mean
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,18 @@ class TrainDetectorConfig:
     epochs: int = 50
     batch_size: int = 32  # bags: half abnormal, half normal
     bag_frames: int = 64  # time steps a training bag is cut to
+    sampling: str = "mixed"  # window | segments | mixed | segment_mean: how it is cut
+    cache_nodes: bool = True  # keep the training nodes in memory
+    optimizer: str = "adam"  # adam | adagrad
     learning_rate: float = 1e-4
     weight_decay: float = 1e-5
-    validation_fraction: float = 0.15
+    top_k: float = 0.1  # share of a bag's nodes that speak for it
+    sparsity_weight: float = 8e-5  # alpha_1 of Eq. 9
+    smoothness_weight: float = 8e-5  # alpha_2 of Eq. 9
+    contrast_weight: float = 1.0
+    contrast_form: str = "hinge"  # hinge | printed
+    margin: float = 1.0
+    validation_fraction: float = 0.15  # of the training videos; 0: train all epochs, keep the last
     patience_epochs: int = 10
 
 
@@ -114,7 +129,9 @@ class EvaluateConfig:
 
     folds: int = 0  # 0: the dataset's own split
     seeds: int = 1
+    rivals: tuple[str, ...] = ("sultani",)  # trained on the same folds when training is repeated
     bootstrap_samples: int = 1000
+    images: bool = True  # timelines, heat maps and curves
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ class ScoreConfig:
     output: str = ""  # empty: <work_dir>/scores
     threshold: float = 0.0  # a score at or above it is an alarm; 0: the model's own
     force: bool = False  # score again what this model has already scored
-    top_frames: int = 6  # frames on the heat map page; 0: no page
+    top_frames: int = 6  # frames shown under the timeline and as heat maps; 0: none
 
 
 @dataclass(frozen=True)
@@ -169,7 +186,13 @@ CHOICES = {
     "detector.alignment": ("centered", "causal"),
     "detector.normalization": ("softmax", "none"),
     "detector.inference": ("mean_field", "algorithm_1"),
+    "detector.node_normalization": ("layer", "none"),
+    "detector.frame_pooling": ("max", "mean", "whole_frame"),
+    "detector.score_from": ("scorer", "marginals", "mean"),
     "train_detector.model": ("anomaly_detector", "sultani"),
+    "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
+    "train_detector.optimizer": ("adam", "adagrad"),
+    "train_detector.contrast_form": ("hinge", "printed"),
 }
 
 # Smallest and largest value by the key's name; a number that is not listed must not be negative.
@@ -186,7 +209,6 @@ LIMITS = {
     "width_px": (16, math.inf),
     "height_px": (16, math.inf),
     "scales": AT_LEAST_ONE,
-    "gate_dim": AT_LEAST_ONE,
     "relation_units": AT_LEAST_ONE,
     "epochs": AT_LEAST_ONE,
     "batch_size": AT_LEAST_ONE,

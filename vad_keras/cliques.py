@@ -1,8 +1,9 @@
 """Cliques over time and the banded affinity that they leave: the geometry that attention and CRF share.
 
 A clique of temporal locality tau joins frame ``j`` with tau - 1 adjacent frames (Sec 3.3.3). A key that no clique of a
-frame reaches needs neither storage nor arithmetic, so time is cut into blocks of ``S`` query frames, and each block sees the
-``S + max(tau) - 1`` key frames that hold all its cliques: two dense matrix products a block, and a cost linear in ``T``.
+frame reaches needs neither storage nor arithmetic, so time is cut into blocks of ``S`` query frames, and each block
+sees the ``S + max(tau) - 1`` key frames that hold all its cliques: two matrix products a block, at a cost linear in
+``T``.
 
 The affinity of a batch is a dictionary:
 
@@ -39,8 +40,8 @@ def block_key_frames(lengths, num_blocks, block_frames, widest, alignment):
 def clique_members(query_frames, key_frames, lengths, locality, alignment):
     """Whether a key frame belongs to the clique of a query frame.
 
-    Centred cliques are shifted inwards at both ends and always hold ``min(tau, n)`` frames; causal ones end at the query
-    frame and are cut at 0.
+    Centred cliques are shifted inwards at both ends and always hold ``min(tau, n)`` frames; causal ones end at the
+    query frame and are cut at 0.
 
     Args:
         query_frames: int32 ``(N, S)``.

@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.config import UserError
@@ -68,6 +69,13 @@ class Clips:
             example = tf.train.Example.FromString(self.read(video.video_id, snippet))
             indices += example.features.feature["frame_indices"].int64_list.value
         return indices
+
+    def read_frame(self, video, frame_index):
+        """The sampled frame that stands for an original frame, uint8 `(S, S, 3)`."""
+        sampled = np.searchsorted(self.frame_indices(video), frame_index, side="right") - 1
+        snippet, position = divmod(max(int(sampled), 0), self.clip_frames)
+        clip = parse_clip(self.read(video.video_id, snippet), self.clip_frames, self.image_size_px)
+        return clip["frames"].numpy()[position]
 
     def dataset(self, draw):
         """Parsed snippets, one by one.

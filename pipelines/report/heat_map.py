@@ -8,6 +8,8 @@ from matplotlib.colors import Normalize
 from pipelines.report.canvas import INK, new_figure, save_figure
 
 COLORS = colormaps["turbo"]
+COLUMN_IN = 2.1
+BLANK_SIZE_PX = 120
 
 
 def patch_heat_map(patch_scores, scales, size_px):
@@ -53,7 +55,7 @@ def plot_heat_maps(path, frames, before, after, scales, titles=None):
 
     Args:
         path: PNG to write.
-        frames: `(N, H, W, 3)` uint8 RGB, or a list of such frames.
+        frames: `(N, H, W, 3)` uint8 RGB, or a list of such frames; None draws the scores alone.
         before: `(N, G)`, score of each patch from the unary term alone.
         after: `(N, G)`, score of each patch after the message passing.
         scales: Scales of the patches.
@@ -67,33 +69,39 @@ def plot_heat_maps(path, frames, before, after, scales, titles=None):
 
 def heat_map_figure(frames, before, after, scales, titles=None):
     """As `plot_heat_maps`, but returns the figure."""
-    titles = [""] * len(frames) if titles is None else list(titles)
-    if not len(frames) or {len(before), len(after), len(titles)} != {len(frames)}:
+    titles = [""] * len(before) if titles is None else list(titles)
+    lengths = [len(before) if frames is None else len(frames), len(before), len(after), len(titles)]
+    if len(set(lengths)) != 1 or not lengths[0]:
         raise ValueError(
             "`frames`, `before`, `after` and `titles` must have the same length of at least 1. "
-            f"Received: {len(frames)}, {len(before)}, {len(after)}, {len(titles)}."
+            f"Received: {', '.join(map(str, lengths))}."
         )
-    height, width = np.asarray(frames[0]).shape[:2]
-    column_in = 2.1
-    row_in = column_in * height / width
-    figure = new_figure(column_in * len(frames) + 1.2, 3 * row_in + 0.7)
-    grid = figure.subplots(3, len(frames), squeeze=False)
-    for column, frame in enumerate(frames):
-        grid[0, column].imshow(frame)
-        grid[0, column].set_title(titles[column], fontsize=9, color=INK)
-        for row, patch_scores in ((1, before[column]), (2, after[column])):
+    height, width = (1, 1) if frames is None else np.asarray(frames[0]).shape[:2]
+    labels = ["before the CRF", "after the CRF"] if frames is None else ["frame", "before the CRF", "after the CRF"]
+    row_in = COLUMN_IN * height / width
+    figure = new_figure(COLUMN_IN * len(before) + 1.2, len(labels) * row_in + 0.7)
+    grid = figure.subplots(len(labels), len(before), squeeze=False)
+    for column, title in enumerate(titles):
+        frame = None if frames is None else frames[column]
+        if frame is not None:
+            grid[0, column].imshow(frame)
+        grid[0, column].set_title(title, fontsize=9, color=INK)
+        for row, patch_scores in ((-2, before[column]), (-1, after[column])):
             grid[row, column].imshow(overlay(frame, patch_scores, scales))
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    for axes, label in zip(grid[:, 0], ("frame", "before the CRF", "after the CRF"), strict=True):
+    for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label, fontsize=10, color=INK)
-    _draw_color_bar(figure, grid[1:, :])
+    _draw_color_bar(figure, grid)
     return figure
 
 
 def overlay(frame, patch_scores, scales):
-    """The frame in grey under the colours of its patch scores in [0, 1], as `(H, W, 3)` uint8."""
+    """The frame in grey under the colours of its patch scores in [0, 1], `(H, W, 3)` uint8; None: the colours alone."""
+    if frame is None:
+        heat = np.clip(patch_heat_map(patch_scores, scales, BLANK_SIZE_PX), 0, 1)
+        return (255 * COLORS(heat)[..., :3]).round().astype(np.uint8)
     frame = np.asarray(frame)
     grey = (frame.astype(float) @ [0.299, 0.587, 0.114])[..., None].repeat(3, axis=-1)
     heat = np.clip(patch_heat_map(patch_scores, scales, frame.shape[:2]), 0, 1)

@@ -11,14 +11,14 @@ from pipelines.report.heat_map import heat_map_figure
 from pipelines.report.timeline import timeline_figure
 from vad_keras import spec
 
-BLANK_SIZE_PX = 126
+MOST_MOMENTS = 5
 
 
 class ReportImages(keras.callbacks.Callback):
     """Writes a score timeline and a patch heat map of each video as images at the end of every n-th epoch.
 
-    The heat map shows the frame with the highest score, before and after the CRF; a model without patch scores gets the
-    timeline alone. Scalars are the affair of `keras.callbacks.TensorBoard`.
+    The heat map shows up to five moments, the highest score among them, before and after the CRF; a model without patch
+    scores gets the timeline alone. Scalars are the affair of `keras.callbacks.TensorBoard`.
 
     Args:
         log_dir: Folder of the event files, such as `W/logs/train_detector/images`.
@@ -67,13 +67,13 @@ class ReportImages(keras.callbacks.Callback):
         _image(f"timeline/{title}", timeline_figure(video["times_sec"], scores, self.threshold, labels, title))
         if spec.PATCH_SCORE not in outputs:
             return
-        peak = int(np.argmax(scores))
-        after = outputs[spec.PATCH_SCORE][peak]
-        before = outputs.get(spec.UNARY_PROBABILITY, outputs[spec.PATCH_SCORE])[peak]
-        blank = np.zeros((BLANK_SIZE_PX, BLANK_SIZE_PX, 3), np.uint8)
-        frame = blank if video.get("frames") is None else video["frames"][peak]
-        text = f"{video['times_sec'][peak]:.1f} s, score {scores[peak]:.2f}"
-        _image(f"patches/{title}", heat_map_figure([frame], [before], [after], self.scales, [text]))
+        after = outputs[spec.PATCH_SCORE]
+        before = outputs.get(spec.UNARY_PROBABILITY, after)
+        frames = video.get("frames")
+        chosen = _moments(scores)
+        texts = [f"{video['times_sec'][moment]:.1f} s, score {scores[moment]:.2f}" for moment in chosen]
+        frames = None if frames is None else [frames[moment] for moment in chosen]
+        _image(f"patches/{title}", heat_map_figure(frames, before[chosen], after[chosen], self.scales, texts))
 
     def _outputs(self, nodes):
         """The model's outputs for one video, without the batch axis."""
@@ -82,6 +82,14 @@ class ReportImages(keras.callbacks.Callback):
         return {
             name: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))[0] for name, value in outputs.items()
         }
+
+
+def _moments(scores):
+    """Indices of frames spread over the video; the nearest to the highest score is replaced by it."""
+    chosen = np.unique(np.linspace(0, len(scores) - 1, MOST_MOMENTS).round().astype(int))
+    peak = int(np.argmax(scores))
+    chosen[np.argmin(np.abs(chosen - peak))] = peak
+    return chosen
 
 
 def _image(name, figure):

@@ -6,3 +6,13 @@ from vad_keras.layers.mean_field_crf import MeanFieldCell, MeanFieldCRF
 from vad_keras.layers.patch_pooling import MultiScalePatchPooling
 from vad_keras.layers.relation_gate import RelationGate
 from vad_keras.layers.temporal_relation import TemporalRelation
+
+__all__ = [
+    "CliqueSelfAttention",
+    "MeanFieldCRF",
+    "MeanFieldCell",
+    "MultiScalePatchPooling",
+    "RelationGate",
+    "TemporalRelation",
+    "dense_affinity",
+]

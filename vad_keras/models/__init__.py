@@ -2,3 +2,8 @@
 
 from vad_keras.models.anomaly_detector import AnomalyDetector
 from vad_keras.models.relation_aware_extractor import RelationAwareExtractor
+
+__all__ = [
+    "AnomalyDetector",
+    "RelationAwareExtractor",
+]

@@ -25,9 +25,9 @@ class AnomalyDetector(keras.Model):
     4. ``v = f_s(h)``, the patch scores, ``(B, T, G)`` (Sec 3.4);
     5. one score a frame from the scores of its patches, ``(B, T)``.
 
-    ``compile(optimizer)`` is enough: the loss is ``vad_keras.losses.contrastive_mil`` (Eq. 9) and each of its terms is a
-    metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label a video, ``(B,)``; abnormal and normal videos of
-    a batch are told apart by label.
+    ``compile(optimizer)`` is enough: the loss is ``vad_keras.losses.contrastive_mil`` (Eq. 9) and each of its terms is
+    a metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label a video, ``(B,)``; abnormal and normal
+    videos of a batch are told apart by label.
 
     Args:
         key_dim, value_dim, temporal_localities, alignment, normalization: of the attention.
@@ -46,9 +46,9 @@ class AnomalyDetector(keras.Model):
             padding stands at the end and changes no real frame.
 
     Output shape:
-        Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``patch_score`` ``(B, T, G)``; ``marginals`` ``(B, T, G, 2)``;
-        ``unary_probability`` ``(B, T, G)``, what the CRF started from; ``embedding`` ``(B, T, G, F)``; ``iterations``
-        int32 ``(B,)``. Scores of padded frames are 0.
+        Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``patch_score`` ``(B, T, G)``; ``marginals``
+        ``(B, T, G, 2)``; ``unary_probability`` ``(B, T, G)``, what the CRF started from; ``embedding``
+        ``(B, T, G, F)``; ``iterations`` int32 ``(B,)``. Scores of padded frames are 0.
 
     Raises:
         ValueError: for an unknown option, or nodes that are not 4-D.
@@ -111,12 +111,18 @@ class AnomalyDetector(keras.Model):
 
     def _make_heads(self):
         policy = self.dtype_policy
-        self.normalize = keras.layers.LayerNormalization(dtype=policy) if self.node_normalization == "layer" else None
+        self.normalize = None
+        if (
+            self.node_normalization == "layer"
+        ):  # every map that follows is linear: a scale and a shift would add nothing
+            self.normalize = keras.layers.LayerNormalization(center=False, scale=False, dtype=policy)
         self.project = None
         if self.projection_dim:
             self.project = keras.layers.Dense(self.projection_dim, activation="relu", dtype=policy, name="project")
         self.node_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
-        self.around = keras.layers.Dense(self.attention.value_dim, dtype=policy, name="around") if self.residual else None
+        self.around = (
+            keras.layers.Dense(self.attention.value_dim, dtype=policy, name="around") if self.residual else None
+        )
         self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
         self.f_p = None
         if self.crf.inference == "algorithm_1":
