@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 import sys
+import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -217,6 +218,7 @@ def _run(stages, config):
     start = time.time()
     save_config(config)
     try:
+        load_tensorflow_quietly()
         for stage in stages:
             _stage(stage, config).run(config)
     except KeyboardInterrupt:
@@ -227,6 +229,28 @@ def _run(stages, config):
         print_closing_table(summaries, Console())
     if any(summary["skipped"] for summary in summaries):
         raise typer.Exit(EXIT_SKIPPED)
+
+
+def load_tensorflow_quietly():
+    """Imports TensorFlow without what its C++ libraries print while they load, which no log level reaches.
+
+    What was printed is shown after all when the import fails, or when TF_CPP_MIN_LOG_LEVEL=0 asks for it.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    terminal, loaded = os.dup(2), False
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+            loaded = True
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            chatter.seek(0)
+            if not loaded:
+                sys.stderr.write(chatter.read().decode(errors="replace"))
 
 
 def _stage(name, config):

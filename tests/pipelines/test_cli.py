@@ -1,12 +1,14 @@
 """Tests of pipelines.cli."""
 
 import json
+import os
 import subprocess
 import sys
 import types
 
 import pytest
 
+from pipelines import cli
 from pipelines.cli import TRAIN_STAGES, main
 from pipelines.config import UserError
 from pipelines.report.summary import write_summary
@@ -42,6 +44,7 @@ def stages(monkeypatch, tmp_path):
         module.run = note
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
+    monkeypatch.setattr(cli, "load_tensorflow_quietly", lambda: None)
     for name in (*TRAIN_STAGES, "score", "demo", "bench", "repeats"):
         install(name)
     monkeypatch.chdir(tmp_path)
@@ -156,6 +159,26 @@ def test_ctrl_c_ends_with_one_line_and_status_130(stages, capsys):
     stages.install("extract", run)
     assert main(["extract"]) == 130
     assert capsys.readouterr().err.strip() == "stopped: run the same command again to go on from here"
+
+
+def test_tensorflow_is_loaded_without_a_word_and_stderr_still_works_afterwards():
+    code = (
+        "import sys, pipelines.cli as cli; cli.load_tensorflow_quietly(); print('heard', file=sys.stderr)"
+    )
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    assert (result.stdout, result.stderr) == ("", "heard\n")
+
+
+def test_a_tensorflow_that_does_not_load_shows_what_it_said(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'no such library')\nraise ImportError('broken')\n")
+    code = "from pipelines.cli import load_tensorflow_quietly as load; load()"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "no such library" in result.stderr and "ImportError: broken" in result.stderr
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback(stages):

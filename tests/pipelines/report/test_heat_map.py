@@ -52,9 +52,16 @@ def test_the_picture_has_a_column_a_frame_and_rows_before_and_after(tmp_path):
     assert np.asarray(picture).std() > 20
 
 
+def test_scores_are_drawn_alone_where_no_frame_is_known():
+    figure = heat_map_figure(None, np.zeros((2, 14)), np.ones((2, 14)), SCALES)
+    assert [axes.get_ylabel() for axes in figure.axes[:4]] == ["before the CRF", "", "after the CRF", ""]
+    cold, hot = (figure.axes[index].images[0].get_array() for index in (0, 2))
+    assert (cold[0, 0] != hot[0, 0]).any()
+
+
 def test_lists_of_different_length_are_refused(tmp_path):
     frame = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(ValueError, match="same length of at least 1. Received: 1, 2, 1, 1"):  # noqa: RUF043
+    with pytest.raises(ValueError, match="same length of at least 1. Received: 1, 2, 1, 2"):  # noqa: RUF043
         plot_heat_maps(tmp_path / "a.png", [frame], np.zeros((2, 14)), np.zeros((1, 14)), SCALES)
     with pytest.raises(ValueError, match="Received: 0, 0, 0, 0"):
         plot_heat_maps(tmp_path / "a.png", [], [], [], SCALES)

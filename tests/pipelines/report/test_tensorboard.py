@@ -9,7 +9,7 @@ from keras import ops
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines.report.tensorboard import ReportImages
+from pipelines.report.tensorboard import ReportImages, _moments
 
 TIMES = np.arange(12) / 2
 
@@ -55,6 +55,13 @@ def test_timeline_and_heat_map_of_every_video_are_read_back(tmp_path):
     assert np.asarray(picture).std() > 10
 
 
+def test_the_moment_of_the_highest_score_is_among_those_shown():
+    scores = np.zeros(100)
+    scores[60] = 1.0
+    assert _moments(scores).tolist() == [0, 25, 60, 74, 99]
+    assert _moments(np.array([0.3])).tolist() == [0]
+
+
 def test_images_are_written_every_n_epochs(tmp_path):
     steps, _ = written(tmp_path, epochs=5, every_epochs=2)
     assert steps["timeline/known"] == [1, 3]
@@ -68,9 +75,10 @@ def test_a_model_without_patch_scores_gets_its_timeline(tmp_path):
 def test_it_is_called_by_fit(tmp_path):
     class Scalar(MeanScorer):
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-            return ops.mean(y_pred["anomaly_score"])
+            return self.offset + ops.mean(y_pred["anomaly_score"])
 
     model = Scalar()
+    model.offset = model.add_weight(shape=())
     model.compile(optimizer="sgd")
     inputs = {"nodes": np.zeros((2, 12, 14, 4), "float32"), "mask": np.ones((2, 12), bool)}
     model.fit(inputs, np.zeros(2), epochs=1, verbose=0, callbacks=[ReportImages(tmp_path, videos)])
