@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
 from pipelines.config import UserError
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.report.summary import write_summary
@@ -42,7 +43,7 @@ def run(config) -> Path:
     if same:
         write_summary(config, "export", f"version {same.name} is already this model", output=same)
         return same
-    extractor, detector = (keras.models.load_model(_model_path(config, name)) for name in MODELS)
+    extractor, detector = (keras.models.load_model(_model_path(config, name), compile=False) for name in MODELS)
     try:
         signatures = ServingSignatures(extractor, detector)
     except RuntimeError as error:

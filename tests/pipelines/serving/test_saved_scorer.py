@@ -84,6 +84,7 @@ def test_scoring_needs_neither_keras_nor_the_core(exported):
     program = f"""
 import sys
 sys.modules["keras"] = None  # an import of it fails from here on
+import pipelines.stages.score
 from pipelines.serving.saved_scorer import SavedScorer
 scorer = SavedScorer({str(exported.folder)!r})
 import numpy as np

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -62,6 +64,17 @@ def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, monkey
     with pytest.raises(OSError, match="no space left"):
         export.run(changed(exported.config, root=str(tmp_path)))
     assert versions(tmp_path / "tiny") == [] and list((tmp_path / "tiny").iterdir()) == []
+
+
+def test_a_fresh_process_knows_the_classes_of_the_models_it_loads():
+    program = """
+import pipelines.stages.export
+import keras
+for name in ("RelationAwareExtractor", "AnomalyDetector", "SultaniRanker"):
+    assert keras.saving.get_registered_object(f"vad_keras>{name}"), name
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_model_that_is_not_trained_yet_is_named_with_the_command_that_makes_it(tmp_path):
