@@ -75,6 +75,7 @@ class TrainExtractorConfig:
     warmup_epochs: int = 10
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    clip_norm: float = 1.0  # largest gradient of each weight: the gate adds up hundreds of positions; 0: not cut
     validation_fraction: float = 0.15  # of the training videos
     patience_epochs: int = 10
 
@@ -226,7 +227,7 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     """Reads a TOML file, then the `--set` overrides, on top of the defaults.
 
     Args:
-        path: TOML file with one table a section; None takes the defaults. Paths in it are relative to the current folder.
+        path: TOML file with one table a section; None takes the defaults. Paths in it start at the current folder.
         overrides: Strings `section.key=value`; the value is read as TOML, and a bare word is a string.
 
     Raises:

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def explicit_seeds():
-    """Seeds Python and NumPy, and Keras when it is loaded, so that a test gives the same numbers alone and in the suite."""
+    """Seeds Python, NumPy and, where it is loaded, Keras: a test gives the same numbers alone and in the suite."""
     random.seed(0)
     np.random.seed(0)
     keras = sys.modules.get("keras")
@@ -26,7 +26,7 @@ def explicit_seeds():
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """Folder of the real videos, annotations and weights: `VAD_DATA`, else `../shared/data`. Skips when there is none."""
+    """Folder of the real videos, annotations and weights: `VAD_DATA`, else `../shared/data`; skips without one."""
     folder = Path(os.environ.get("VAD_DATA") or REPOSITORY.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}; set VAD_DATA to its folder")

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.report.progress import format_duration
 
@@ -66,7 +67,8 @@ def print_summary(summary, console):
     if summary["seconds"] is not None:
         text += f"  [dim]in {format_duration(summary['seconds'])}[/]"
     if summary["output"]:
-        text += f"  [dim]→ {escape(summary['output'])}[/]"
+        output = f"  [dim]→ {escape(summary['output'])}[/]"
+        text += output if Text.from_markup(text + output).cell_len <= console.width else "\n" + output
     console.print(text, highlight=False, soft_wrap=True)
     skipped = summary["skipped"]
     if not skipped:

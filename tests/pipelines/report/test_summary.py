@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from pipelines.report.summary import print_closing_table, read_summaries, write_summary
+from pipelines.report.summary import print_closing_table, print_summary, read_summaries, write_summary
 
 
 def recorded():
@@ -29,6 +29,14 @@ def test_what_was_skipped_and_why_is_printed_and_stored(tmp_path):
     text = console.file.getvalue()
     assert "73 videos" in text and "1 min 05 s" in text and "skipped 1:" in text
     assert "bad [1].mp4: no video stream" in text
+
+
+def test_an_output_that_does_not_fit_the_line_gets_its_own():
+    summary = {"stage": "prepare", "done": "73 videos", "skipped": [], "seconds": None, "output": "a" * 60}
+    consoles = [Console(file=io.StringIO(), width=width, _environ={}) for width in (80, 120)]
+    for console in consoles:
+        print_summary(summary, console)
+    assert [console.file.getvalue().count("\n") for console in consoles] == [2, 1]
 
 
 def test_a_long_list_of_skipped_inputs_is_cut_on_the_terminal_only(tmp_path):
