@@ -33,8 +33,19 @@ def read_bags(folder, videos):
     )
     shards = [str(path) for path in shard_paths(folder, "nodes")]
     records = tf.data.TFRecordDataset(shards).map(parse_bag, num_parallel_calls=tf.data.AUTOTUNE)
-    bags = records.map(lambda bag: {**bag, "label": table.lookup(bag["video_id"])})
-    return bags.filter(lambda bag: bag["label"] != -2)
+    shape = (None, *node_shape(folder))
+
+    def arrange(bag):
+        return {**bag, "nodes": tf.ensure_shape(bag["nodes"], shape), "label": table.lookup(bag["video_id"])}
+
+    return records.map(arrange).filter(lambda bag: bag["label"] != -2)
+
+
+def node_shape(folder):
+    """Patches and channels of the nodes of a folder, `(G, C)`, from its first record."""
+    for bag in tf.data.TFRecordDataset([str(path) for path in shard_paths(folder, "nodes")]).take(1):
+        return tuple(parse_bag(bag)["nodes"].shape[1:])
+    raise UserError(f"{folder} holds no video. Run `extract` again.")
 
 
 def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed=0, cache=True):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.bags import segment_bounds, whole_bags
 from pipelines.data.clips import Clips

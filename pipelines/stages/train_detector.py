@@ -11,15 +11,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipelines.data.bags import steps_per_epoch, training_bags, whole_bags
+from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, whole_bags
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.summary import write_summary
 from pipelines.report.tensorboard import ReportImages
 from pipelines.report.training import best_epoch, read_history, training_callbacks
-from vad_keras.models import AnomalyDetector
-from vad_keras.models.baselines.sultani import SultaniRanker
+from vad_keras import spec
+from vad_keras.models import AnomalyDetector, SultaniRanker
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
@@ -100,12 +100,14 @@ def _fit(config, detector, nodes, training, validation):
         whole = whole_bags(nodes, validation, VALIDATION_BATCH, segments_of(config))
         held_out = whole.map(lambda inputs, label, _: (inputs, label)).cache()
         callbacks.append(_report_images(config, nodes, validation))
+    detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     fitted = detector.fit(
         batches,
         epochs=options.epochs,
         steps_per_epoch=steps_per_epoch(training, options.batch_size),
         validation_data=held_out,
         callbacks=callbacks,
+        shuffle=False,
         verbose=0,
     )
     history = read_history(config.work_path / "state" / STAGE / "history.jsonl")
