@@ -214,9 +214,10 @@ def _load(name, overrides) -> Config:
 
 
 def _run(stages, config):
-    """Runs the stages in order; ends with 1 when one of them skipped an input."""
+    """Runs the stages in order; ends with 1 when one skipped an input. Scoring leaves config.json alone."""
     start = time.time()
-    save_config(config)
+    if "score" not in stages:
+        save_config(config)
     try:
         load_tensorflow_quietly()
         for stage in stages:

@@ -103,10 +103,11 @@ def test_folds_and_seeds_repeat_the_training(more, stages):
     assert [name for name, _ in stages.ran] == ["repeats", "evaluate"]
 
 
-def test_score_takes_videos_model_and_output(stages):
+def test_score_takes_videos_model_and_output_and_changes_no_run(stages, tmp_path):
     assert main(["score", "a.mp4", "folder", "--model", "savedmodels/vad", "--output", "out"]) == 0
     score = stages.ran[0][1].score
     assert (score.inputs, score.model, score.output) == (("a.mp4", "folder"), "savedmodels/vad", "out")
+    assert not list(tmp_path.rglob("config.json"))
 
 
 def test_skipped_inputs_give_status_1_after_the_later_stages_have_run(stages):
