@@ -1,5 +1,7 @@
 """Multi-scale patches of a frame."""
 
+from itertools import pairwise
+
 import keras
 from keras import ops
 
@@ -17,6 +19,19 @@ def bin_edges(size, scale):
     [(0, 3), (2, 5), (4, 7)]
     """
     return [(i * size // scale, -(-(i + 1) * size // scale)) for i in range(scale)]
+
+
+def window(edges):
+    """Size and stride of bins that are alike and evenly spaced, else None.
+
+    Example:
+
+    >>> window(bin_edges(7, 3)), window(bin_edges(5, 3))
+    ((3, 2), None)
+    """
+    sizes = {stop - start for start, stop in edges}
+    strides = {second[0] - first[0] for first, second in pairwise(edges)} or {1}
+    return (sizes.pop(), strides.pop()) if len(sizes) == len(strides) == 1 and 0 not in strides else None
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -65,20 +80,28 @@ class MultiScalePatchPooling(keras.layers.Layer):
         self.mode = mode
         self.supports_masking = True
 
-    def _pool(self, maps, axis, edges):
-        """Pool bins along one axis: a list with a map for each bin, that axis removed."""
+    def _grid(self, maps, scale):
+        """Patches of one scale: ``(N, H, W, C)`` -> ``(N, s * s, C)``."""
+        rows, columns = (bin_edges(size, scale) for size in maps.shape[1:3])
+        if None in (window(rows), window(columns)):
+            bands = self._slices(maps, rows)
+            return ops.stack([patch for band in bands for patch in self._slices(band, columns)], axis=1)
+        # One operation, and a gradient 12 times as fast as that of the slices.
+        size, strides = zip(window(rows), window(columns), strict=True)
+        pool = ops.max_pool if self.mode == "max" else ops.average_pool
+        patches = pool(maps, size, strides, padding="valid", data_format="channels_last")
+        return ops.reshape(patches, (-1, scale * scale, maps.shape[-1]))
+
+    def _slices(self, maps, edges):
+        """Pool bins along axis 1: a list with a map for each bin, that axis removed."""
         reduce = ops.max if self.mode == "max" else ops.mean
-        before = (slice(None),) * (len(maps.shape) + axis)
-        return [reduce(maps[(*before, slice(start, stop))], axis=axis) for start, stop in edges]
+        return [reduce(maps[:, start:stop], axis=1) for start, stop in edges]
 
     def call(self, maps):
-        height, width = maps.shape[-3:-1]
         self._check(maps.shape)
-        patches = []
-        for scale in self.scales:
-            for row in self._pool(maps, -3, bin_edges(height, scale)):
-                patches += self._pool(row, -2, bin_edges(width, scale))
-        return ops.stack(patches, axis=-2)
+        flat = ops.reshape(maps, (-1, *maps.shape[-3:]))
+        patches = ops.concatenate([self._grid(flat, scale) for scale in self.scales], axis=1)
+        return ops.reshape(patches, (*ops.shape(maps)[:-3], *patches.shape[1:]))
 
     def _check(self, shape):
         if len(shape) < 3 or shape[-3] is None or shape[-2] is None:

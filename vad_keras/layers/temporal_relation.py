@@ -67,7 +67,8 @@ class TemporalRelation(keras.layers.Layer):
        evenly spaced at inference;
     3. ``g_k = relu(W_k [relu(x_t1); ...; relu(x_tk)] + c_k)``, added over tuples and scales: ``(B, units)``.
 
-    A masked, short snippet repeats its last real frame.
+    A masked, short snippet repeats its last real frame. ``W`` starts near 0, as in the authors' code: the many added
+    tuples would otherwise start with logits in the tens.
 
     Args:
         units: size of the frame embedding and of the output.
@@ -111,7 +112,8 @@ class TemporalRelation(keras.layers.Layer):
         self.seed = seed
         self.scales = range(2, num_frames + 1)
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy, name="dropout")
-        self.embedding = keras.layers.Dense(units, dtype=self.dtype_policy, name="embedding")
+        tiny = keras.initializers.RandomNormal(stddev=0.001, seed=seed)
+        self.embedding = keras.layers.Dense(units, kernel_initializer=tiny, dtype=self.dtype_policy, name="embedding")
         self.relations = [
             keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy, name=f"relation_{scale}")
             for scale in self.scales

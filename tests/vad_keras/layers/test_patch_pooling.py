@@ -16,7 +16,7 @@ def test_a_four_by_four_map_by_hand():
     assert pool(maps, scales=(1, 2), mode="average")[0, :, 0].tolist() == [7.5, 2.5, 4.5, 10.5, 12.5]
 
 
-@pytest.mark.parametrize("height, width", [(7, 7), (6, 9), (2, 3), (1, 1)])
+@pytest.mark.parametrize("height, width", [(7, 7), (6, 9), (5, 7), (2, 3), (1, 1)])
 @pytest.mark.parametrize("mode, reduce", [("max", np.max), ("average", np.mean)])
 def test_bins_follow_the_printed_formula(height, width, mode, reduce):
     maps = np.random.default_rng(0).normal(size=(2, 3, height, width, 4))
