@@ -141,5 +141,6 @@ def dense_affinity(affinity, num_frames):
         affinity: banded affinity of ``T`` frames.
         num_frames: ``T``.
     """
-    columns = ops.one_hot(affinity["key_frames"], num_frames, dtype=affinity["weights"].dtype)
+    # not ops.one_hot, which torch refuses for the frames past the end
+    columns = ops.cast(affinity["key_frames"][..., None] == ops.arange(num_frames), affinity["weights"].dtype)
     return join_blocks(ops.einsum("bnsgmh,bnmt->bnsgth", affinity["weights"], columns), num_frames)
