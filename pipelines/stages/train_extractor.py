@@ -137,7 +137,10 @@ def _fit(config, extractor, clips, source, training, validation, work_dir):
     )
     callbacks.insert(0, keras.callbacks.LearningRateScheduler(_warm_up(options)))
     optimizer = keras.optimizers.SGD(
-        options.learning_rate, momentum=options.momentum, weight_decay=options.weight_decay or None
+        options.learning_rate,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay or None,
+        clipnorm=options.clip_norm or None,
     )
     extractor.compile(optimizer, metrics=[keras.metrics.AUC(name="auc")])
     first_epoch = len(read_history(_state(work_dir) / "history.jsonl"))
