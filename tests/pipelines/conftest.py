@@ -42,3 +42,51 @@ def tiny_models():
     for weight in detector.trainable_variables:
         weight.assign(np.asarray(weight) + rng.normal(0, 0.3, weight.shape))
     return extractor, detector
+
+
+@pytest.fixture
+def write_nodes():
+    """Function that writes small node records with known values, without any picture behind them."""
+    return _write_nodes
+
+
+def _write_nodes(folder, videos, shards=2, size=(5, 8), fingerprint="nodes", abnormal_part=(0.4, 0.7), seed=0):
+    """Node records and their manifest.
+
+    Args:
+        folder: `nodes/` of a run; made here.
+        videos: `{video_id: (subset, label, num_sampled)}`; the label may be None.
+        shards: record files.
+        size: `(G, C)`. Channel 0 holds the frame's position, channel 1 the video's; the others are noise, raised in the
+            abnormal part of abnormal videos.
+        fingerprint: of the manifest.
+        abnormal_part: share of the length at which the event begins and ends.
+        seed: of the noise.
+
+    Returns:
+        List of `VideoInfo`; each sampled frame stands for 4 original ones, at 8 a second.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from pipelines.data.records import VideoInfo, serialize_bag, shard_name, write_manifest
+
+    folder.mkdir(parents=True, exist_ok=True)
+    random, infos, records = np.random.default_rng(seed), [], []
+    for number, (video_id, (subset, label, count)) in enumerate(videos.items()):
+        nodes = random.normal(size=(count, *size))
+        first, last = (int(share * count) for share in abnormal_part)
+        if label:
+            nodes[first:last, :, 2:] += 2.0
+        nodes[..., 0], nodes[..., 1] = np.arange(count)[:, None], number
+        records.append(serialize_bag(nodes, video_id, label, 4 * np.arange(count)))
+        info = {"path": f"{video_id}.mp4", "subset": subset, "label": label, "class_name": "Event" if label else ""}
+        info |= {"fps": 8.0, "num_frames": 4 * count - 1, "width": 32, "height": 32, "num_sampled": count}
+        intervals = ((4 * first, 4 * last),) if label else ()
+        infos.append(VideoInfo(video_id=video_id, **info, frame_labels=intervals))
+    for shard in range(shards):
+        with tf.io.TFRecordWriter(str(folder / shard_name("nodes", shard, shards))) as writer:
+            for record in records[shard::shards]:
+                writer.write(record)
+    write_manifest(folder, infos, fingerprint=fingerprint)
+    return infos
