@@ -151,7 +151,7 @@ def evaluate(
         int | None, typer.Option(min=0, metavar="N", help="Cross-validation over videos; 0: the data's own split.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Repeat the training with so many seeds.")
+        int | None, typer.Option(min=0, metavar="N", help="Train anew with so many seeds, rivals too; 0: do not.")
     ] = None,
 ):
     """Measure on videos that were not trained on.
@@ -256,7 +256,7 @@ def load_tensorflow_quietly():
 
 def _stage(name, config):
     """The module that runs a stage; an evaluation over folds or several seeds trains anew for each of them."""
-    repeated = name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds > 1)
+    repeated = name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds)
     return importlib.import_module("pipelines.repeats" if repeated else f"pipelines.stages.{name}")
 
 

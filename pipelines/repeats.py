@@ -46,8 +46,8 @@ RIVALS = {
 def run(config) -> Path:
     """Cross-validate (`evaluate.folds`) or repeat the own split (`folds = 0`) with `evaluate.seeds` seeds.
 
-    Folds are drawn over videos, stratified by class, anew for each seed. Each test video is scored by a model that has never
-    seen it, in the extractor neither; the scores of all folds of a seed are pooled and measured once.
+    Folds are drawn over videos, stratified by class, anew for each seed. Each test video is scored by a model that has
+    never seen it, nor has its extractor; the scores of all folds of a seed are pooled and measured once.
 
     Args:
         config: The run's `Config`; `evaluate.rivals` are trained on the same folds.
@@ -60,7 +60,7 @@ def run(config) -> Path:
     manifest = read_manifest(clips)
     videos = [video for video in manifest.videos if video.label is not None]
     reports = {name: [] for name in (DETECTOR, *config.evaluate.rivals)}
-    for seed in range(config.seed, config.seed + config.evaluate.seeds):
+    for seed in range(config.seed, config.seed + num_seeds(config)):
         test_sets = draw_folds(videos, config.evaluate.folds, seed)
         for name in reports:
             scores = {}
@@ -85,9 +85,14 @@ def run(config) -> Path:
     return path
 
 
+def num_seeds(config):
+    """Seeds of the repeats; folds alone mean one."""
+    return max(1, config.evaluate.seeds)
+
+
 def split_name(config):
     """In words: how the videos were split."""
-    seeds = f"{config.evaluate.seeds} seed{'s' if config.evaluate.seeds > 1 else ''}"
+    seeds = f"{num_seeds(config)} seed{'s' if num_seeds(config) > 1 else ''}"
     return f"{config.evaluate.folds}-fold cross-validation, {seeds}" if config.evaluate.folds else f"own split, {seeds}"
 
 

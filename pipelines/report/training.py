@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -104,6 +105,11 @@ class KeepBest(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.weights_path.exists():
             self.model.load_weights(self.weights_path)
+
+
+def use_xla():
+    """Whether `compile` uses XLA: only beside a GPU. On a CPU it is not faster and compiles anew for each length."""
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def read_history(path):

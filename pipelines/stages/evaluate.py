@@ -34,7 +34,7 @@ def run(config) -> Path:
         config: The run's `Config`.
 
     Returns:
-        Path of `metrics.json`; beside it `table.md`, `videos.csv`, `scores.npz` and, with `evaluate.images`, the pictures.
+        Path of `metrics.json`; beside it `table.md`, `videos.csv`, `scores.npz` and, with `evaluate.images`, pictures.
 
     Raises:
         UserError: when there is no detector, no test video, or none with a label.

@@ -17,7 +17,7 @@ from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.summary import write_summary
 from pipelines.report.tensorboard import ReportImages
-from pipelines.report.training import best_epoch, read_history, training_callbacks
+from pipelines.report.training import best_epoch, read_history, training_callbacks, use_xla
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector, SultaniRanker
 
@@ -78,7 +78,8 @@ def build_detector(config):
         loss_options |= {"contrast_form": options.contrast_form, "margin": options.margin, "k": options.top_k}
         model = AnomalyDetector(**dataclasses.asdict(config.detector), loss_options=loss_options)
     optimizers = {"adam": keras.optimizers.AdamW, "adagrad": keras.optimizers.Adagrad}
-    model.compile(optimizers[options.optimizer](options.learning_rate, weight_decay=options.weight_decay or None))
+    optimizer = optimizers[options.optimizer](options.learning_rate, weight_decay=options.weight_decay or None)
+    model.compile(optimizer, jit_compile=use_xla())
     return model
 
 

@@ -18,7 +18,7 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
 from pipelines.report.progress import track
 from pipelines.report.summary import write_summary
-from pipelines.report.training import best_epoch, read_history, training_callbacks
+from pipelines.report.training import best_epoch, read_history, training_callbacks, use_xla
 from vad_keras.models import RelationAwareExtractor
 from vad_keras.spec import ABNORMAL, NORMAL
 
@@ -142,7 +142,7 @@ def _fit(config, extractor, clips, source, training, validation, work_dir):
         weight_decay=options.weight_decay or None,
         clipnorm=options.clip_norm or None,
     )
-    extractor.compile(optimizer, metrics=[keras.metrics.AUC(name="auc")])
+    extractor.compile(optimizer, metrics=[keras.metrics.AUC(name="auc")], jit_compile=use_xla())
     first_epoch = len(read_history(_state(work_dir) / "history.jsonl"))
     draw, num_steps = training_draw(clips, training, options, config.seed, first_epoch)
     held_out = None

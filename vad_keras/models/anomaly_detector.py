@@ -128,7 +128,7 @@ class AnomalyDetector(keras.Model):
         if self.crf.inference == "algorithm_1":
             self.f_p = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_p")
         self.scorer_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
-        self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="relu", dtype=policy, name="f_s_hidden")
+        self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
         self.f_s = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="f_s")
 
     def build(self, input_shape):
@@ -169,7 +169,7 @@ class AnomalyDetector(keras.Model):
         unary_energy = self.f_u(nodes)
         pairwise = affinity if self.f_p is None else self.f_p(h)
         marginals, iterations = self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
-        hidden = self.f_s_hidden(self.scorer_dropout(ops.relu(h), training=training))
+        hidden = self.f_s_hidden(self.scorer_dropout(h, training=training))
         patch_score = self.f_s(hidden)[..., 0]
         return {
             spec.ANOMALY_SCORE: self._frame_score(patch_score, marginals[..., spec.ABNORMAL], mask),
