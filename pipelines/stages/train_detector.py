@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, whole_bags
 from pipelines.data.clips import Clips
@@ -100,6 +101,7 @@ def _fit(config, detector, nodes, training, validation):
     if validation:
         whole = whole_bags(nodes, validation, VALIDATION_BATCH, segments_of(config))
         held_out = whole.map(lambda inputs, label, _: (inputs, label)).cache()
+        held_out = held_out.apply(tf.data.experimental.assert_cardinality(-(-len(validation) // VALIDATION_BATCH)))
         callbacks.append(_report_images(config, nodes, validation))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     fitted = detector.fit(
