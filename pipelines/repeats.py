@@ -163,7 +163,8 @@ def _link_records(clips, main_folder, folder, manifest, test_ids):
         if path.name != MANIFEST_NAME and not path.name.startswith("."):
             os.symlink(path.resolve(), target / path.name)
     videos = [
-        dataclasses.replace(video, subset="test" if video.video_id in test_ids else "train") for video in manifest.videos
+        dataclasses.replace(video, subset="test" if video.video_id in test_ids else "train")
+        for video in manifest.videos
     ]
     write_manifest(target, videos, fingerprint=manifest.fingerprint)
     maps = main_folder / "maps"
