@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.report.curves import plot_curves
 from pipelines.report.heat_map import plot_heat_maps
-from pipelines.report.tables import markdown_table, print_table
+from pipelines.report.tables import MISSING, markdown_table, print_table
 from pipelines.report.timeline import plot_timelines
 from vad_keras import spec
 
@@ -26,8 +26,8 @@ def metrics_table(path, report, intervals):
     """Print and write (Markdown) the figures of one evaluation with their 95 % intervals over videos."""
     rows = []
     for name, title in FIGURES.items():
-        low, high = intervals.get(name, (None, None))
-        span = "–" if low is None else f"{low:.3f} to {high:.3f}"
+        low, high = intervals.get(name, (np.nan, np.nan))
+        span = MISSING if np.isnan(low) else f"{low:.3f} to {high:.3f}"
         rows.append({"figure": title, "value": float(report[name]), "interval": span})
     columns = {"figure": "test videos", "value": "value", "interval": "95 % interval over videos"}
     print_table(rows, columns)
@@ -63,9 +63,10 @@ def draw_evaluation(folder, scored, threshold, model_name):
     folder = Path(folder)
     pictured = abnormal_first(scored)[:PICTURED_VIDEOS]
     plot_timelines(folder / "timelines.png", [_timeline(*pair) for pair in pictured], threshold)
-    known = [(video.frame_label_array(), outputs[spec.ANOMALY_SCORE]) for video, outputs in scored]
-    labels, scores = (np.concatenate(column) for column in zip(*(p for p in known if p[0] is not None), strict=True))
-    if 0 < labels.mean() < 1:
+    known = [pair for pair in scored if pair[0].frame_labels is not None]
+    labels = np.concatenate([[], *(video.frame_label_array() for video, _ in known)])
+    scores = np.concatenate([[], *(outputs[spec.ANOMALY_SCORE] for _, outputs in known)])
+    if len(np.unique(labels)) == 2:
         plot_curves(folder / "curves.png", {model_name: (labels, scores)})
 
 

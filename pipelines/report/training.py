@@ -119,8 +119,9 @@ def read_history(path):
 
 
 def best_epoch(history, monitor):
-    """Epoch and value of the lowest `monitor`, `(-1, inf)` for an empty history."""
-    best = min(history, key=lambda line: line[monitor], default=None)
+    """Epoch and value of the lowest `monitor`, `(-1, inf)` where there is none."""
+    numbers = [line for line in history if not math.isnan(line[monitor])]
+    best = min(numbers, key=lambda line: line[monitor], default=None)
     return (best["epoch"], best[monitor]) if best else (-1, math.inf)
 
 

@@ -1,0 +1,136 @@
+"""Tests of pipelines.report.training."""
+
+import io
+import math
+
+import keras
+import pytest
+from rich.console import Console
+
+from pipelines.config import load_config
+from pipelines.report.training import KeepBest, TrainingProgress, best_epoch, read_history, training_callbacks
+
+
+class Weight:
+    """Stands for a model: one number, saved as text."""
+
+    def __init__(self):
+        self.value, self.stop_training = None, False
+
+    def save_weights(self, path):
+        path.write_text(str(self.value))
+
+    def load_weights(self, path):
+        self.value = int(path.read_text())
+
+
+def train(folder, val_losses, first_epoch=0, ends=True, **options):
+    """A training whose weight is the number of the epoch, with these validation losses."""
+    model, callback = Weight(), KeepBest(folder, **options)
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch, val_loss in enumerate(val_losses, first_epoch):
+        model.value = epoch
+        callback.on_epoch_end(epoch, {"loss": 1.0, "val_loss": val_loss})
+        if model.stop_training:
+            break
+    if ends:
+        callback.on_train_end()
+    return model
+
+
+def test_the_weights_of_the_lowest_value_are_loaded_at_the_end(tmp_path):
+    assert train(tmp_path, [3.0, 1.0, 2.0, 1.0]).value == 1  # of equal values the first
+    history = read_history(tmp_path / "history.jsonl")
+    assert [(line["epoch"], line["loss"], line["val_loss"]) for line in history] == [
+        (0, 1.0, 3.0),
+        (1, 1.0, 1.0),
+        (2, 1.0, 2.0),
+        (3, 1.0, 1.0),
+    ]
+    assert best_epoch(history, "val_loss") == (1, 1.0)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 8), (0, 8)])
+def test_training_stops_after_so_many_epochs_without_a_new_best(tmp_path, patience, epochs):
+    model = train(tmp_path, [3.0, 2.0, 4.0, 5.0, 1.0, 6.0, 6.0, 6.0], patience_epochs=patience)
+    assert len(read_history(tmp_path / "history.jsonl")) == epochs
+    assert model.value == (4 if epochs == 8 else 1)
+
+
+def test_a_killed_training_goes_on_with_its_history_and_its_best(tmp_path):
+    train(tmp_path, [3.0, 1.0, 2.0], ends=False)
+    assert train(tmp_path, [1.5, 1.2], first_epoch=3).value == 1
+    assert [line["epoch"] for line in read_history(tmp_path / "history.jsonl")] == [0, 1, 2, 3, 4]
+    assert train(tmp_path, [0.5], first_epoch=5).value == 5
+
+
+def test_an_epoch_that_is_repeated_after_a_kill_stands_once(tmp_path):
+    train(tmp_path, [3.0, 1.0, 2.0], ends=False)
+    train(tmp_path, [2.5, 2.6], first_epoch=2)
+    history = read_history(tmp_path / "history.jsonl")
+    assert [(line["epoch"], line["val_loss"]) for line in history] == [(0, 3.0), (1, 1.0), (2, 2.5), (3, 2.6)]
+
+
+def test_patience_counts_the_epochs_before_the_kill(tmp_path):
+    train(tmp_path, [1.0, 2.0, 2.0], ends=False, patience_epochs=3)
+    assert train(tmp_path, [2.0, 2.0], first_epoch=3, patience_epochs=3).value == 0
+    assert len(read_history(tmp_path / "history.jsonl")) == 4
+
+
+def test_another_figure_may_be_monitored_and_not_a_number_is_never_the_best(tmp_path):
+    assert train(tmp_path, [3.0, 2.0], monitor="loss").value == 0
+    assert train(tmp_path / "nan", [math.nan, 2.0, math.nan, 3.0], patience_epochs=2).value == 1
+    assert best_epoch([], "val_loss") == (-1, math.inf)
+    assert best_epoch([{"epoch": 0, "val_loss": math.nan}], "val_loss") == (-1, math.inf)
+    assert read_history(tmp_path / "nowhere.jsonl") == []
+
+
+def shown(epochs, **console):
+    out = io.StringIO()
+    callback = TrainingProgress("Training it", console=Console(file=out, width=100, **console))
+    callback.set_params({"epochs": epochs})
+    callback.on_train_begin()
+    for epoch in range(epochs):
+        callback.on_epoch_end(epoch, {"contrast": 9.0, "loss": 1 / (epoch + 1), "val_loss": 0.25})
+    callback.on_train_end()
+    return out.getvalue()
+
+
+def test_a_log_gets_about_five_lines_with_the_figures_that_matter():
+    lines = shown(20).splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        f"Training it: epoch {epoch} of 20" for epoch in (4, 8, 12, 16, 20)
+    ]
+    assert lines[0].endswith("loss 0.2500  val_loss 0.2500") and "contrast" not in lines[0]
+    assert len(shown(2).splitlines()) == 2
+
+
+def test_a_terminal_gets_a_bar_that_fills_and_names_the_epochs():
+    text = shown(3, force_terminal=True, color_system=None)
+    assert "Training it" in text and "3/3" in text and "loss 0.3333" in text
+
+
+def test_figures_without_a_loss_are_shown_as_they_come():
+    out = io.StringIO()
+    callback = TrainingProgress("x", console=Console(file=out, width=100))
+    callback.set_params({"epochs": 1})
+    callback.on_train_begin()
+    callback.on_epoch_end(0, {"auc": 0.5})
+    assert out.getvalue() == "x: epoch 1 of 1  auc 0.5000\n"
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", None])
+def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
+    config = load_config(overrides=[f"work_dir={tmp_path}"])
+    callbacks = training_callbacks(config, "train_x", "Training x", monitor, patience_epochs=4)
+    kinds = [TrainingProgress, *([KeepBest] if monitor else [])]
+    assert [type(callback) for callback in callbacks] == [
+        *kinds,
+        keras.callbacks.TensorBoard,
+        keras.callbacks.BackupAndRestore,
+    ]
+    assert str(callbacks[-2].log_dir) == str(tmp_path / "logs" / "train_x")
+    if monitor:
+        assert callbacks[1].folder == tmp_path / "state" / "train_x" and callbacks[1].patience_epochs == 4
