@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import os
 import sys
-import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,10 +15,12 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipelines.config import Config, UserError, load_config, save_config
+from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import print_closing_table, read_summaries
 
 BUNDLED_CONFIGS = Path(__file__).parent / "configs"
 TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
+ABOVE_STAGES = ("repeats", "demo", "bench")  # each runs several stages, or parts of them
 
 EXIT_SKIPPED = 1
 EXIT_USER_ERROR = 2
@@ -202,7 +203,7 @@ def bench(config: ConfigOption = None, overrides: SetOption = None):
 
     Decoding, preparing, extraction, a training step, and the scoring of a long video.
     """
-    _run(["bench"], _load(config, overrides))
+    _run(["bench"], _load(config or "bench", overrides))
 
 
 def _load(name, overrides) -> Config:
@@ -226,38 +227,17 @@ def _run(stages, config):
         print("\nstopped: run the same command again to go on from here", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     summaries = read_summaries(config, since=start)
-    if len(summaries) > 1:
+    if len(stages) > 1:
         print_closing_table(summaries, Console())
     if any(summary["skipped"] for summary in summaries):
         raise typer.Exit(EXIT_SKIPPED)
 
 
-def load_tensorflow_quietly():
-    """Imports TensorFlow without what its C++ libraries print while they load, which no log level reaches.
-
-    What was printed is shown after all when the import fails, or when TF_CPP_MIN_LOG_LEVEL=0 asks for it.
-    """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
-        return
-    sys.stderr.flush()
-    terminal, loaded = os.dup(2), False
-    with tempfile.TemporaryFile() as chatter:
-        os.dup2(chatter.fileno(), 2)
-        try:
-            importlib.import_module("tensorflow")
-            loaded = True
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            chatter.seek(0)
-            if not loaded:
-                sys.stderr.write(chatter.read().decode(errors="replace"))
-
-
 def _stage(name, config):
     """The module that runs a stage; an evaluation over folds or several seeds trains anew for each of them."""
-    repeated = name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds)
-    return importlib.import_module("pipelines.repeats" if repeated else f"pipelines.stages.{name}")
+    if name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds):
+        name = "repeats"
+    return importlib.import_module(f"pipelines.{name}" if name in ABOVE_STAGES else f"pipelines.stages.{name}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -157,6 +157,16 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True)
+class BenchConfig:
+    """What `vad bench` measures; the rest is as in the other sections."""
+
+    repeats: int = 3  # the median is reported
+    backbones: tuple[str, ...] = ("mobilenet_v2", "resnet50")  # of the extraction; the first one scores
+    batches: int = 2  # of 64 frames, for one run of the extraction
+    feature_dim: int = 1280  # C of the nodes of a training step
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run."""
 
@@ -171,6 +181,7 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    bench: BenchConfig = field(default_factory=BenchConfig)
 
     @property
     def work_path(self):
@@ -182,6 +193,7 @@ class Config:
 CHOICES = {
     "data.dataset": ("folder", "synthetic"),
     "data.default_subset": ("train", "test"),
+    "bench.backbones": ("resnet50", "mobilenet_v2", "small"),
     "extractor.backbone": ("resnet50", "mobilenet_v2", "small"),
     "extractor.pooling": ("max", "average"),
     "detector.alignment": ("centered", "causal"),
@@ -205,6 +217,9 @@ LIMITS = {
     "momentum": (0, 1),
     "threshold": (0, 1),
     "clip_frames": AT_LEAST_ONE,
+    "repeats": AT_LEAST_ONE,
+    "batches": AT_LEAST_ONE,
+    "feature_dim": AT_LEAST_ONE,
     "image_size_px": AT_LEAST_ONE,
     "videos_per_shard": AT_LEAST_ONE,
     "width_px": (16, math.inf),

@@ -18,7 +18,7 @@ from pipelines.serving.versions import new_version, versions
 from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
 
 MODELS = {"extractor.keras": "train_extractor", "detector.keras": "train_detector"}
-NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate")
+NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate", "bench")
 
 
 def run(config) -> Path:

@@ -1,0 +1,208 @@
+"""How fast each part is on this machine and how much memory it takes, each measured in a process of its own."""
+
+import contextlib
+import dataclasses
+import io
+import platform
+import resource
+import shutil
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.data.datasets import load_dataset
+from pipelines.data.decode_pool import usable_cores
+from pipelines.report.progress import track
+from pipelines.report.quiet import load_tensorflow_quietly
+from pipelines.report.summary import write_summary
+from pipelines.report.tables import markdown_table, print_table
+
+COLUMNS = {"part": "part", "work": "measured on", "result": "result", "memory": "peak memory (MB)"}
+BATCH_FRAMES = 64  # of the extraction: 8 snippets of 8 frames
+
+
+def run(config) -> Path:
+    """Measure decoding, preparing, extraction, a training step and scoring; write `bench.md` into the run's folder.
+
+    Every figure is the median of `bench.repeats` runs on generated videos. The peak memory is that of a part's main
+    process; the decoding processes that `prepare` starts are not in it.
+
+    Args:
+        config: The run's `Config`, such as `pipelines/configs/bench.toml`.
+
+    Returns:
+        Path of `bench.md`.
+    """
+    start = time.monotonic()
+    load_dataset(config, lambda loop: track(loop, "Generating videos"))
+    parts = [(measure_decode,), (measure_prepare,)]
+    parts += [(measure_extract, backbone) for backbone in config.bench.backbones]
+    parts += [(measure_training_step,), (measure_score,)]
+    in_own_process(export_untrained, config)
+    rows = [in_own_process(function, config, *more) for function, *more in track(parts, "Measuring", unit="parts")]
+    print_table(rows, COLUMNS, title=machine())
+    output = config.work_path / "bench.md"
+    output.write_text(f"{machine()}\n\n{markdown_table(rows, COLUMNS)}\n", encoding="utf-8")
+    write_summary(config, "bench", f"{len(rows)} parts", output=output, seconds=time.monotonic() - start)
+    return output
+
+
+def machine():
+    """Processor, cores, system and Python in one line."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    cores = usable_cores()
+    return f"{name}, {cores} core{'s' * (cores > 1)}, {platform.system()}, Python {platform.python_version()}"
+
+
+def in_own_process(function, config, *more):
+    """What `function(config, *more)` returns, run in a fresh process; its peak memory is put under `memory`."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_measured, function, config, *more).result()
+
+
+def _measured(function, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()):  # the stages' own reports
+        row = function(*arguments)
+    return {**row, "memory": round(peak_memory_bytes() / 1e6)} if row else None
+
+
+def peak_memory_bytes():
+    """Largest resident size that this process ever had."""
+    with contextlib.suppress(OSError):  # on Linux ru_maxrss starts at the size of the process that started this one
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure_decode(config):
+    """Reading every frame of one video."""
+    from pipelines.data.video import VideoReader
+
+    def decode():
+        reader = VideoReader(_video(config).path, 0.0, config.data.image_size_px)
+        return sum(1 for _ in reader)
+
+    frames = decode()
+    rate = frames / _median_seconds(decode, config.bench.repeats)
+    options = config.synthetic
+    size = f"{options.width_px}×{options.height_px}, H.264, to {config.data.image_size_px}×{config.data.image_size_px}"
+    return {"part": "decode", "work": f"{frames:,} frames, {size}, one process", "result": f"{rate:,.0f} frames/s"}
+
+
+def measure_prepare(config):
+    """The stage `prepare` from videos to shards of JPEG snippets."""
+    load_tensorflow_quietly()
+    from pipelines.data.manifest import read_manifest
+    from pipelines.stages import prepare
+
+    def from_nothing():
+        shutil.rmtree(config.work_path / "clips", ignore_errors=True)
+        prepare.run(config)
+
+    seconds = _median_seconds(from_nothing, config.bench.repeats)
+    videos = read_manifest(config.work_path / "clips").videos
+    frames = sum(video.num_sampled for video in videos)
+    work = f"{len(videos)} videos, {frames:,} frames, to JPEG records"
+    return {"part": "prepare", "work": work, "result": f"{frames / seconds:,.0f} frames/s"}
+
+
+def measure_extract(config, backbone):
+    """Clips to nodes, against the bare backbone on frames that lie in memory."""
+    load_tensorflow_quietly()
+    import tensorflow as tf
+
+    from pipelines.data.manifest import read_manifest
+    from pipelines.stages import extract, train_extractor
+
+    config = dataclasses.replace(config, extractor=dataclasses.replace(config.extractor, backbone=backbone))
+    extractor = train_extractor.build_extractor(config)
+    bare = tf.function(lambda images: extractor.backbone(images, training=False))
+    images = tf.random.uniform([BATCH_FRAMES, *extractor.backbone.input_shape[1:]], -1, 1)
+    bare(images)
+    video = dataclasses.replace(read_manifest(config.work_path / "clips").videos[0], num_sampled=BATCH_FRAMES)
+    batches, whole, alone = config.bench.batches, [], []
+    nodes = extract.extract_nodes(config, extractor, [video] * (1 + config.bench.repeats * batches))
+    next(nodes)  # traces the graph
+    for _ in range(config.bench.repeats):  # by turns, so that both meet the same machine
+        whole.append(_seconds(lambda: [next(nodes) for _ in range(batches)]))
+        alone.append(_seconds(lambda: [bare(images).numpy() for _ in range(batches)]))
+    frames = batches * BATCH_FRAMES
+    rate, bare_rate = frames / statistics.median(whole), frames / statistics.median(alone)
+    result = f"{rate:,.1f} frames/s, {rate / bare_rate:.2f} of the bare backbone's {bare_rate:,.1f}"
+    return {"part": f"extract, {backbone}", "work": f"{frames:,} frames, JPEG records to nodes", "result": result}
+
+
+def measure_training_step(config):
+    """One step of the detector's training on a batch that lies in memory."""
+    load_tensorflow_quietly()
+    from pipelines.stages import train_detector
+    from vad_keras import spec
+
+    options, patches = config.train_detector, sum(scale**2 for scale in config.extractor.scales)
+    shape = (options.batch_size, options.bag_frames, patches, config.bench.feature_dim)
+    inputs = {
+        spec.NODES: np.random.default_rng(0).random(shape, np.float32),
+        spec.MASK: np.ones(shape[:2], bool),
+    }
+    labels = np.arange(options.batch_size, dtype=np.float32) % 2
+    detector = train_detector.build_detector(config)
+
+    def step():
+        detector.train_on_batch(inputs, labels)
+
+    step()
+    half, work = options.batch_size // 2, "T={1}, G={2}, C={3}".format(*shape)
+    result = f"{_median_seconds(step, config.bench.repeats):.3f} s a step"
+    return {"part": "train the detector", "work": f"{half} + {half} videos, {work}", "result": result}
+
+
+def export_untrained(config):
+    """A SavedModel of the first backbone and a detector, both as they start: speed does not ask for training."""
+    load_tensorflow_quietly()
+    from pipelines.stages import export, train_detector, train_extractor
+
+    options = dataclasses.replace(config.extractor, backbone=config.bench.backbones[0])
+    extractor = train_extractor.build_extractor(dataclasses.replace(config, extractor=options))
+    detector = train_detector.build_detector(config)
+    patches, channels = sum(scale**2 for scale in options.scales), extractor.backbone.output_shape[-1]
+    detector.build({"nodes": (None, None, patches, channels)})
+    for model, name in ((extractor, "extractor"), (detector, "detector")):
+        model.save(config.work_path / f"{name}.keras")
+    shutil.rmtree(Path(config.export.root) / config.export.name, ignore_errors=True)
+    export.run(config)
+
+
+def measure_score(config):
+    """The stage `score` on one video, loading the model and drawing included."""
+    load_tensorflow_quietly()
+    from pipelines.stages import score
+
+    video, options = _video(config), config.synthetic
+    asked = dataclasses.replace(config.score, inputs=(str(video.path),), force=True)
+    asked = dataclasses.replace(config, score=asked)
+    seconds = _median_seconds(lambda: score.run(asked), config.bench.repeats)
+    work = f"{round(options.duration_sec * options.frames_per_sec):,} frames, {config.bench.backbones[0]}, every frame"
+    result = f"{seconds:.1f} s, {options.duration_sec / seconds:.1f} × real time at {options.frames_per_sec:g} frames/s"
+    return {"part": "score", "work": work, "result": result}
+
+
+def _video(config):
+    return load_dataset(config)[0]
+
+
+def _median_seconds(function, repeats):
+    return statistics.median(_seconds(function) for _ in range(repeats))
+
+
+def _seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start

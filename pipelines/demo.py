@@ -1,0 +1,71 @@
+"""The demonstration: every stage on generated videos, two scored test videos, and where to look afterwards."""
+
+import dataclasses
+import shlex
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.data.manifest import read_manifest
+from pipelines.report.summary import print_closing_table, read_summaries
+from pipelines.stages import evaluate, export, extract, prepare, score, train_detector, train_extractor
+from vad_keras.spec import ABNORMAL, NORMAL
+
+
+def run(config) -> Path:
+    """Run the stages from prepare to export, then score one abnormal and one normal test video with the export.
+
+    Args:
+        config: The run's `Config`, such as `pipelines/configs/demo.toml`.
+
+    Returns:
+        Folder of the scored videos.
+    """
+    start = time.time()
+    for stage in (prepare, train_extractor, extract, train_detector, evaluate):
+        stage.run(config)
+    model = export.run(config)
+    videos = pick_test_videos(read_manifest(config.work_path / "clips").videos)
+    inputs = tuple(video.path for video in videos)
+    asked = dataclasses.replace(config.score, inputs=inputs, model=str(model))
+    scores = score.run(dataclasses.replace(config, score=asked))
+    console = Console()
+    print_closing_table(read_summaries(config, since=start), console)
+    for line in closing_lines(config, model, scores, Path(inputs[0])):
+        console.print(line, highlight=False, soft_wrap=True)
+    return scores
+
+
+def pick_test_videos(videos):
+    """The first abnormal and the first normal test video."""
+    tested = [video for video in videos if video.subset == "test"]
+    return [next(video for video in tested if video.label == label) for label in (ABNORMAL, NORMAL)]
+
+
+def closing_lines(config, model, scores, video):
+    """What there is to look at, and three next steps, as lines of markup."""
+    evaluation = config.work_path / "evaluation"
+    places = {
+        "timeline of a test video": scores / f"{video.stem}.png",
+        "its frames, patch by patch": scores / f"{video.stem}_top_frames.png",
+        "all test videos": evaluation / "timelines.png",
+        "heat maps, before and after the CRF": evaluation / "heat_maps.png",
+        "figures": evaluation / "table.md",
+        "SavedModel": model,
+    }
+    steps = {
+        "look into the training": f"tensorboard --logdir {_quoted(config.work_path / 'logs')}",
+        "score another video": f"vad score VIDEO --model {_quoted(model.parent)}",
+        "train on your own": "vad train --set data.root=FOLDER   (FOLDER: the videos and labels.csv with file,label)",
+    }
+    width = max(map(len, (*places, *steps))) + 2
+    yield "[bold]Look at[/]"
+    yield from (f"  {name:{width}}{escape(str(path))}" for name, path in places.items())
+    yield "[bold]Next[/]"
+    yield from (f"  {name:{width}}{escape(command)}" for name, command in steps.items())
+
+
+def _quoted(path):
+    return shlex.quote(str(path))

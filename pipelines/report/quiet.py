@@ -1,0 +1,28 @@
+"""TensorFlow without the lines that its libraries print while they load."""
+
+import importlib
+import os
+import sys
+import tempfile
+
+
+def load_tensorflow_quietly():
+    """Imports TensorFlow without what its C++ libraries print while they load, which no log level reaches.
+
+    What was printed is shown after all when the import fails, or when TF_CPP_MIN_LOG_LEVEL=0 asks for it.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    terminal, loaded = os.dup(2), False
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+            loaded = True
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            chatter.seek(0)
+            if not loaded:
+                sys.stderr.write(chatter.read().decode(errors="replace"))

@@ -1,0 +1,74 @@
+"""Tests of pipelines.bench."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines import bench
+from pipelines.cli import BUNDLED_CONFIGS
+from pipelines.config import load_config
+
+TINY = (
+    "data.image_size_px=32",
+    "data.workers=1",
+    "synthetic.duration_sec=3",
+    "synthetic.width_px=64",
+    "synthetic.height_px=48",
+    "extractor.gate_dim=4",
+    "extractor.relation_units=8",
+    "detector.key_dim=4",
+    "detector.value_dim=8",
+    "train_detector.batch_size=4",
+    "train_detector.bag_frames=4",
+    'bench.backbones=["small"]',
+    "bench.repeats=1",
+    "bench.batches=1",
+    "bench.feature_dim=8",
+)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """`Config` of a finished measurement on videos of 75 frames."""
+    folder = tmp_path_factory.mktemp("bench")
+    places = [f"work_dir={folder}", f"data.root={folder / 'videos'}", f"export.root={folder / 'savedmodels'}"]
+    config = load_config(BUNDLED_CONFIGS / "bench.toml", [*places, *TINY])
+    assert bench.run(config) == folder / "bench.md"
+    return config
+
+
+def test_every_part_has_its_row_with_a_result_and_its_memory(measured):
+    lines = (measured.work_path / "bench.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
+    assert rows[0] == list(bench.COLUMNS.values())
+    assert [row[0] for row in rows[2:]] == ["decode", "prepare", "extract, small", "train the detector", "score"]
+    for part, work, result, memory in rows[2:]:
+        assert work and result[0].isdigit(), part
+        assert 20 < int(memory.replace(",", "")) < 20_000, part
+
+
+def test_the_extraction_is_held_against_the_bare_backbone(measured):
+    text = (measured.work_path / "bench.md").read_text(encoding="utf-8")
+    assert " of the bare backbone's " in text
+
+
+def test_the_machine_is_named(measured):
+    first = (measured.work_path / "bench.md").read_text(encoding="utf-8").splitlines()[0]
+    assert "core" in first and "Python 3." in first
+
+
+def test_the_summary_says_how_many_parts_were_measured(measured):
+    summary = json.loads((measured.work_path / "summaries" / "bench.json").read_text(encoding="utf-8"))
+    assert summary["done"] == "5 parts"
+
+
+def take_memory(config):
+    """A part that fills 200 MB."""
+    return {"part": "memory", "filled": int(np.ones(200_000_000, np.uint8).sum())}
+
+
+def test_the_memory_of_a_part_is_its_own(measured):
+    row = bench.in_own_process(take_memory, measured)
+    assert row["filled"] == 200_000_000
+    assert 200 < row["memory"] < 600

@@ -1,0 +1,81 @@
+"""Tests of pipelines.demo."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines import demo
+from pipelines.cli import BUNDLED_CONFIGS
+from pipelines.config import load_config
+
+# The demonstration on a few tiny videos: seconds instead of minutes, and a model that knows next to nothing.
+TINY = (
+    "data.image_size_px=32",
+    "data.workers=1",
+    "synthetic.train_videos=6",
+    "synthetic.test_videos=2",
+    "synthetic.duration_sec=4",
+    "synthetic.width_px=64",
+    "synthetic.height_px=48",
+    "extractor.gate_dim=4",
+    "extractor.relation_units=8",
+    "train_extractor.epochs=1",
+    "train_extractor.snippets_per_video=2",
+    "detector.key_dim=4",
+    "detector.value_dim=8",
+    "train_detector.epochs=2",
+    "train_detector.batch_size=4",
+    "evaluate.bootstrap_samples=20",
+    "score.top_frames=2",
+)
+
+
+def tiny_demo(folder):
+    """`Config` of the demonstration in `folder`."""
+    places = [f"work_dir={folder / 'demo'}", f"data.root={folder / 'videos'}", f"export.root={folder / 'savedmodels'}"]
+    return load_config(BUNDLED_CONFIGS / "demo.toml", [*places, *TINY])
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The finished demonstration: its configuration, the folder it returned, and the lines it printed."""
+    config = tiny_demo(tmp_path_factory.mktemp("demo"))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        scores = demo.run(config)
+    return config, scores, printed.getvalue().splitlines()
+
+
+def test_one_abnormal_and_one_normal_test_video_are_scored(shown):
+    _, scores, _ = shown
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(scores.glob("*.json"))]
+    assert [Path(result["video"]).stem for result in results] == ["fight_001", "normal_000"]
+    assert all(len(result["scores"]) == 32 for result in results)
+
+
+def test_every_place_it_names_is_there(shown):
+    _, _, lines = shown
+    named = [Path(line.split()[-1]) for line in lines[lines.index("Look at") + 1 : lines.index("Next")]]
+    assert len(named) == 6
+    assert all(path.exists() for path in named), named
+
+
+def test_it_ends_with_three_commands_to_go_on_with(shown):
+    config, _, lines = shown
+    steps = lines[lines.index("Next") + 1 :]
+    assert len(steps) == 3
+    assert f"tensorboard --logdir {config.work_dir}/logs" in steps[0]
+    assert (config.work_path / "logs").is_dir()
+    assert steps[1].split("--model ")[1] == f"{config.export.root}/demo"
+
+
+def test_a_second_run_trains_nothing_again(shown):
+    config, scores, _ = shown
+    before = {path: path.stat().st_mtime_ns for path in [*config.work_path.glob("*.keras"), *scores.glob("*.csv")]}
+    with contextlib.redirect_stdout(io.StringIO()):
+        demo.run(config)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert [path.name for path in (Path(config.export.root) / "demo").iterdir()] == ["1"]
