@@ -1,5 +1,7 @@
 """Tests of vad_keras.cliques against loops over videos, frames and patches."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -99,7 +101,7 @@ def test_cliques_of_four_frames_written_out():
 def test_cliques_are_nested(alignment):
     queries, keys = geometry([11], 11, 4, 8, alignment)
     each = [to_numpy(clique_members(queries, keys, np.array([11], "int32"), tau, alignment)) for tau in range(1, 9)]
-    for narrow, wide in zip(each, each[1:], strict=False):
+    for narrow, wide in itertools.pairwise(each):
         assert not (narrow & ~wide).any()
 
 

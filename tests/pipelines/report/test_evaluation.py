@@ -37,7 +37,7 @@ def test_the_table_of_one_evaluation_names_every_figure_with_its_interval(tmp_pa
     assert cells[0] == ["test videos", "value", "95 % interval over videos"]
     assert [row[0] for row in cells[2:]] == list(FIGURES.values())
     assert cells[2] == ["frame AUC", "0.000", "0.013 to 0.500"]
-    assert cells[3][2] == "–" and [row for row in cells if row[0] == "video AUC"][0][1:] == ["0.400", "–"]
+    assert cells[3][2] == "–" and next(row for row in cells if row[0] == "video AUC")[1:] == ["0.400", "–"]
     assert "AUC inside abnormal videos" in capsys.readouterr().out
 
 
