@@ -14,7 +14,7 @@ import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.bags import segment_bounds, whole_bags
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import read_manifest, write_json
+from pipelines.data.manifest import MANIFEST_NAME, read_manifest, write_json
 from pipelines.data.records import expand_to_frames
 from pipelines.report.evaluation import FIGURES, draw_evaluation, draw_heat_maps, metrics_table
 from pipelines.report.progress import track
@@ -118,9 +118,10 @@ def load_detector(config):
 
 
 def _draw(config, folder, scored, threshold):
-    """The pictures, heat maps included where the model has a CRF."""
+    """The pictures, heat maps included where the model has a CRF and the clips are still there."""
     draw_evaluation(folder, scored, threshold, config.train_detector.model)
-    if all(spec.MARGINALS in outputs for _, outputs in scored):
+    has_clips = (config.work_path / "clips" / MANIFEST_NAME).exists()
+    if has_clips and all(spec.MARGINALS in outputs for _, outputs in scored):
         clips = Clips(config.work_path / "clips", config.data.clip_frames, config.data.image_size_px)
         draw_heat_maps(folder / "heat_maps.png", scored, clips.read_frame, config.extractor.scales)
 

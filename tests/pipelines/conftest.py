@@ -44,7 +44,7 @@ def tiny_models():
     return extractor, detector
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_nodes():
     """Function that writes small node records with known values, without any picture behind them."""
     return _write_nodes

@@ -100,3 +100,63 @@ def trained_run(tmp_path_factory):
     config = tiny_config(folder, "extractor.train_backbone=false")
     train_extractor.run(config)
     return config
+
+
+# subset, label and sampled frames of the videos of a run that begins with nodes
+NODE_VIDEOS = {f"train/a{number}": ("train", 1, 8 + 5 * number) for number in range(5)}
+NODE_VIDEOS |= {f"train/n{number}": ("train", 0, 5 + 7 * number) for number in range(5)}
+NODE_VIDEOS |= {"test/a5": ("test", 1, 21), "test/n5": ("test", 0, 12), "test/a6": ("test", 1, 13)}
+NODE_VIDEOS |= {"test/n6": ("test", 0, 30), "train/unknown": ("train", None, 9)}
+
+
+def node_config(folder, *overrides):
+    """`Config` of a run that begins with nodes, small enough for a test."""
+    settings = [
+        f"work_dir={folder}",
+        "extractor.scales=[1, 2]",
+        "detector.key_dim=4",
+        "detector.value_dim=6",
+        "detector.temporal_localities=[1, 3]",
+        "detector.max_iterations=2",
+        "detector.hidden_units=4",
+        "train_detector.epochs=4",
+        "train_detector.batch_size=4",
+        "train_detector.bag_frames=8",
+        "train_detector.learning_rate=0.01",
+        "train_detector.margin=20.0",  # so that the contrast of so few channels is not 0
+        "train_detector.validation_fraction=0.4",
+        "evaluate.bootstrap_samples=20",
+    ]
+    return load_config(overrides=[*settings, *overrides])
+
+
+@pytest.fixture
+def with_nodes(tmp_path, write_nodes):
+    """Function that returns the `Config` of a run in `tmp_path` with nodes of 15 videos; it takes overrides."""
+    write_nodes(tmp_path / "nodes", NODE_VIDEOS)
+    return functools.partial(node_config, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def detector_run(tmp_path_factory, write_nodes):
+    """`Config` of a run whose detector was trained; to be read, not changed."""
+    from pipelines.stages import train_detector
+
+    folder = tmp_path_factory.mktemp("detector")
+    write_nodes(folder / "nodes", NODE_VIDEOS)
+    config = node_config(folder)
+    train_detector.run(config)
+    return config
+
+
+@pytest.fixture(scope="session")
+def sultani_run(tmp_path_factory, write_nodes):
+    """The same with Sultani's network on segment means."""
+    from pipelines.stages import train_detector
+
+    folder = tmp_path_factory.mktemp("sultani")
+    write_nodes(folder / "nodes", NODE_VIDEOS)
+    options = ("model=sultani", "sampling=segment_mean", "optimizer=adagrad", "bag_frames=6", "epochs=2")
+    config = node_config(folder, *(f"train_detector.{option}" for option in options), "evaluate.images=false")
+    train_detector.run(config)
+    return config

@@ -1,0 +1,146 @@
+"""Tests of pipelines.stages.evaluate against scikit-learn and scores that are expanded frame by frame."""
+
+import csv
+import dataclasses
+import itertools
+import json
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from pipelines.config import UserError
+from pipelines.data.bags import read_bags
+from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.stages import evaluate
+
+
+@pytest.fixture(scope="module")
+def evaluated(detector_run):
+    """Configuration, `metrics.json`, scores and test videos of one evaluation."""
+    path = evaluate.run(detector_run)
+    videos = [video for video in read_manifest(detector_run.work_path / "nodes").videos if video.subset == "test"]
+    with np.load(path.parent / "scores.npz") as scores:
+        return detector_run, json.loads(path.read_text()), dict(scores), videos
+
+
+def expanded(config, video, segments=0):
+    """Oracle: the loaded model on one video, then frame by frame the last sampled frame at or before it."""
+    (bag,) = read_bags(config.work_path / "nodes", [video])
+    nodes, indices = bag["nodes"].numpy().astype("float32"), bag["frame_indices"].numpy().tolist()
+    part_of = list(range(len(nodes)))
+    if segments:
+        bounds = [part * len(nodes) // segments for part in range(segments + 1)]
+        part_of = [max(part for part in range(segments) if bounds[part] <= frame) for frame in range(len(nodes))]
+        parts = [nodes[a : max(a + 1, b)].mean(axis=0) for a, b in itertools.pairwise(bounds)]
+        nodes = np.stack(parts)
+    model = keras.saving.load_model(config.work_path / "detector.keras", compile=False)
+    scores = np.asarray(model({"nodes": nodes[None]})["anomaly_score"])[0]
+    at_or_before = [max(i for i, index in enumerate(indices) if index <= frame) for frame in range(video.num_frames)]
+    return np.array([scores[part_of[i]] for i in at_or_before])
+
+
+def test_every_original_frame_has_the_score_of_its_sampled_frame(evaluated):
+    config, _, scores, videos = evaluated
+    assert set(scores) == {video.video_id for video in videos} == {"test/a5", "test/n5", "test/a6", "test/n6"}
+    for video in videos:
+        assert scores[video.video_id].shape == (video.num_frames,)
+        np.testing.assert_allclose(scores[video.video_id], expanded(config, video), atol=1e-5)
+
+
+def test_figures_agree_with_scikit_learn(evaluated):
+    _, report, scores, videos = evaluated
+    metrics = report["metrics"]
+
+    def pooled(chosen):
+        labels = np.concatenate([video.frame_label_array() for video in chosen])
+        return labels, np.concatenate([scores[video.video_id] for video in chosen])
+
+    assert metrics["frame_auc"] == pytest.approx(roc_auc_score(*pooled(videos)), abs=1e-9)
+    assert metrics["average_precision"] == pytest.approx(average_precision_score(*pooled(videos)), abs=1e-9)
+    abnormal = [video for video in videos if video.label]
+    assert metrics["frame_auc_abnormal_videos"] == pytest.approx(roc_auc_score(*pooled(abnormal)), abs=1e-9)
+    highest = [scores[video.video_id].max() for video in videos]
+    assert metrics["video_auc"] == pytest.approx(roc_auc_score([video.label for video in videos], highest), abs=1e-9)
+    false_alarms = pooled([video for video in videos if not video.label])[1] >= 0.5
+    assert metrics["false_alarm_rate_percent"] == pytest.approx(100 * false_alarms.mean())
+    assert metrics["num_frames"] == sum(video.num_frames for video in videos)
+
+
+def test_the_result_names_data_split_seed_commit_config_and_command(evaluated):
+    config, report, _, _ = evaluated
+    assert report["data"] == config.data.root and report["split"] == "own" and report["seed"] == config.seed
+    assert set(report) >= {"commit", "command"} and report["command"].startswith("vad")
+    assert report["config"]["detector"]["key_dim"] == 4
+    low, high = report["intervals_95"]["frame_auc"]
+    assert 0 <= low <= high <= 1
+
+
+def test_tables_and_pictures_are_written(evaluated):
+    config, _, scores, videos = evaluated
+    folder = config.work_path / "evaluation"
+    with (folder / "videos.csv").open(newline="") as file:
+        rows = {row["video"]: row for row in csv.DictReader(file)}
+    for video in videos:
+        row = rows[video.video_id]
+        assert (row["label"], row["num_frames"]) == (str(video.label), str(video.num_frames))
+        assert int(row["num_abnormal_frames"]) == video.frame_label_array().sum()
+        assert float(row["max_score"]) == pytest.approx(scores[video.video_id].max(), abs=1e-4)
+    assert "| frame AUC" in (folder / "table.md").read_text()
+    for name in ("timelines.png", "curves.png"):
+        assert np.asarray(Image.open(folder / name).convert("RGB")).std() > 5
+    assert not (folder / "heat_maps.png").exists()  # there are no clips behind these nodes
+
+
+def test_heat_maps_are_drawn_from_the_clips_where_they_are(evaluated, monkeypatch, tmp_path):
+    config, _, _, videos = evaluated
+    drawn = []
+    monkeypatch.setattr(evaluate, "Clips", lambda folder, *_: SimpleNamespace(read_frame=folder))
+    monkeypatch.setattr(evaluate, "draw_evaluation", lambda *_: None)
+    monkeypatch.setattr(
+        evaluate, "draw_heat_maps", lambda path, _, read_frame, scales: drawn.append((read_frame, path))
+    )
+    write_manifest(tmp_path / "clips", videos)
+    evaluate._draw(dataclasses.replace(config, work_dir=str(tmp_path)), tmp_path, [(videos[0], {"marginals": 0})], 0.5)
+    assert drawn == [(tmp_path / "clips", tmp_path / "heat_maps.png")]
+
+
+def test_scores_of_segment_means_go_back_to_the_frames_of_their_part(sultani_run):
+    scored = {video.video_id: (video, outputs) for video, outputs in evaluate.score_videos(sultani_run)}
+    assert len(scored) == 4
+    for video, outputs in scored.values():
+        np.testing.assert_allclose(outputs["anomaly_score"], expanded(sultani_run, video, segments=6), atol=1e-5)
+
+
+def test_inference_gives_the_same_bytes_twice(sultani_run):
+    first, second = (
+        [outputs["anomaly_score"].tobytes() for _, outputs in evaluate.score_videos(sultani_run)] for _ in range(2)
+    )
+    assert first == second
+
+
+def test_intervals_hold_the_figure_and_may_be_left_out():
+    random = np.random.default_rng(0)
+    frames = (np.arange(20) > 12).astype(int)
+    videos = [
+        {"label": label, "frame_labels": frames * label, "scores": random.uniform(size=20) + frames * label}
+        for label in (0, 1) * 6
+    ]
+    intervals = evaluate.bootstrap_intervals(videos, samples=50, seed=0)
+    figures = evaluate.evaluate_videos(videos)
+    for name, (low, high) in intervals.items():
+        assert low <= figures[name] <= high, name
+    assert evaluate.bootstrap_intervals(videos, samples=50, seed=0) == intervals
+    assert evaluate.bootstrap_intervals(videos, samples=0, seed=0) == {}
+
+
+def test_a_missing_detector_and_missing_test_videos_are_named(with_nodes, tmp_path, write_nodes):
+    config = with_nodes()
+    with pytest.raises(UserError, match=r"detector\.keras does not exist\. Run `vad train-detector` first"):
+        evaluate.run(config)
+    write_nodes(tmp_path / "nodes", {"a": ("train", 1, 5), "n": ("train", 0, 5), "u": ("test", None, 5)})
+    with pytest.raises(UserError, match=r"no labelled video of subset `test`.*`--folds 5`"):
+        evaluate.run(config)

@@ -1,0 +1,218 @@
+"""Tests of pipelines.stages.train_detector."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from pipelines.config import DetectorConfig, UserError
+from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.splits import split_videos
+from pipelines.report.training import best_epoch
+from pipelines.stages import train_detector
+from vad_keras.models import AnomalyDetector, SultaniRanker
+from vad_keras.models.anomaly_detector import LOSS_TERMS
+
+
+def history_of(config):
+    path = config.work_path / "state" / "train_detector" / "history.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def weights_of(config):
+    return keras.saving.load_model(config.work_path / "detector.keras", compile=False).get_weights()
+
+
+def events_of(config, part):
+    return EventAccumulator(str(config.work_path / "logs/train_detector" / part), {"tensors": 0}).Reload()
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading")
+def test_the_detector_is_written_with_the_weights_of_the_best_validation_epoch(detector_run):
+    detector = keras.saving.load_model(detector_run.work_path / "detector.keras")
+    assert isinstance(detector, AnomalyDetector) and detector.built
+    best = train_detector.build_detector(detector_run)
+    best.build({"nodes": (None, None, 5, 8)})
+    best.load_weights(detector_run.work_path / "state" / "train_detector" / "best.weights.h5", skip_mismatch=False)
+    for found, expected in zip(detector.trainable_variables, best.trainable_variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    history = history_of(detector_run)
+    summary = json.loads((detector_run.work_path / "summaries" / "train_detector.json").read_text())
+    epoch = best_epoch(history, "val_loss")[0] + 1
+    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch} of {len(history)}"
+
+
+def test_tensorboard_reads_each_loss_term_apart_and_the_validation_figures(detector_run):
+    history = history_of(detector_run)
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        events = events_of(detector_run, part)
+        for name in ("loss", "bag_auc", *LOSS_TERMS):
+            written = events.Tensors(f"epoch_{name}")
+            assert [event.step for event in written] == [0, 1, 2, 3]
+            values = [make_ndarray(event.tensor_proto) for event in written]
+            np.testing.assert_allclose(values, [line[prefix + name] for line in history], rtol=1e-5)
+    assert len({line["contrast"] for line in history}) > 1
+
+
+def test_tensorboard_reads_timelines_and_heat_maps_of_validation_videos(detector_run):
+    events = events_of(detector_run, "images")
+    _, validation = split_videos(training_videos(detector_run), 0.4, detector_run.seed)
+    abnormal = [video.video_id for video in validation if video.label]
+    assert sorted(events.Tags()["tensors"]) == sorted(
+        f"{kind}/{name}" for kind in ("patches", "timeline") for name in abnormal
+    )
+    for kind in ("patches", "timeline"):
+        width, height, png = events.Tensors(f"{kind}/{abnormal[0]}")[-1].tensor_proto.string_val[:3]
+        assert int(width) > 100 and int(height) > 100 and png.startswith(b"\x89PNG")
+
+
+def training_videos(config):
+    videos = read_manifest(config.work_path / "nodes").videos
+    return [video for video in videos if video.subset == "train" and video.label is not None]
+
+
+def test_only_labelled_training_videos_are_read(with_nodes, monkeypatch):
+    config, read = with_nodes("train_detector.epochs=1"), {}
+    original = {name: getattr(train_detector, name) for name in ("training_bags", "whole_bags")}
+
+    def spy(name):
+        def reading(folder, videos, *arguments, **options):
+            read.setdefault(name, set()).update(video.video_id for video in videos)
+            return original[name](folder, videos, *arguments, **options)
+
+        return reading
+
+    for name in original:
+        monkeypatch.setattr(train_detector, name, spy(name))
+    train_detector.run(config)
+    assert read["training_bags"] | read["whole_bags"] == {video.video_id for video in training_videos(config)}
+    assert not read["training_bags"] & read["whole_bags"]
+
+
+def test_labels_and_nodes_of_test_videos_change_no_weight_and_no_chosen_epoch(detector_run, with_nodes, write_nodes):
+    config = with_nodes()
+    videos = {video.video_id: video for video in read_manifest(config.work_path / "nodes").videos}
+    changed = {
+        name: (video.subset, 1 - video.label if video.subset == "test" else video.label, video.num_sampled)
+        for name, video in videos.items()
+    }
+    infos = write_nodes(config.work_path / "nodes", changed)
+    infos = [dataclasses.replace(info, frame_labels=((0, 3),)) if info.subset == "test" else info for info in infos]
+    write_manifest(config.work_path / "nodes", infos, fingerprint="nodes")
+    train_detector.run(config)
+    for found, expected in zip(weights_of(config), weights_of(detector_run), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    losses = [[line["val_loss"] for line in history_of(run)] for run in (config, detector_run)]
+    assert np.argmin(losses[0]) == np.argmin(losses[1])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_training_goes_on_after_its_last_whole_epoch(with_nodes, monkeypatch):
+    config, callbacks, trained = with_nodes(), train_detector.training_callbacks, []
+
+    def watched(kill):
+        def build(*arguments):
+            def batch_ends(batch, logs=None):
+                if kill and len(history_of(config)) == 2:
+                    raise KilledError
+
+            watch = keras.callbacks.LambdaCallback(
+                on_train_batch_end=batch_ends, on_epoch_begin=lambda epoch, logs: trained.append(epoch)
+            )
+            return [*callbacks(*arguments), watch]
+
+        return build
+
+    monkeypatch.setattr(train_detector, "training_callbacks", watched(kill=True))
+    with pytest.raises(KilledError):
+        train_detector.run(config)
+    before = history_of(config)
+    assert len(before) == 2 and not (config.work_path / "detector.keras").exists()
+    monkeypatch.setattr(train_detector, "training_callbacks", watched(kill=False))
+    train_detector.run(config)
+    assert trained == [0, 1, 2, 2, 3]
+    assert [line["epoch"] for line in history_of(config)] == [0, 1, 2, 3]
+    assert history_of(config)[:2] == before
+
+
+def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detector_run, monkeypatch):
+    def fit(*_):
+        raise KilledError
+
+    monkeypatch.setattr(train_detector, "_fit", fit)
+    monkeypatch.setattr(train_detector, "_clear_other_state", lambda *_: None)
+    path = detector_run.work_path / "detector.keras"
+    written = path.stat().st_mtime_ns
+    assert train_detector.run(detector_run) == path and path.stat().st_mtime_ns == written
+    options = dataclasses.replace(detector_run.train_detector, learning_rate=0.5)
+    with pytest.raises(KilledError):
+        train_detector.run(dataclasses.replace(detector_run, train_detector=options))
+    with pytest.raises(KilledError):
+        train_detector.run(dataclasses.replace(detector_run, seed=1))
+
+
+def test_the_state_of_other_settings_is_removed(with_nodes):
+    config, state = with_nodes(), with_nodes().work_path / "state" / "train_detector"
+    train_detector._clear_other_state(config, state, "first")
+    (state / "history.jsonl").write_text("{}\n")
+    train_detector._clear_other_state(config, state, "first")
+    assert (state / "history.jsonl").exists()
+    train_detector._clear_other_state(config, state, "second")
+    assert [path.name for path in state.iterdir()] == ["settings"]
+
+
+def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nodes):
+    config = with_nodes("train_detector.validation_fraction=0", "train_detector.epochs=2")
+    train_detector.run(config)
+    summary = json.loads((config.work_path / "summaries" / "train_detector.json").read_text())
+    assert summary["done"].startswith("10 videos, 0 for validation")
+    assert events_of(config, "train").Tensors("epoch_loss")[-1].step == 1
+    assert not (config.work_path / "logs/train_detector/validation").exists()
+
+
+def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):
+    changed = {"key_dim": 5, "value_dim": 9, "temporal_localities": (1, 4), "alignment": "causal"}
+    changed |= {"normalization": "none", "inference": "algorithm_1", "max_iterations": 3, "tolerance": 0.5}
+    changed |= {"node_normalization": "none", "projection_dim": 6, "residual": False, "hidden_units": 7}
+    changed |= {"dropout": 0.1, "frame_pooling": "mean", "score_from": "marginals"}
+    assert set(changed) == {field.name for field in dataclasses.fields(DetectorConfig)}
+    config = dataclasses.replace(with_nodes(), detector=DetectorConfig(**changed))
+    found = train_detector.build_detector(config).get_config()
+    assert {key: found[key] for key in changed} == changed
+
+
+def test_optimizer_and_loss_are_those_of_the_section_train_detector(with_nodes):
+    overrides = ["sparsity_weight=1.0", "smoothness_weight=2.0", "contrast_weight=3.0", "contrast_form=printed"]
+    overrides += ["margin=4.0", "top_k=0.5", "learning_rate=0.02", "weight_decay=0.03"]
+    model = train_detector.build_detector(with_nodes(*(f"train_detector.{key}" for key in overrides)))
+    expected = {"sparsity_weight": 1.0, "smoothness_weight": 2.0, "contrast_weight": 3.0}
+    assert model.loss_options == {**expected, "contrast_form": "printed", "margin": 4.0, "k": 0.5}
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.02) and model.optimizer.weight_decay == 0.03
+    overrides = ["model=sultani", "optimizer=adagrad", "weight_decay=0.0", "sparsity_weight=1.0"]
+    model = train_detector.build_detector(with_nodes(*(f"train_detector.{key}" for key in overrides)))
+    assert isinstance(model, SultaniRanker) and model.loss_options["sparsity_weight"] == 1.0
+    assert isinstance(model.optimizer, keras.optimizers.Adagrad) and not model.optimizer.weight_decay
+
+
+def test_the_rival_trains_on_segment_means(sultani_run):
+    assert train_detector.segments_of(sultani_run) == 6
+    model = keras.saving.load_model(sultani_run.work_path / "detector.keras")
+    assert isinstance(model, SultaniRanker)
+    assert {"ranking", "val_ranking", "val_bag_auc"} <= set(history_of(sultani_run)[0])
+
+
+def test_missing_nodes_and_a_missing_label_are_named(with_nodes, tmp_path, write_nodes):
+    config = with_nodes()
+    write_nodes(tmp_path / "nodes", {"n": ("train", 0, 5), "m": ("train", 0, 5), "a": ("test", 1, 5)})
+    with pytest.raises(UserError, match="No training video has label 1"):
+        train_detector.run(config)
+    with pytest.raises(UserError, match=r"does not exist\. Run the stage that writes it first"):
+        train_detector.run(dataclasses.replace(config, work_dir=str(tmp_path / "nowhere")))
