@@ -139,7 +139,8 @@ def run_repeat(config, clips, main_folder, manifest, test_ids):
     done = folder / "evaluation" / "scores.npz"
     asked = folder / "repeat.json"
     settings = config_to_dict(config) | {"test": sorted(test_ids), "clips": manifest.fingerprint}
-    if not (done.exists() and asked.exists() and asked.read_text() == _text(settings)):
+    if not (done.exists() and asked.exists() and _deciding(asked.read_text()) == _deciding(_text(settings))):
+        asked.unlink(missing_ok=True)  # from here on the scores are not those of the old settings
         _link_records(clips, main_folder, folder, manifest, test_ids)
         keras.utils.clear_session()
         for stage in (train_extractor, extract, train_detector, evaluate):
@@ -152,6 +153,11 @@ def run_repeat(config, clips, main_folder, manifest, test_ids):
 
 def _text(settings):
     return json.dumps(settings, sort_keys=True)
+
+
+def _deciding(text):
+    """The settings without those that change no score, so that another seed or rival may be added later."""
+    return {key: value for key, value in json.loads(text).items() if key not in ("evaluate", "export", "score")}
 
 
 def _link_records(clips, main_folder, folder, manifest, test_ids):

@@ -1,0 +1,261 @@
+"""Tests of pipelines.repeats: with stages that only write down what they are given, and once with the real ones."""
+
+import collections
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines import repeats
+from pipelines.config import UserError, load_config
+from pipelines.data.clips import Clips
+from pipelines.data.manifest import VideoInfo, read_manifest, shard_name, write_manifest
+from pipelines.data.records import serialize_clip
+from pipelines.repeats import DETECTOR, draw_folds, repeat_config, split_name
+
+CLIP_FRAMES, SIZE_PX = 2, 32
+STAGES = ("train_extractor", "extract", "train_detector", "evaluate")
+
+
+def video_info(video_id, label, class_name="", subset="train", num_sampled=4):
+    intervals = ((0, num_sampled),) if label else ()
+    sizes = {"num_frames": 2 * num_sampled, "width": SIZE_PX, "height": SIZE_PX, "num_sampled": num_sampled}
+    return VideoInfo(video_id, f"{video_id}.mp4", subset, label, class_name, 8.0, **sizes, frame_labels=intervals)
+
+
+def videos_of(counts):
+    """`{class: number}`; the class `""` is normal."""
+    return [video_info(f"{name or 'normal'}{i}", int(bool(name)), name) for name in counts for i in range(counts[name])]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    counts=st.dictionaries(st.sampled_from(["", "Arson", "Fight", "Theft"]), st.integers(1, 9), min_size=2),
+    folds=st.integers(2, 6),
+    seed=st.integers(0, 9),
+)
+def test_folds_hold_every_video_once_and_are_stratified_by_class(counts, folds, seed):
+    videos = videos_of({"": 6, "Arson": 3, **counts})
+    labels = collections.Counter(video.label for video in videos)
+    if min(labels.values()) < folds:
+        with pytest.raises(UserError, match=rf"`evaluate.folds` must lie in 2\.\.{min(labels.values())}"):
+            draw_folds(videos, folds, seed)
+        return
+    drawn = draw_folds(videos, folds, seed)
+    assert len(drawn) == folds and sorted(name for fold in drawn for name in fold) == sorted(v.video_id for v in videos)
+    for chosen in ({}, *({"class_name": name} for name in ("", *counts)), {"label": 0}, {"label": 1}):
+        of_kind = {v.video_id for v in videos if all(getattr(v, key) == value for key, value in chosen.items())}
+        sizes = [len(fold & of_kind) for fold in drawn]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_folds_come_from_the_seed_and_not_from_the_order_of_the_list():
+    videos = videos_of({"": 12, "Arson": 6, "Theft": 6})
+    assert draw_folds(videos, 4, 0) == draw_folds(videos[::-1], 4, 0)
+    assert draw_folds(videos, 4, 0) != draw_folds(videos, 4, 1)
+
+
+def test_without_folds_the_own_test_videos_are_taken():
+    videos = videos_of({"": 3, "Arson": 3})
+    own = [dataclasses.replace(video, subset="test" if video.video_id.endswith("1") else "train") for video in videos]
+    assert draw_folds(own, 0, 5) == [{"normal1", "Arson1"}]
+    for without in (videos, [dataclasses.replace(video, subset="test") for video in videos]):
+        with pytest.raises(UserError, match=r"no split of its own.*`--folds 5`"):
+            draw_folds(without, 0, 0)
+    with pytest.raises(UserError, match=r"must lie in 2\.\.3, the videos of the rarer label\. Received: 4\."):
+        draw_folds(videos, 4, 0)
+    with pytest.raises(UserError, match=r"Received: 1\."):
+        draw_folds(videos, 1, 0)
+
+
+def test_the_split_is_named_in_words():
+    named = {
+        ("5", "3"): "5-fold cross-validation, 3 seeds",
+        ("0", "2"): "own split, 2 seeds",
+        ("0", "1"): "own split, 1 seed",
+    }
+    for (folds, seeds), name in named.items():
+        config = load_config(overrides=[f"evaluate.folds={folds}", f"evaluate.seeds={seeds}"])
+        assert split_name(config) == name
+
+
+def test_the_rival_is_sultanis_network_on_plain_features():
+    config = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
+    rival = repeat_config(config, "sultani", "folder", seed=7)
+    assert (rival.work_dir, rival.seed, rival.extractor.backbone) == ("folder", 7, "small")
+    assert (rival.extractor.gate_dim, rival.extractor.scales, rival.extractor.pooling) == (0, (1,), "average")
+    assert (rival.train_detector.model, rival.train_detector.sampling) == ("sultani", "segment_mean")
+    assert (rival.train_detector.bag_frames, rival.train_detector.batch_size) == (32, 60)
+    assert rival.train_detector.optimizer == "adagrad" and not rival.train_extractor.epochs
+    ours = repeat_config(config, DETECTOR, "folder", seed=7)
+    assert (ours.extractor, ours.train_detector, ours.data) == (config.extractor, config.train_detector, config.data)
+    assert not ours.evaluate.images and not ours.evaluate.bootstrap_samples
+
+
+OWN_TEST = {"n2", "a2", "n3", "a3"}
+LABELS = {"n0": 0, "a0": 1, "n1": 0, "a1": 1, "n2": 0, "a2": 1, "n3": 0, "a3": 1, "unknown": None}
+
+
+def write_clips(folder, fingerprint="clips"):
+    """Noise of low contrast for normal videos, of high contrast for abnormal ones."""
+    folder.mkdir(parents=True)
+    videos = [
+        video_info(name, label, "Event" if label else "", "test" if name in OWN_TEST else "train")
+        for name, label in LABELS.items()
+    ]
+    random = np.random.default_rng(0)
+    with tf.io.TFRecordWriter(str(folder / shard_name("clips", 0, 1))) as writer:
+        for video in videos:
+            for snippet in range(video.num_sampled // CLIP_FRAMES):
+                frames = random.integers(0, 255 if video.label else 40, (CLIP_FRAMES, SIZE_PX, SIZE_PX, 3), "uint8")
+                jpegs = [tf.io.encode_jpeg(frame).numpy() for frame in frames]
+                indices = [2 * (snippet * CLIP_FRAMES + i) for i in range(CLIP_FRAMES)]
+                times = [index / 8 for index in indices]
+                writer.write(serialize_clip(jpegs, indices, times, video.video_id, snippet, video.label, 8.0))
+    write_manifest(folder, videos, fingerprint=fingerprint)
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """Function that returns the `Config` of a run whose clips are there; it takes overrides."""
+    write_clips(tmp_path / "clips")
+    monkeypatch.setattr(repeats.prepare, "run", lambda config: config.work_path / "clips")
+    sizes = [f"data.clip_frames={CLIP_FRAMES}", f"data.image_size_px={SIZE_PX}", "extractor.backbone=small"]
+    return lambda *overrides: load_config(overrides=[f"work_dir={tmp_path}", *sizes, *overrides])
+
+
+class KilledError(Exception):
+    pass
+
+
+def record_stages(monkeypatch, killed_at=-1):
+    """Stages that note the configuration and the subsets they find, and score each test video by its position."""
+    calls = []
+
+    def stage(name):
+        def run(config):
+            if len(calls) == killed_at:
+                raise KilledError
+            videos = read_manifest(config.work_path / "clips").videos
+            calls.append((name, config, {video.video_id: video.subset for video in videos}))
+            if name == "extract":
+                (config.work_path / "nodes").mkdir()
+            if name == "evaluate":
+                tested = [video for video in videos if video.subset == "test"]
+                scores = {video.video_id: np.full(video.num_frames, 0.1 + 0.8 * video.label) for video in tested}
+                (config.work_path / "evaluation").mkdir(parents=True, exist_ok=True)
+                np.savez(config.work_path / "evaluation" / "scores.npz", **scores)
+
+        return SimpleNamespace(run=run, provenance=lambda: {"commit": "", "command": "vad evaluate"})
+
+    for name in STAGES:
+        monkeypatch.setattr(repeats, name, stage(name))
+    return calls
+
+
+def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared, monkeypatch):
+    calls = record_stages(monkeypatch)
+    config = prepared("evaluate.folds=2", "evaluate.seeds=2", "seed=5")
+    report = json.loads(repeats.run(config).read_text())
+    assert [name for name, *_ in calls] == [*STAGES] * 8  # 2 systems, 2 seeds, 2 folds
+    known = {name for name, label in LABELS.items() if label is not None}
+    for first in range(0, len(calls), 4):
+        folders = {stage[1].work_path for stage in calls[first : first + 4]}
+        subsets = [stage[2] for stage in calls[first : first + 4]]
+        assert len(folders) == 1 and all(found == subsets[0] for found in subsets) and set(subsets[0]) == set(LABELS)
+    tested = collections.defaultdict(list)
+    for name, repeat, subsets in calls:
+        if name == "evaluate":
+            tested[repeat.train_detector.model, repeat.seed] += [v for v, subset in subsets.items() if subset == "test"]
+    assert sorted(tested) == [(model, seed) for model in (DETECTOR, "sultani") for seed in (5, 6)]
+    assert all(sorted(names) == sorted(known) for names in tested.values())
+    assert tested[DETECTOR, 5] == tested["sultani", 5] != tested[DETECTOR, 6]
+    assert report["split"] == "2-fold cross-validation, 2 seeds" and report["command"] == "vad evaluate"
+    assert [[r["num_videos"] for r in report["repeats"][name]] for name in (DETECTOR, "sultani")] == [[8, 8]] * 2
+    assert report["repeats"]["sultani"][0]["video_auc"] == 1.0
+    assert "| sultani" in (config.work_path / "evaluation" / "table.md").read_text()
+
+
+def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeypatch):
+    config = prepared("evaluate.folds=2")
+    calls = record_stages(monkeypatch, killed_at=6)  # in the second repeat, between extract and train_detector
+    with pytest.raises(KilledError):
+        repeats.run(config)
+    second = calls[-1][1].work_path
+    (second / "nodes").rmdir()  # the stage, not this fake, would find its own nodes again
+    calls = record_stages(monkeypatch)
+    whole = repeats.run(config).read_text()
+    assert [name for name, *_ in calls] == [*STAGES] * 3 and calls[0][1].work_path == second
+    again = record_stages(monkeypatch)
+    assert repeats.run(config).read_text() == whole and not again
+
+
+def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepared, monkeypatch):
+    first = ("evaluate.folds=2", "evaluate.rivals=[]")
+    record_stages(monkeypatch)
+    repeats.run(prepared(*first))
+    record_stages(monkeypatch, killed_at=4)  # the first repeat has its new scores
+    with pytest.raises(KilledError):
+        repeats.run(prepared(*first, "train_detector.learning_rate=0.5"))
+    calls = record_stages(monkeypatch)
+    repeats.run(prepared(*first))
+    assert [name for name, *_ in calls] == [*STAGES] * 2
+
+
+def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, monkeypatch, tmp_path):
+    def stages_run(*overrides):
+        calls = record_stages(monkeypatch)
+        repeats.run(prepared("evaluate.folds=2", "evaluate.rivals=[]", *overrides))
+        return len(calls)
+
+    assert stages_run() == 8 and stages_run() == 0
+    assert stages_run("train_detector.learning_rate=0.5") == 8
+    assert stages_run("train_detector.learning_rate=0.5", "evaluate.seeds=2", "export.name=x") == 8  # the new seed
+    manifest = read_manifest(tmp_path / "clips")
+    write_manifest(tmp_path / "clips", manifest.videos, fingerprint="other clips")
+    assert stages_run("train_detector.learning_rate=0.5") == 8
+
+
+def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared, monkeypatch):
+    config = prepared(
+        *("extractor.weights=none", "extractor.train_backbone=false", "extractor.scales=[1, 2]"),
+        *("extractor.gate_dim=2", "extractor.relation_units=4"),
+        *("train_extractor.epochs=1", "train_extractor.batch_size=4"),
+        *("train_extractor.validation_fraction=0.3", "train_detector.validation_fraction=0.3"),
+        *("train_detector.epochs=1", "train_detector.batch_size=4", "train_detector.bag_frames=4"),
+        *("detector.key_dim=2", "detector.value_dim=4", "detector.max_iterations=1", "evaluate.seeds=1"),
+    )
+    monkeypatch.setitem(repeats.RIVALS["sultani"]["train_detector"], "epochs", 1)
+    drawn = read_by(monkeypatch, repeats.train_extractor, "training_draw")
+    held_out = read_by(monkeypatch, repeats.train_extractor, "even_draw")
+    bags = read_by(monkeypatch, repeats.train_detector, "training_bags")
+    whole = read_by(monkeypatch, repeats.train_detector, "whole_bags")
+    report = json.loads(repeats.run(config).read_text())
+    trained_on = set(LABELS) - {"unknown"} - OWN_TEST
+    for name in (DETECTOR, "sultani"):
+        folder = config.work_path / "folds" / name / "seed0-fold0"
+        assert set(np.load(folder / "evaluation" / "scores.npz")) == OWN_TEST
+        assert report["repeats"][name][0]["num_videos"] == 4
+        assert bags[folder] | whole[folder] == trained_on and not bags[folder] & whole[folder]
+        assert drawn[folder] | held_out[folder] == (trained_on if name == DETECTOR else set())
+        assert not (folder / "nodes").exists() and (folder / "clips").is_dir()
+    assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
+    assert Clips(config.work_path / "clips", CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
+
+
+def read_by(monkeypatch, module, name):
+    """Ids of the videos that a function of a stage was given, by the folder of the repeat."""
+    read, original = collections.defaultdict(set), getattr(module, name)
+
+    def spy(first, videos, *arguments, **options):
+        folder = getattr(first, "folder", first)
+        read[folder.parent] |= {video.video_id for video in videos}
+        return original(first, videos, *arguments, **options)
+
+    monkeypatch.setattr(module, name, spy)
+    return read
