@@ -47,6 +47,7 @@ class SyntheticConfig:
     frames_per_sec: float = 10.0
     width_px: int = 160
     height_px: int = 120
+    people_size: float = 1.0  # factor; a large one is a camera that hangs close
     seed: int = 0
 
 
@@ -120,6 +121,7 @@ class TrainDetectorConfig:
     contrast_weight: float = 1.0
     contrast_form: str = "hinge"  # hinge | printed
     margin: float = 1.0
+    normalize_embeddings: bool = True  # unit length before the contrast: distances lie in 0..2
     validation_fraction: float = 0.15  # of the training videos; 0: train all epochs, keep the last
     patience_epochs: int = 10
 

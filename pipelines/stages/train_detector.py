@@ -77,6 +77,7 @@ def build_detector(config):
             key: getattr(options, key) for key in ("sparsity_weight", "smoothness_weight", "contrast_weight")
         }
         loss_options |= {"contrast_form": options.contrast_form, "margin": options.margin, "k": options.top_k}
+        loss_options["normalize_embeddings"] = options.normalize_embeddings
         model = AnomalyDetector(**dataclasses.asdict(config.detector), loss_options=loss_options)
     optimizers = {"adam": keras.optimizers.AdamW, "adagrad": keras.optimizers.Adagrad}
     optimizer = optimizers[options.optimizer](options.learning_rate, weight_decay=options.weight_decay or None)

@@ -20,6 +20,7 @@ def contrastive_mil(
     k=0.1,
     margin=1.0,
     contrast_form="hinge",
+    normalize_embeddings=False,
     cross_entropy_on=(spec.MARGINALS, spec.PATCH_SCORE),
 ):
     """Contrastive multi-instance loss: each term of Eq. 9 and their total.
@@ -45,6 +46,8 @@ def contrastive_mil(
         k: number (integer) or share (float) of the real nodes that speak for a bag, or `"mean"`.
         margin: see `bag_contrast`.
         contrast_form: `"hinge"` or `"printed"`, see `bag_contrast`.
+        normalize_embeddings: bring each bag embedding to length 1 before the contrast. Embeddings of many channels lie
+            farther apart than the margin from the start, and the hinge then teaches nothing.
         cross_entropy_on: keys of `outputs`.
 
     Returns:
@@ -69,6 +72,8 @@ def contrastive_mil(
     labels = labels_of_bags(labels)
     scores = outputs[spec.PATCH_SCORE]
     embeddings = bag_embedding(outputs[spec.EMBEDDING], scores, mask, k)
+    if normalize_embeddings:
+        embeddings = ops.normalize(embeddings, axis=-1)
     heads = [_abnormal_probability(outputs, key) for key in cross_entropy_on]
     terms = {
         "bag_cross_entropy": sum(ops.mean(bag_cross_entropy(labels, head, mask, k)) for head in heads),

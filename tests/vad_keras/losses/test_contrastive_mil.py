@@ -87,6 +87,7 @@ def test_every_argument_changes_the_total():
         {"contrast_weight": 0.5},
         {"k": 0.5},
         {"margin": 2.0},
+        {"normalize_embeddings": True},
         {"contrast_form": "printed"},
         {"cross_entropy_on": ("marginals",)},
     )
@@ -129,3 +130,12 @@ def test_missing_output_is_named():
     del outputs["embedding"]
     with pytest.raises(KeyError, match=r"lacks .'embedding'.*marginals.*patch_score"):
         contrastive_mil(labels, outputs, mask)
+
+
+def test_embeddings_of_unit_length_stay_within_reach_of_the_margin():
+    labels, outputs, mask = batch()
+    outputs["embedding"] = 1000 * (1 + outputs["embedding"])  # alike but for their spread, as those of real videos
+    raw = to_numpy(contrastive_mil(labels, outputs, mask))
+    unit = to_numpy(contrastive_mil(labels, outputs, mask, normalize_embeddings=True))
+    assert raw["contrast"] == 0
+    assert unit["contrast"] > 0.01
