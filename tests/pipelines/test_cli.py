@@ -56,7 +56,7 @@ def test_help_names_every_command_and_loads_no_framework():
         "heavy = ('tensorflow', 'keras', 'jax', 'torch', 'av', 'matplotlib', 'numpy'); "
         "print([name for name in heavy if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     for name in ALL:
         assert f" {name} " in result.stdout
     assert result.stdout.rstrip().endswith("[]"), result.stdout.rstrip().splitlines()[-1]
@@ -172,6 +172,6 @@ def test_a_mistake_in_the_program_keeps_its_traceback(stages):
 
 def test_the_module_is_the_command():
     result = subprocess.run(
-        [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0 and result.stdout.startswith("vad ")

@@ -21,6 +21,6 @@ def test_a_tensorflow_that_does_not_load_shows_what_it_said(tmp_path):
     code = "from pipelines.report.quiet import load_tensorflow_quietly as load; load()"
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     environment = os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 1
     assert "no such library" in result.stderr and "ImportError: broken" in result.stderr

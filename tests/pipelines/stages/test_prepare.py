@@ -208,18 +208,18 @@ def start(tmp_path, config_overrides):
 
 def interrupt(process, folder, sign):
     """Send a signal as soon as the first shard is there; returns the ids of the decoding processes."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(folder.glob("clips-*.json")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.005)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     workers = [int(pid) for pid in children.read_text().split()] if children.exists() else []
     process.send_signal(sign)
-    process.wait(20)
+    process.wait(60)
     return workers
 
 
 def gone(pids):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
