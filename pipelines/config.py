@@ -61,6 +61,7 @@ class ExtractorConfig:
     scales: tuple[int, ...] = (1, 2, 3)
     pooling: str = "max"  # max | average
     gate_dim: int = 64  # 0: no relation gate
+    motion: bool = False  # nodes also hold how much a patch differs from the frame before
     relation_units: int = 256
     dropout: float = 0.8
 

@@ -48,10 +48,11 @@ class Camera:
     Args:
         rng: NumPy generator; decides the place, its colours and the light.
         width_px, height_px: Size of the picture.
+        people_size: Factor on the size of the people; a large one is a camera that hangs close.
     """
 
-    def __init__(self, rng, width_px, height_px):
-        self.rng, self.width_px, self.height_px = rng, width_px, height_px
+    def __init__(self, rng, width_px, height_px, people_size=1.0):
+        self.rng, self.width_px, self.height_px, self.people_size = rng, width_px, height_px, people_size
         self.size = (width_px * OVERSAMPLING, height_px * OVERSAMPLING)
         self.place = PLACES[rng.integers(len(PLACES))]
         self.background = _background(rng, self.place, self.size)
@@ -62,7 +63,7 @@ class Camera:
         picture = self.background.copy()
         draw = ImageDraw.Draw(picture, "RGBA")
         for pose, look in sorted(zip(poses, looks, strict=True), key=lambda item: item[0].depth):
-            _draw_person(draw, pose, look, self.size)
+            _draw_person(draw, pose, look, self.size, self.people_size)
         pixels = np.asarray(picture.resize((self.width_px, self.height_px), Image.Resampling.BOX), np.float32)
         light = 1 + 0.04 * np.sin(self.light_phase + 2 * np.pi * self.light_hz * time_sec)
         noise = self.rng.normal(0, NOISE_LEVEL, pixels.shape[:2])[..., None] + self.rng.normal(0, 0.8, pixels.shape)
@@ -76,9 +77,9 @@ def ground_to_picture(pose, size):
     return x, height * (0.50 + 0.47 * pose.depth), height * (0.24 + 0.20 * pose.depth)
 
 
-def _draw_person(draw, pose, look, size):
+def _draw_person(draw, pose, look, size, people_size):
     x, y, height = ground_to_picture(pose, size)
-    height *= look.height
+    height *= look.height * people_size
     draw.ellipse((x - 0.2 * height, y - 0.035 * height, x + 0.2 * height, y + 0.045 * height), fill=(0, 0, 0, 70))
     body = _Body(draw, (x, y), height, pose.facing, pose.lean + pose.fall * 1.45)
     swing = np.sin(pose.phase) * pose.stride

@@ -48,7 +48,7 @@ def event_frames(rng, num_frames):
     return start, min(start + length, num_frames)
 
 
-def tell(rng, num_people, num_frames, frames_per_sec, event):
+def tell(rng, num_people, num_frames, frames_per_sec, event, people_size=1.0):
     """Play a story.
 
     Args:
@@ -57,6 +57,7 @@ def tell(rng, num_people, num_frames, frames_per_sec, event):
         num_frames: Length.
         frames_per_sec: Rate.
         event: Frames of the fight, or None for a story without.
+        people_size: Factor on how far apart those who talk or fight stand.
     """
     people = [_Person(rng, 1 / frames_per_sec) for _ in range(num_people)]
     first, second = people[:2]
@@ -66,9 +67,9 @@ def tell(rng, num_people, num_frames, frames_per_sec, event):
         for person in people[2:]:
             person.stroll()
         if event and event[0] <= frame < event[1]:
-            _fight(first, second, (frame - event[0]) / (event[1] - event[0]))
+            _fight(first, second, (frame - event[0]) / (event[1] - event[0]), FIGHTING_DISTANCE * people_size)
         elif talk[0] <= frame < talk[1]:
-            _talk(first, second)
+            _talk(first, second, TALKING_DISTANCE * people_size)
         else:
             first.stroll()
             second.stroll()
@@ -152,17 +153,17 @@ class _Person:
         pose.stride, pose.phase = 0.4, pose.phase + 2.5 * jerk[5]
 
 
-def _talk(first, second):
+def _talk(first, second, distance):
     """Walk up to each other, then talk with calm gestures, by turns."""
-    if _approach(first, second, TALKING_DISTANCE, max(first.speed, second.speed)):
+    if _approach(first, second, distance, max(first.speed, second.speed)):
         turn = np.sin(first.pose.phase * 0.9) > 0
         first.stand(gesture=0.9 if turn else 0.1)
         second.stand(gesture=0.1 if turn else 0.9)
 
 
-def _fight(attacker, victim, progress):
+def _fight(attacker, victim, progress, distance):
     """Chase (up to 0.3 of the event), blows, a fall (from 0.6 on), kicks; the victim gets up at the end."""
-    if progress < 0.3 and not _chase(attacker, victim):
+    if progress < 0.3 and not _chase(attacker, victim, distance):
         return
     attacker.struggle()
     victim.struggle(0.7)
@@ -170,17 +171,17 @@ def _fight(attacker, victim, progress):
     attacker.pose.facing, victim.pose.facing = side, -side
     shove = 0.02 * attacker.jerk[5]
     victim.pose.across = float(np.clip(victim.pose.across + shove, 0.1, 0.9))
-    _pull_together(attacker, victim, side * FIGHTING_DISTANCE * (1 + 0.5 * attacker.jerk[0]))
+    _pull_together(attacker, victim, side * distance * (1 + 0.5 * attacker.jerk[0]))
     if progress > 0.6:
         change = 4 * victim.step_sec * (1 if progress < 0.9 else -1)
         victim.pose.fall = float(np.clip(victim.pose.fall + change, 0, 1))
         attacker.pose.kick = max(attacker.pose.kick, 0.5)
 
 
-def _chase(attacker, victim):
+def _chase(attacker, victim, reach):
     """The attacker runs at the victim, who runs off more slowly; True when they have met."""
     distance = victim.pose.across - attacker.pose.across
-    if abs(distance) < FIGHTING_DISTANCE and abs(victim.pose.depth - attacker.pose.depth) < 0.1:
+    if abs(distance) < reach and abs(victim.pose.depth - attacker.pose.depth) < 0.1:
         return True
     away = np.clip(victim.pose.across + np.sign(distance or 1) * 0.3, 0.05, 0.95)
     victim.go((away, victim.pose.depth), RUN_SPEED * 0.55)

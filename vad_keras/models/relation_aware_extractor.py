@@ -19,7 +19,8 @@ ANOMALY_PROBABILITY = "anomaly_probability"
 class RelationAwareExtractor(keras.Model):
     """Turn snippets of ``K`` frames into node features, and learn them by telling abnormal snippets from normal ones.
 
-    1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``;
+    1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``; with ``motion`` each position also
+       gets how much it differs from the frame before, ``(B, K, h, w, 2 C)``;
     2. the relation gate re-weighs the positions of a snippet by their inner products;
     3. multi-scale patch pooling: the nodes, ``(B, K, G, C)``;
     4. for training, the mean over the patches of each frame goes through temporal relations (TRN) to one logit.
@@ -40,6 +41,8 @@ class RelationAwareExtractor(keras.Model):
         scales: grids of the patches.
         pooling: ``"max"`` or ``"average"``.
         gate_dim: embedding size of the relation gate; 0 leaves the gate out (plain TRN, first row of Table 1).
+        motion: append to each map its absolute difference from that of the frame before (for the first frame of a
+            snippet: after it). Not in the paper; a backbone without published weights sees little else of an event.
         relation_units: size of the temporal relations.
         dropout: share of the frame features that is dropped in training.
         train_backbone: learn the backbone as well.
@@ -79,6 +82,7 @@ class RelationAwareExtractor(keras.Model):
         scales=DEFAULT_SCALES,
         pooling="max",
         gate_dim=64,
+        motion=False,
         relation_units=256,
         dropout=0.8,
         train_backbone=True,
@@ -89,6 +93,7 @@ class RelationAwareExtractor(keras.Model):
         self.backbone_name = backbone
         self.image_size = image_size
         self.clip_frames = clip_frames
+        self.motion = motion
         self.train_backbone = train_backbone
         self.seed = seed
         self.backbone = self._under_own_policy(build_backbone, backbone, image_size, weights)
@@ -121,6 +126,7 @@ class RelationAwareExtractor(keras.Model):
         if self.built:
             return
         height, width, channels = self.backbone.output_shape[1:]
+        channels *= 2 if self.motion else 1
         if self.gate:
             self.gate.build((None, self.clip_frames, height, width, channels))
         self.relation.build((None, self.clip_frames, channels))
@@ -153,12 +159,24 @@ class RelationAwareExtractor(keras.Model):
         return ops.cast(images, self.compute_dtype)
 
     def nodes_from_maps(self, maps, mask=None, training=False):
-        """Steps 2 and 3 alone: maps ``(B, K, h, w, C)`` -> nodes ``(B, K, G, C)``, 0 in padded frames."""
+        """Steps 2 and 3 alone: maps ``(B, K, h, w, C)`` -> nodes ``(B, K, G, C)``, 0 in padded frames.
+
+        With ``motion`` the nodes have ``2 C`` channels.
+        """
+        if self.motion:
+            maps = ops.concatenate([maps, self._changes(maps, mask)], axis=-1)
         gated = self.gate(maps, mask=mask, training=training) if self.gate else maps
         nodes = self.patches(gated, training=training)
         if mask is None:
             return nodes
         return ops.where(ops.cast(mask, "bool")[:, :, None, None], nodes, ops.zeros_like(nodes))
+
+    def _changes(self, maps, mask):
+        """Absolute difference of each frame's maps from the frame before; padding counts as a still picture."""
+        if mask is not None:
+            maps = repeat_last_frame(maps, mask)
+        changes = ops.abs(maps[:, 1:] - maps[:, :-1])
+        return ops.concatenate([changes[:, :1], changes], axis=1) if self.clip_frames > 1 else ops.zeros_like(maps)
 
     def classify_nodes(self, nodes, mask=None, training=False):
         """Step 4 alone: nodes ``(B, K, G, C)`` -> logits ``(B,)``, float32."""
@@ -198,6 +216,7 @@ class RelationAwareExtractor(keras.Model):
             "scales": self.patches.scales,
             "pooling": self.patches.mode,
             "gate_dim": self.gate.embedding_dim if self.gate else 0,
+            "motion": self.motion,
             "relation_units": self.relation.units,
             "dropout": self.relation.dropout.rate,
             "train_backbone": self.train_backbone,

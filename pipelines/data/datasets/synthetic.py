@@ -89,10 +89,10 @@ def render(path, settings, position, intervals):
     """Play one story before a camera and write it as H.264; the file appears when it is whole."""
     fps, num_frames = settings.frames_per_sec, round(settings.duration_sec * settings.frames_per_sec)
     shared = np.random.default_rng([settings.seed, position // 2, 1])
-    camera = Camera(shared, settings.width_px, settings.height_px)
+    camera = Camera(shared, settings.width_px, settings.height_px, settings.people_size)
     looks = [random_look(shared) for _ in range(int(shared.integers(3, 6)))]
     rng = np.random.default_rng([settings.seed, position, 2])
-    story = tell(rng, len(looks), num_frames, fps, intervals[0] if intervals else None)
+    story = tell(rng, len(looks), num_frames, fps, intervals[0] if intervals else None, settings.people_size)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
     with av.open(str(temporary), "w") as container:

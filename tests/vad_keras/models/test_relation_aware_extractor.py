@@ -191,3 +191,27 @@ def test_compiled_inference_equals_eager(extractor):
 def test_frames_of_another_size_or_number_name_the_way_out(extractor, shape):
     with pytest.raises(ValueError, match=r"\(B, 4, 32, 32, 3\).*Pad and mask"):
         extractor({"frames": np.zeros(shape, "uint8")})
+
+
+def test_motion_appends_the_change_since_the_frame_before():
+    keras.utils.set_random_seed(0)
+    extractor = RelationAwareExtractor(**SMALL | {"gate_dim": 0, "scales": (1,)}, motion=True)
+    inputs = inputs_of(batch=1)
+    inputs["frames"][:, 2] = inputs["frames"][:, 1]  # nothing moves from the second frame to the third
+    maps = ops.convert_to_numpy(extractor.feature_maps(inputs["frames"]))
+    nodes = outputs_of(extractor, inputs)["nodes"]
+    changes = np.abs(np.diff(maps, axis=1)).max(axis=(2, 3))[0]
+    np.testing.assert_allclose(nodes[0, :, 0, :96], maps.max(axis=(2, 3))[0], rtol=1e-5)
+    np.testing.assert_allclose(nodes[0, :, 0, 96:], changes[[0, 0, 1, 2]], rtol=1e-5, atol=1e-6)
+    assert not nodes[0, 2, 0, 96:].any()
+
+
+def test_motion_sees_no_padding():
+    keras.utils.set_random_seed(0)
+    extractor = RelationAwareExtractor(**SMALL, motion=True)
+    inputs, results = inputs_of(lengths=[2, 4, 3, 1]), []
+    for content in (0, 255):
+        inputs["frames"][~inputs["mask"]] = content
+        results.append(outputs_of(extractor, inputs))
+    assert_same(*results, rtol=1e-5, atol=1e-6)
+    assert not results[0]["nodes"][3, 0, :, 96:].any()
