@@ -1,5 +1,7 @@
 """notebooks/04_train_with_fit.ipynb runs from top to bottom, and shows what it promises."""
 
+import os
+import sys
 from pathlib import Path
 
 import keras
@@ -7,7 +9,8 @@ import nbclient
 import nbformat
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "04_train_with_fit.ipynb"
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOTEBOOK = REPOSITORY / "notebooks" / "04_train_with_fit.ipynb"
 SMALLEST = (
     "data.image_size_px=32",
     "data.workers=1",
@@ -32,6 +35,7 @@ def executed(tmp_path_factory):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAD_SETTINGS", " ".join(settings))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), *filter(None, sys.path)]))  # if not installed
         client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
         client.execute()
     return folder, [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
