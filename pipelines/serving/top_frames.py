@@ -15,7 +15,7 @@ def find_top_frames(scores, times_sec, count):
 
     Example:
 
-    >>> find_top_frames([0.1, 0.9, 0.8, 0.2, 0.3, 0.7], times_sec=range(6), count=2)
+    >>> find_top_frames([0.1, 0.9, 0.8, 0.2, 0.3, 0.7], times_sec=[0, 0.2, 0.4, 2, 3, 4], count=2)
     [1, 5]
     """
     scores, times_sec = np.asarray(scores, float), np.asarray(times_sec, float)

@@ -109,7 +109,8 @@ def test_every_rule_is_about_a_key_that_exists_and_the_defaults_obey_it():
     for section, values in config_to_dict(Config()).items():
         for key, value in values.items() if isinstance(values, dict) else ():
             if f"{section}.{key}" in CHOICES:
-                assert value in CHOICES[f"{section}.{key}"]
+                entries = value if isinstance(value, tuple | list) else (value,)
+                assert set(entries) <= set(CHOICES[f"{section}.{key}"])
             elif isinstance(value, int | float) and key in LIMITS:
                 assert LIMITS[key][0] <= value <= LIMITS[key][1], f"{section}.{key}"
 
