@@ -51,20 +51,21 @@ def closing_lines(config, model, scores, video):
         "timeline of a test video": scores / f"{video.stem}.png",
         "its frames, patch by patch": scores / f"{video.stem}_top_frames.png",
         "all test videos": evaluation / "timelines.png",
-        "heat maps, before and after the CRF": evaluation / "heat_maps.png",
+        "patches before and after the CRF": evaluation / "heat_maps.png",
         "figures": evaluation / "table.md",
         "SavedModel": model,
     }
     steps = {
         "look into the training": f"tensorboard --logdir {_quoted(config.work_path / 'logs')}",
         "score another video": f"vad score VIDEO --model {_quoted(model.parent)}",
-        "train on your own": "vad train --set data.root=FOLDER   (FOLDER: the videos and labels.csv with file,label)",
+        "train on your own": "vad train --set data.root=FOLDER",
     }
     width = max(map(len, (*places, *steps))) + 2
     yield "[bold]Look at[/]"
     yield from (f"  {name:{width}}{escape(str(path))}" for name, path in places.items())
     yield "[bold]Next[/]"
     yield from (f"  {name:{width}}{escape(command)}" for name, command in steps.items())
+    yield "  FOLDER holds the videos and labels.csv with the columns file,label (1: something abnormal happens)."
 
 
 def _quoted(path):

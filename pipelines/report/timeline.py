@@ -51,7 +51,8 @@ def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="
     axes = figure.add_subplot(grid[0])
     _draw_scores(axes, times_sec, scores, threshold, frame_labels)
     axes.set_ylabel("anomaly score", color=INK, fontsize=10)
-    axes.set_xlabel(f"time ({_time_unit(times_sec)})", color=INK, fontsize=10)
+    unit, ground = _time_unit(times_sec), {"facecolor": "white", "linewidth": 0, "pad": 1.5}
+    axes.set_xlabel(f"time ({unit})", color=INK, fontsize=10, bbox=ground)
     axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
     axes.legend(
         handles=_legend(frame_labels is not None, threshold), loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4,
@@ -179,7 +180,7 @@ def _draw_thumbnails(figure, cell, axes, thumbnails, times_sec, scores, threshol
             color=color,
             linewidth=0.8,
         )
-        line.set_in_layout(False)
+        line.set(in_layout=False, zorder=-1)  # behind the text below the axis
         figure.add_artist(line)
 
 

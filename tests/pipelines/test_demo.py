@@ -66,7 +66,7 @@ def test_every_place_it_names_is_there(shown):
 def test_it_ends_with_three_commands_to_go_on_with(shown):
     config, _, lines = shown
     steps = lines[lines.index("Next") + 1 :]
-    assert len(steps) == 3
+    assert len(steps) == 4 and "labels.csv" in steps[3]
     assert f"tensorboard --logdir {config.work_dir}/logs" in steps[0]
     assert (config.work_path / "logs").is_dir()
     assert steps[1].split("--model ")[1] == f"{config.export.root}/demo"
