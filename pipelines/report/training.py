@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import keras
@@ -105,6 +106,23 @@ class KeepBest(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.weights_path.exists():
             self.model.load_weights(self.weights_path)
+
+
+def clear_other_state(work_dir, stage, settings):
+    """Remove state and logs of a training with other settings; keep what this one may resume from.
+
+    Args:
+        work_dir: Folder of the run.
+        stage: Name of the stage.
+        settings: Fingerprint of everything the training depends on.
+    """
+    state = Path(work_dir) / "state" / stage
+    marker = state / "settings"
+    if not marker.exists() or marker.read_text() != settings:
+        shutil.rmtree(state, ignore_errors=True)
+        shutil.rmtree(Path(work_dir) / "logs" / stage, ignore_errors=True)
+        state.mkdir(parents=True)
+        marker.write_text(settings)
 
 
 def use_xla():

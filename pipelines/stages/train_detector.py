@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.summary import write_summary
 from pipelines.report.tensorboard import ReportImages
-from pipelines.report.training import best_epoch, read_history, training_callbacks, use_xla
+from pipelines.report.training import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector, SultaniRanker
 
@@ -52,7 +51,7 @@ def run(config) -> Path:
     if output.exists() and (state / "finished").exists() and (state / "finished").read_text() == settings:
         write_summary(config, STAGE, "already trained with these nodes and settings", output=output)
         return output
-    _clear_other_state(config, state, settings)
+    clear_other_state(config.work_path, STAGE, settings)
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
     keras.utils.set_random_seed(config.seed)
     detector = build_detector(config)
@@ -144,16 +143,6 @@ def _picture_of(config, nodes, video):
         frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(places))]
         picture["frames"] = np.concatenate(frames)[: video.num_sampled]
     return picture
-
-
-def _clear_other_state(config, state, settings):
-    """Remove what a training with other settings left behind; keep what this one may resume from."""
-    marker = state / "settings"
-    if not marker.exists() or marker.read_text() != settings:
-        shutil.rmtree(state, ignore_errors=True)
-        shutil.rmtree(config.work_path / "logs" / STAGE, ignore_errors=True)
-        state.mkdir(parents=True)
-        marker.write_text(settings)
 
 
 def _fingerprint(config, nodes_fingerprint, videos):

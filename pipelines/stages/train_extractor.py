@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
 from pipelines.report.progress import track
 from pipelines.report.summary import write_summary
-from pipelines.report.training import best_epoch, read_history, training_callbacks, use_xla
+from pipelines.report.training import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
 from vad_keras.models import RelationAwareExtractor
 from vad_keras.spec import ABNORMAL, NORMAL
 
@@ -76,7 +75,7 @@ def fit_extractor(config, train_videos, work_dir):
     _check_labels(training)
     clips, extractor = open_clips(config), build_extractor(config)
     source = clips if config.extractor.train_backbone else _filled_maps(config, clips, extractor)
-    _clear_other_state(work_dir, _fingerprint(config, clips.manifest.fingerprint, train_videos))
+    clear_other_state(work_dir, STAGE, _fingerprint(config, clips.manifest.fingerprint, train_videos))
     if options.epochs:  # 0: the backbone as it is
         _fit(config, extractor, clips, source, training, validation, work_dir)
     trained = RelationAwareExtractor.from_config(extractor.get_config())
@@ -256,16 +255,6 @@ def _check_labels(videos):
 
 def _state(work_dir):
     return Path(work_dir) / "state" / STAGE
-
-
-def _clear_other_state(work_dir, settings):
-    """Remove what a training with other settings left behind; keep what this one may resume from."""
-    marker = _state(work_dir) / "settings"
-    if not marker.exists() or marker.read_text() != settings:
-        shutil.rmtree(_state(work_dir), ignore_errors=True)
-        shutil.rmtree(Path(work_dir) / "logs" / STAGE, ignore_errors=True)
-        marker.parent.mkdir(parents=True)
-        marker.write_text(settings)
 
 
 def _fingerprint(config, clips_fingerprint, videos):

@@ -12,7 +12,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from pipelines.config import DetectorConfig, UserError
 from pipelines.data.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
-from pipelines.report.training import best_epoch
+from pipelines.report.training import best_epoch, clear_other_state
 from pipelines.stages import train_detector
 from vad_keras.models import AnomalyDetector, SultaniRanker
 from vad_keras.models.anomaly_detector import LOSS_TERMS
@@ -148,7 +148,7 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
         raise KilledError
 
     monkeypatch.setattr(train_detector, "_fit", fit)
-    monkeypatch.setattr(train_detector, "_clear_other_state", lambda *_: None)
+    monkeypatch.setattr(train_detector, "clear_other_state", lambda *_: None)
     path = detector_run.work_path / "detector.keras"
     written = path.stat().st_mtime_ns
     assert train_detector.run(detector_run) == path and path.stat().st_mtime_ns == written
@@ -161,11 +161,11 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
 
 def test_the_state_of_other_settings_is_removed(with_nodes):
     config, state = with_nodes(), with_nodes().work_path / "state" / "train_detector"
-    train_detector._clear_other_state(config, state, "first")
+    clear_other_state(config.work_path, "train_detector", "first")
     (state / "history.jsonl").write_text("{}\n")
-    train_detector._clear_other_state(config, state, "first")
+    clear_other_state(config.work_path, "train_detector", "first")
     assert (state / "history.jsonl").exists()
-    train_detector._clear_other_state(config, state, "second")
+    clear_other_state(config.work_path, "train_detector", "second")
     assert [path.name for path in state.iterdir()] == ["settings"]
 
 
@@ -191,10 +191,11 @@ def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):
 
 def test_optimizer_and_loss_are_those_of_the_section_train_detector(with_nodes):
     overrides = ["sparsity_weight=1.0", "smoothness_weight=2.0", "contrast_weight=3.0", "contrast_form=printed"]
-    overrides += ["margin=4.0", "top_k=0.5", "learning_rate=0.02", "weight_decay=0.03"]
+    overrides += ["margin=4.0", "top_k=0.5", "normalize_embeddings=false", "learning_rate=0.02", "weight_decay=0.03"]
     model = train_detector.build_detector(with_nodes(*(f"train_detector.{key}" for key in overrides)))
     expected = {"sparsity_weight": 1.0, "smoothness_weight": 2.0, "contrast_weight": 3.0}
-    assert model.loss_options == {**expected, "contrast_form": "printed", "margin": 4.0, "k": 0.5}
+    expected |= {"contrast_form": "printed", "margin": 4.0, "k": 0.5, "normalize_embeddings": False}
+    assert model.loss_options == expected
     assert float(model.optimizer.learning_rate) == pytest.approx(0.02) and model.optimizer.weight_decay == 0.03
     overrides = ["model=sultani", "optimizer=adagrad", "weight_decay=0.0", "sparsity_weight=1.0"]
     model = train_detector.build_detector(with_nodes(*(f"train_detector.{key}" for key in overrides)))
