@@ -128,14 +128,14 @@ def measure_extract(config, backbone):
     images = tf.random.uniform([BATCH_FRAMES, *extractor.backbone.input_shape[1:]], -1, 1)
     bare(images)
     video = dataclasses.replace(read_manifest(config.work_path / "clips").videos[0], num_sampled=BATCH_FRAMES)
-    batches, whole, alone = config.bench.batches, [], []
-    nodes = extract.extract_nodes(config, extractor, [video] * (1 + config.bench.repeats * batches))
+    turns, whole, alone = config.bench.repeats * config.bench.batches, [], []
+    nodes = extract.extract_nodes(config, extractor, [video] * (1 + turns))
     next(nodes)  # traces the graph
-    for _ in range(config.bench.repeats):  # by turns, so that both meet the same machine
-        whole.append(_seconds(lambda: [next(nodes) for _ in range(batches)]))
-        alone.append(_seconds(lambda: [bare(images).numpy() for _ in range(batches)]))
-    frames = batches * BATCH_FRAMES
-    rate, bare_rate = frames / statistics.median(whole), frames / statistics.median(alone)
+    for _ in range(turns):  # batch by batch, so that both meet the same machine
+        whole.append(_seconds(lambda: next(nodes)))
+        alone.append(_seconds(lambda: bare(images).numpy()))
+    frames = turns * BATCH_FRAMES
+    rate, bare_rate = BATCH_FRAMES / statistics.median(whole), BATCH_FRAMES / statistics.median(alone)
     result = f"{rate:,.1f} frames/s, {rate / bare_rate:.2f} of the bare backbone's {bare_rate:,.1f}"
     return {"part": f"extract, {backbone}", "work": f"{frames:,} frames, JPEG records to nodes", "result": result}
 

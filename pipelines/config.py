@@ -165,7 +165,7 @@ class BenchConfig:
 
     repeats: int = 3  # the median is reported
     backbones: tuple[str, ...] = ("mobilenet_v2", "resnet50")  # of the extraction; the first one scores
-    batches: int = 2  # of 64 frames, for one run of the extraction
+    batches: int = 2  # of 64 frames, times `repeats`, for the extraction
     feature_dim: int = 1280  # C of the nodes of a training step
 
 
