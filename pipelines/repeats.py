@@ -55,7 +55,7 @@ def run(config) -> Path:
     Returns:
         Path of `evaluation/metrics.json`.
     """
-    start = time.monotonic()
+    start, origin = time.monotonic(), evaluate.provenance()  # what runs, not what was committed meanwhile
     clips = prepare.run(config)
     manifest = read_manifest(clips)
     videos = [video for video in manifest.videos if video.label is not None]
@@ -72,12 +72,7 @@ def run(config) -> Path:
                 )
             reports[name].append(evaluate_videos([_scored(manifest.by_id[key], scores[key]) for key in sorted(scores)]))
     folder = config.work_path / "evaluation"
-    origin = {
-        "data": config.data.root,
-        "split": split_name(config),
-        **evaluate.provenance(),
-        "config": config_to_dict(config),
-    }
+    origin |= {"data": config.data.root, "split": split_name(config), "config": config_to_dict(config)}
     path = write_json(folder / "metrics.json", {"repeats": reports, **origin})
     comparison_table(folder / "table.md", reports, split_name(config))
     count = f"{len(videos)} videos, {split_name(config)}, {', '.join(reports)}"

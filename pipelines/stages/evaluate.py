@@ -39,7 +39,7 @@ def run(config) -> Path:
     Raises:
         UserError: when there is no detector, no test video, or none with a label.
     """
-    start = time.monotonic()
+    start, origin = time.monotonic(), provenance()  # what runs, not what was committed meanwhile
     folder = config.work_path / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     scored = list(score_videos(config))
@@ -57,13 +57,7 @@ def run(config) -> Path:
     threshold = config.export.threshold
     report = evaluate_videos(videos, threshold)
     intervals = bootstrap_intervals(videos, config.evaluate.bootstrap_samples, config.seed)
-    origin = {
-        "data": config.data.root,
-        "split": "own",
-        "seed": config.seed,
-        **provenance(),
-        "config": config_to_dict(config),
-    }
+    origin |= {"data": config.data.root, "split": "own", "seed": config.seed, "config": config_to_dict(config)}
     path = write_json(folder / "metrics.json", {"metrics": report, "intervals_95": intervals, **origin})
     _write_video_table(folder / "videos.csv", videos)
     metrics_table(folder / "table.md", report, intervals)
@@ -140,9 +134,9 @@ def bootstrap_intervals(videos, samples, seed):
 
 
 def provenance():
-    """Commit and command of this run; the commit is empty outside a git checkout."""
+    """Commit (`-dirty`: with uncommitted changes; empty outside a git checkout) and command of this run."""
     commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
         capture_output=True,
         text=True,
         check=False,

@@ -151,7 +151,7 @@ def record_stages(monkeypatch, killed_at=-1):
                 (config.work_path / "evaluation").mkdir(parents=True, exist_ok=True)
                 np.savez(config.work_path / "evaluation" / "scores.npz", **scores)
 
-        return SimpleNamespace(run=run, provenance=lambda: {"commit": "", "command": "vad evaluate"})
+        return SimpleNamespace(run=run, provenance=lambda: {"commit": str(len(calls)), "command": "vad evaluate"})
 
     for name in STAGES:
         monkeypatch.setattr(repeats, name, stage(name))
@@ -163,6 +163,7 @@ def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared,
     config = prepared("evaluate.folds=2", "evaluate.seeds=2", "seed=5")
     report = json.loads(repeats.run(config).read_text())
     assert [name for name, *_ in calls] == [*STAGES] * 8  # 2 systems, 2 seeds, 2 folds
+    assert report["commit"] == "0"  # asked for before the first stage ran
     known = {name for name, label in LABELS.items() if label is not None}
     for first in range(0, len(calls), 4):
         folders = {stage[1].work_path for stage in calls[first : first + 4]}
