@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target makes from hash-locked requirements. Needs Python 3.11 to 3.13 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench notebooks clean lock
+.PHONY: help demo test backends lint bench notebooks clean lock
 .DELETE_ON_ERROR:
 
 SHELL := /bin/sh
@@ -29,6 +29,8 @@ demo: $(STAMPS)/main  ## synthetic videos, all stages, a scored video: about fiv
 test: $(STAMPS)/dev  ## run the tests (ARGS="-k crf" hands arguments to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
+backends: $(STAMPS)/backends  ## also install JAX and PyTorch: make test then holds vad_keras to one result on all three
+
 lint: $(STAMPS)/dev  ## ruff, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
@@ -47,6 +49,7 @@ lock: $(STAMPS)/uv  ## resolve requirements/*.txt anew from pyproject.toml
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) pyproject.toml requirements/build.in -o requirements/main.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/main.txt -o requirements/dev.txt
+	$(LOCK) requirements/backends.in -c requirements/dev.txt -o requirements/backends.txt
 
 LOCK = $(BIN)/uv pip compile -q --upgrade --universal --fork-strategy fewest --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url
@@ -71,4 +74,13 @@ $(STAMPS)/main: requirements/main.txt pyproject.toml $(STAMPS)/uv
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/main
 	@echo "installing the requirements of the tests"
 	@$(UV_INSTALL); install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# PyTorch comes by pip, from wherever pip is told to look: a CPU build where there is one, else what PyPI has for this
+# machine (on Linux gigabytes of CUDA). Its version is fixed; its own needs and JAX are locked.
+$(STAMPS)/backends: requirements/backends.txt $(STAMPS)/dev
+	@echo "installing JAX and PyTorch"
+	@$(UV_INSTALL); install --require-hashes -r requirements/backends.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0
+	@$(BIN)/python -c "import jax, torch"
 	@touch $@
