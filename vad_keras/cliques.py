@@ -16,6 +16,11 @@ from keras import ops
 ALIGNMENTS = ("centered", "causal")
 
 
+def precision(compute_dtype):
+    """Type of scores, softmax and energies: float32 at least, also under mixed precision; float64 for float64."""
+    return "float64" if compute_dtype == "float64" else "float32"
+
+
 def block_key_frames(lengths, num_blocks, block_frames, widest, alignment):
     """Frames that a block of queries needs as keys.
 

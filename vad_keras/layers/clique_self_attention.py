@@ -39,7 +39,8 @@ class CliqueSelfAttention(keras.layers.Layer):
         return_affinity: also return the affinity, for ``MeanFieldCRF`` (see ``vad_keras.cliques``).
 
     Output shape:
-        ``(B, T, G, F)``; 0 in padded frames. With ``return_affinity=True`` a pair with the affinity, in float32.
+        ``(B, T, G, F)``; 0 in padded frames. With ``return_affinity=True`` a pair with the affinity, in
+        float32 at least.
 
     Raises:
         ValueError: for an empty, repeated or non-positive locality, an unknown alignment or normalization, or nodes
@@ -111,7 +112,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         return lengths, query_frames, key_frames
 
     def _scores(self, nodes, key_frames):
-        """Step 1: ``(B, N, S * G, M, G)`` in float32."""
+        """Step 1: ``(B, N, S * G, M, G)`` in float32 at least."""
         num_patches = nodes.shape[2]
         query = cliques.split_blocks(self.query(nodes) * self.key_dim**-0.5, max(self.temporal_localities))
         key = cliques.gather_frames(self.key(nodes), key_frames)
@@ -121,7 +122,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         key = ops.reshape(key, (batch, num_blocks, num_keys * num_patches, self.key_dim))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         shape = (batch, num_blocks, block_frames * num_patches, num_keys, num_patches)
-        return ops.cast(ops.reshape(scores, shape), "float32")
+        return ops.cast(ops.reshape(scores, shape), cliques.precision(self.compute_dtype))
 
     def _frame_weights(self, frame_logits, geometry):
         """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, S * G, M)``."""
@@ -139,7 +140,7 @@ class CliqueSelfAttention(keras.layers.Layer):
                 share = ops.exp(inside - ops.logsumexp(inside, axis=-1, keepdims=True))
             else:
                 share = ops.exp(frame_logits)
-            weight = ops.cast(self.locality_weights[position], "float32")
+            weight = ops.cast(self.locality_weights[position], frame_logits.dtype)
             total = total + weight * ops.where(members, share, 0.0)
         return ops.reshape(total, shape)
 

@@ -26,7 +26,7 @@ class MeanFieldCell(keras.layers.Layer):
         affinity: banded affinity of ``CliqueSelfAttention``, or dense ``(B, T, G, T, G)``; own weights already 0.
 
     Output shape:
-        ``(B, T, G, 2)``, float32; each pair sums to 1.
+        ``(B, T, G, 2)``; each pair sums to 1.
 
     Example:
 
@@ -41,14 +41,14 @@ class MeanFieldCell(keras.layers.Layer):
 
     def build(self, *_):
         self.raw_compatibility = self.add_weight(
-            name="raw_compatibility", shape=(NUM_LABELS, NUM_LABELS), initializer=_potts, dtype="float32"
+            name="raw_compatibility", shape=(NUM_LABELS, NUM_LABELS), initializer=_potts, dtype=self.compute_dtype
         )
         self.built = True
 
     @property
     def compatibility(self):
         """U, symmetric, ``(2, 2)``."""
-        raw = ops.cast(self.raw_compatibility, "float32")
+        raw = ops.convert_to_tensor(self.raw_compatibility)
         return (raw + ops.transpose(raw)) / 2.0
 
     def call(self, marginals, unary_energy, affinity):
@@ -87,7 +87,7 @@ class MeanFieldCRF(keras.layers.Layer):
         return_iterations: also return the updates each video took, int32 ``(B,)``.
 
     Output shape:
-        ``(B, T, G, 2)``, float32; the last axis is (normal, abnormal) and sums to 1.
+        ``(B, T, G, 2)``, float32, or float64 if that is the layer's dtype; the last axis is (normal, abnormal) and sums to 1.
 
     Raises:
         ValueError: for an unknown inference, ``max_iterations < 1``, or energies without two labels.
@@ -105,7 +105,7 @@ class MeanFieldCRF(keras.layers.Layer):
     """
 
     def __init__(self, max_iterations=10, tolerance=1e-4, inference="mean_field", **kwargs):
-        super().__init__(autocast=False, **kwargs)  # energies stay in float32
+        super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
         if inference not in INFERENCES:
             raise ValueError(f"`inference` must be one of {INFERENCES}. Received: {inference!r}.")
         if max_iterations < 1:
@@ -113,7 +113,7 @@ class MeanFieldCRF(keras.layers.Layer):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
         self.inference = inference
-        self.cell = MeanFieldCell(dtype="float32", name="cell")
+        self.cell = MeanFieldCell(dtype=cliques.precision(self.compute_dtype), name="cell")
         self.supports_masking = True
 
     def build(self, input_shape, *_):
@@ -142,7 +142,8 @@ class MeanFieldCRF(keras.layers.Layer):
         return marginals, iterations
 
     def call(self, unary_energy, affinity, mask=None, return_iterations=False):
-        unary_energy = ops.cast(unary_energy, "float32")
+        dtype = self.cell.compute_dtype
+        unary_energy = ops.cast(unary_energy, dtype)
         if mask is None:
             mask = ops.ones(ops.shape(unary_energy)[:2], dtype="bool")
         mask = ops.cast(mask, "bool")
@@ -154,7 +155,7 @@ class MeanFieldCRF(keras.layers.Layer):
                 marginals, lambda present: self.cell(ops.where(real, present, 0.0), unary_energy, neighbours), mask
             )
         else:
-            pairwise_energy = ops.matmul(ops.cast(affinity, "float32"), self.compatibility)
+            pairwise_energy = ops.matmul(ops.cast(affinity, dtype), self.compatibility)
             marginals, iterations = self._iterate(
                 ops.softmax(marginals, axis=-1), lambda present: ops.softmax(present - pairwise_energy, axis=-1), mask
             )

@@ -253,3 +253,14 @@ def test_errors_name_what_came():
         CliqueSelfAttention(4, 6, normalization="max")
     with pytest.raises(ValueError, match=r"\(B, T, G, C\).*\(2, 5, 8\)"):
         CliqueSelfAttention(4, 6)(np.ones((2, 5, 8), "float32"))
+
+
+def test_a_layer_of_float64_computes_in_float64():
+    exact, nodes = built(dtype="float64"), make_nodes(2, 7)
+    h, affinity = exact(nodes, mask=make_mask([7, 4], 7), return_affinity=True)
+    if keras.backend.standardize_dtype(h.dtype) != "float64":
+        pytest.skip("this backend multiplies matrices in float32 only")
+    assert keras.backend.standardize_dtype(affinity["weights"].dtype) == "float64"
+    expected_affinity, expected = oracle(exact, nodes[0])
+    np.testing.assert_allclose(to_numpy(h)[0], expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(to_numpy(dense_affinity(affinity, 7))[0], expected_affinity, rtol=1e-12, atol=1e-15)
