@@ -87,7 +87,8 @@ class MeanFieldCRF(keras.layers.Layer):
         return_iterations: also return the updates each video took, int32 ``(B,)``.
 
     Output shape:
-        ``(B, T, G, 2)``, float32, or float64 if that is the layer's dtype; the last axis is (normal, abnormal) and sums to 1.
+        ``(B, T, G, 2)``, float32, or float64 if that is the dtype of the layer; the last axis is (normal, abnormal)
+        and sums to 1.
 
     Raises:
         ValueError: for an unknown inference, ``max_iterations < 1``, or energies without two labels.
