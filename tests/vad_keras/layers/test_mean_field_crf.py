@@ -1,6 +1,4 @@
-"""Tests of vad_keras.layers.mean_field_crf against enumeration of all labellings and against float64 NumPy."""
-
-import itertools
+"""Tests of vad_keras.layers.mean_field_crf; exact marginals, Algorithm 1 and gradients are in tests/oracles."""
 
 import keras
 import numpy as np
@@ -8,53 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.oracles.formulas import POTTS, mean_field, softmax, to_numpy, without_own
 from vad_keras.layers import CliqueSelfAttention, MeanFieldCell, MeanFieldCRF, dense_affinity
-
-POTTS = np.array([[0.0, 1.0], [1.0, 0.0]])
-
-
-def to_numpy(x):
-    return keras.ops.convert_to_numpy(x)
-
-
-def softmax(x):
-    x = np.exp(x - x.max(axis=-1, keepdims=True))
-    return x / x.sum(axis=-1, keepdims=True)
-
-
-def without_own(affinity):
-    """Dense affinity `(T, G, T, G)` in float64 whose nodes do not see themselves."""
-    num_nodes = affinity.shape[0] * affinity.shape[1]
-    matrix = affinity.astype(np.float64).reshape(num_nodes, num_nodes) * (1 - np.eye(num_nodes))
-    return matrix.reshape(affinity.shape)
-
-
-def mean_field(unary, affinity, compatibility=POTTS, max_iterations=10, tolerance=1e-4):
-    """Marginals `(T, G, 2)` and the number of updates of one video, Eq. 6 to 8 in float64."""
-    unary, affinity = unary.astype(np.float64), without_own(affinity)
-    marginals, count = softmax(-unary), 0
-    while count < max_iterations:
-        message = np.einsum("jiab,abl->jil", affinity, marginals)
-        updated = softmax(-(unary + message @ compatibility))
-        change = np.abs(updated - marginals).max()
-        marginals, count = updated, count + 1
-        if change < tolerance:
-            break
-    return marginals, count
-
-
-def exact_marginals(unary, affinity):
-    """Marginals under exp(-E) by enumerating all labellings; E = sum of unary and of affinity * [labels differ]."""
-    shape = unary.shape
-    unary = unary.reshape(-1, 2).astype(np.float64)
-    coupling = affinity.reshape(len(unary), len(unary)).astype(np.float64)
-    total, nodes = np.zeros_like(unary), np.arange(len(unary))
-    for labelling in itertools.product((0, 1), repeat=len(unary)):
-        labels = np.array(labelling)
-        differ = labels[:, None] != labels[None]
-        energy = unary[nodes, labels].sum() + np.triu(coupling * differ, 1).sum()
-        total[nodes, labels] += np.exp(-energy)
-    return (total / total.sum(axis=1, keepdims=True)).reshape(shape)
 
 
 def make_unary(num_videos, num_frames, num_patches, seed=0, scale=1.0):
@@ -71,23 +24,6 @@ def make_affinity(num_videos, num_frames, num_patches, coupling=1.0, seed=1):
 
 def make_mask(lengths, num_frames):
     return np.arange(num_frames) < np.array(lengths)[:, None]
-
-
-@pytest.mark.parametrize(("num_frames", "num_patches"), [(10, 1), (5, 2), (3, 3)])
-def test_weak_coupling_gives_the_marginals_of_the_enumerated_graph(num_frames, num_patches):
-    unary = make_unary(1, num_frames, num_patches)
-    independent = softmax(-unary[0].astype(np.float64))
-    errors, effects = [], []
-    for coupling in (0.4, 0.2, 0.1):
-        affinity = make_affinity(1, num_frames, num_patches, coupling)
-        exact = exact_marginals(unary[0], without_own(affinity[0]))
-        found = to_numpy(MeanFieldCRF(max_iterations=50, tolerance=1e-7)(unary, affinity))[0]
-        errors.append(np.abs(found - exact).max())
-        effects.append(np.abs(independent - exact).max())
-    assert errors[2] < 1e-3 < effects[2]
-    assert all(error < 0.2 * effect for error, effect in zip(errors, effects, strict=True))
-    # what mean field neglects is of second order in the coupling; a wrong message would be of first order
-    assert errors[1] < 0.35 * errors[0]
 
 
 @settings(max_examples=20, deadline=None)
@@ -195,23 +131,6 @@ def test_tolerance_zero_takes_every_iteration():
     np.testing.assert_array_equal(to_numpy(iterations), 17)
 
 
-@pytest.mark.parametrize("max_iterations", [1, 2, 5])
-def test_algorithm_1_line_by_line(max_iterations):
-    unary, pairwise = make_unary(2, 4, 3), make_unary(2, 4, 3, seed=5)
-    crf = MeanFieldCRF(max_iterations, 0.0, inference="algorithm_1")
-    crf.build(unary.shape)
-    crf.cell.raw_compatibility.assign([[-0.5, 3.0], [1.0, 0.2]])
-    compatibility = np.array([[-0.5, 2.0], [2.0, 0.2]])
-    energy = np.exp(-unary.astype(np.float64))
-    energy = energy / energy.sum(axis=-1, keepdims=True)  # line 3
-    marginals = softmax(energy)  # line 4
-    for _ in range(max_iterations):  # line 5
-        pairwise_energy = pairwise.astype(np.float64) @ compatibility  # lines 6 and 7
-        energy = marginals - pairwise_energy  # line 8
-        marginals = softmax(energy)  # lines 9 and 10: normalised over the two labels once, as the docstring says
-    np.testing.assert_allclose(to_numpy(crf(unary, pairwise)), marginals, atol=1e-6)
-
-
 @pytest.mark.parametrize("inference", ["mean_field", "algorithm_1"])
 def test_padding_changes_no_real_frame_whatever_it_holds(inference):
     crf = MeanFieldCRF(inference=inference)
@@ -280,18 +199,6 @@ def test_gradients_are_finite_and_reach_every_input(gradients, inference):
         assert np.isfinite(found).all()
         assert np.abs(found[0]).max() > 0
         assert np.abs(found[1, :2]).max() > 0
-
-
-def test_gradient_equals_a_finite_difference_of_the_formula(gradients):
-    unary, affinity, step = make_unary(1, 4, 2), make_affinity(1, 4, 2, 2.0), 1e-5
-    direction = np.random.default_rng(4).normal(size=unary[0].shape)
-    up, down = (
-        mean_field(unary[0] + sign * step * direction, affinity[0], max_iterations=5, tolerance=0.0)[0][0, 0, 1]
-        for sign in (1.0, -1.0)
-    )
-    crf = MeanFieldCRF(5, 0.0)
-    (found,) = gradients(lambda u: crf(u, affinity)[0, 0, 0, 1], unary)
-    assert np.sum(found[0] * direction) == pytest.approx((up - down) / (2 * step), rel=1e-3)
 
 
 @pytest.mark.parametrize("inference", ["mean_field", "algorithm_1"])

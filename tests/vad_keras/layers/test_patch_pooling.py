@@ -16,23 +16,6 @@ def test_a_four_by_four_map_by_hand():
     assert pool(maps, scales=(1, 2), mode="average")[0, :, 0].tolist() == [7.5, 2.5, 4.5, 10.5, 12.5]
 
 
-@pytest.mark.parametrize("height, width", [(7, 7), (6, 9), (5, 7), (2, 3), (1, 1)])
-@pytest.mark.parametrize("mode, reduce", [("max", np.max), ("average", np.mean)])
-def test_bins_follow_the_printed_formula(height, width, mode, reduce):
-    maps = np.random.default_rng(0).normal(size=(2, 3, height, width, 4))
-    expected = []
-    for s in (1, 2, 3):
-        for i in range(s):
-            for j in range(s):
-                rows = slice(int(np.floor(i * height / s)), int(np.ceil((i + 1) * height / s)))
-                columns = slice(int(np.floor(j * width / s)), int(np.ceil((j + 1) * width / s)))
-                patch = maps[:, :, rows, columns]
-                expected.append(patch.mean(axis=2).mean(axis=2) if reduce is np.mean else patch.max(axis=(2, 3)))
-    result = pool(maps.astype("float32"), mode=mode)
-    assert result.shape == (2, 3, 14, 4)
-    np.testing.assert_allclose(result, np.stack(expected, axis=2), rtol=1e-5, atol=1e-6)
-
-
 def test_each_argument_changes_the_result():
     maps = np.random.default_rng(0).normal(size=(1, 6, 6, 2)).astype("float32")
     reference = pool(maps)

@@ -16,34 +16,6 @@ def random_gate(shape=SHAPE, embedding_dim=6, seed=0, **arguments):
     return gate, rng.normal(size=shape)
 
 
-def explicit_gate(gate, maps, mask):
-    """Sec 3.2 with the KWH x KWH matrix of inner products, in float64."""
-    psi1, bias1, psi2, bias2 = (
-        np.asarray(ops.convert_to_numpy(getattr(gate, name)), "float64")
-        for name in ("psi1_kernel", "psi1_bias", "psi2_kernel", "psi2_bias")
-    )
-    by_name = {w.name: np.asarray(ops.convert_to_numpy(w), "float64") for w in gate.weights}
-    result = maps.copy()
-    for b in range(len(maps)):
-        real = np.repeat(mask[b], maps.shape[2] * maps.shape[3])
-        d = maps[b].reshape(-1, maps.shape[-1])[real]
-        gamma = (d @ psi1 + bias1) @ (d @ psi2 + bias2).T
-        weight = np.concatenate([by_name["feature_weight"], by_name["position_weight"].reshape(-1)[real]])
-        logits = np.concatenate([d, gamma], axis=1) @ weight + by_name["bias"]
-        flat = result[b].reshape(-1, maps.shape[-1])
-        flat[real] = d / (1 + np.exp(-logits))[:, None]
-    return result
-
-
-@pytest.mark.parametrize("lengths", [(3, 3), (3, 1), (2, 3)])
-def test_the_linear_form_equals_the_explicit_matrix(lengths):
-    gate, maps = random_gate(dtype="float64")
-    mask = np.arange(3)[None] < np.array(lengths)[:, None]
-    result = ops.convert_to_numpy(gate(ops.convert_to_tensor(maps, "float64"), mask=mask))
-    # The sigmoid is taken in float32.
-    np.testing.assert_allclose(result, explicit_gate(gate, maps, mask), rtol=2e-6, atol=1e-7)
-
-
 def test_a_gate_of_one_position_by_hand():
     gate = RelationGate(1)
     gate.build((1, 1, 1, 1, 1))
