@@ -173,3 +173,9 @@ def slopes(function, x, step=1e-6):
         moved[index] = step
         found[index] = (function(x + moved) - function(x - moved)) / (2 * step)
     return found
+
+
+def assert_printed(found, figure):
+    """`found` is the figure that `PAPER.md` prints, to within three quarters of its last digit."""
+    decimals = len(figure.partition(".")[2])
+    assert abs(float(found) - float(figure)) <= 0.75 * 10**-decimals, f"PAPER.md prints {figure}, measured {found}"
