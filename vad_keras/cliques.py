@@ -2,18 +2,21 @@
 
 A clique of temporal locality tau joins frame ``j`` with tau - 1 adjacent frames (Sec 3.3.3). A key that no clique of a
 frame reaches needs neither storage nor arithmetic, so time is cut into blocks of ``S`` query frames, and each block
-sees the ``S + max(tau) - 1`` key frames that hold all its cliques: two matrix products a block, at a cost linear in
-``T``.
+sees the ``M = S + max(tau) - 1`` key frames that hold all its cliques: two matrix products a block, at a cost linear
+in ``T``.
 
 The affinity of a batch is a dictionary:
 
-* ``weights``: ``(B, N, S, G, M, G)``, from node (query frame, patch) to node (key frame, patch), 0 outside the cliques;
-* ``key_frames``: int32 ``(B, N, M)``, the frame each of the ``M`` columns stands for, >= ``T`` where there is none.
+* ``weights``: ``(B, N, M, G, S, G)``, from node (key frame, patch) to node (query frame, patch), 0 outside the cliques;
+* ``key_frames``: int32 ``(B, N, M)``, the frame each of the ``M`` rows stands for, >= ``T`` where there is none.
+
+Queries stand last because sums over the patches of a key frame then run over a middle axis, along whole vectors.
 """
 
 from keras import ops
 
 ALIGNMENTS = ("centered", "causal")
+FEWEST_NODES_OF_A_BLOCK = 16  # below, a matrix product costs more to start than to compute
 
 
 def precision(compute_dtype):
@@ -21,20 +24,38 @@ def precision(compute_dtype):
     return "float64" if compute_dtype == "float64" else "float32"
 
 
-def block_key_frames(lengths, num_blocks, block_frames, widest, alignment):
+def block_size(num_frames, num_patches, widest):
+    """Query and key frames of a block, ``(S, M)``.
+
+    Of ``M`` key frames a query uses ``widest``, so small blocks waste little; half the widest clique is the smallest
+    that costs no more in copies of the keys than it saves in products. Few frames are one block that needs no copies.
+
+    Args:
+        num_frames: ``T``, a tensor where it is unknown.
+        num_patches: ``G``.
+        widest: the largest temporal locality.
+    """
+    block_frames = max(-(-widest // 2), -(-FEWEST_NODES_OF_A_BLOCK // num_patches))
+    num_keys = block_frames + widest - 1
+    if isinstance(num_frames, int) and 0 < num_frames <= num_keys:
+        return num_frames, num_frames
+    return block_frames, num_keys
+
+
+def block_key_frames(lengths, num_blocks, size, widest, alignment):
     """Frames that a block of queries needs as keys.
 
     Args:
         lengths: int32 ``(B,)``, real frames of each video.
         num_blocks: blocks along time, ``N``.
-        block_frames: query frames of a block, ``S``.
+        size: query and key frames of a block, ``(S, M)``.
         widest: the largest temporal locality.
         alignment: ``"centered"`` or ``"causal"``.
 
     Returns:
-        int32 ``(B, N, M)`` with ``M = S + widest - 1``; may exceed a video's length, never falls below 0.
+        int32 ``(B, N, M)``; may exceed a video's length, never falls below 0.
     """
-    num_keys = block_frames + widest - 1
+    block_frames, num_keys = size
     reach_back = (widest - 1) // 2 if alignment == "centered" else widest - 1
     first_query = ops.arange(num_blocks, dtype="int32") * block_frames
     last_start = ops.maximum(lengths - num_keys, 0)
@@ -56,10 +77,10 @@ def clique_members(query_frames, key_frames, lengths, locality, alignment):
         alignment: ``"centered"`` or ``"causal"``.
 
     Returns:
-        bool ``(B, N, S, M)``, False for every frame of padding.
+        bool ``(B, N, M, S)``, False for every frame of padding.
     """
-    query = query_frames[None, :, :, None]
-    key = key_frames[:, :, None, :]
+    query = query_frames[None, :, None, :]
+    key = key_frames[:, :, :, None]
     length = lengths[:, None, None, None]
     if alignment == "centered":
         start = ops.minimum(ops.maximum(query - (locality - 1) // 2, 0), ops.maximum(length - locality, 0))
@@ -70,12 +91,18 @@ def clique_members(query_frames, key_frames, lengths, locality, alignment):
 
 
 def gather_frames(values, frames):
-    """Take frames of each video: values ``(B, T, ...)`` and frames int32 ``(B, N, M)`` -> ``(B, N, M, ...)``.
+    """Take the key frames of each block: ``(B, T, ...)`` -> ``(B, N, M, ...)``.
 
     Frames past the end repeat the last one; their affinity is 0.
+
+    Args:
+        values: ``(B, T, ...)``.
+        frames: of ``block_key_frames``, int32 ``(B, N, M)``; ``(1, N, M)`` holds for every video.
     """
     shape = ops.shape(values)
     batch, num_frames = shape[0], shape[1]
+    if tuple(frames.shape[1:]) == (1, num_frames):  # one block, which holds all frames in their order
+        return values[:, None]
     rows = ops.minimum(frames, num_frames - 1) + (ops.arange(batch, dtype="int32") * num_frames)[:, None, None]
     flat = ops.reshape(values, (batch * num_frames, *shape[2:]))
     return ops.take(flat, rows, axis=0)
@@ -85,7 +112,8 @@ def split_blocks(values, block_frames):
     """Cut time into blocks: ``(B, T, ...)`` -> ``(B, N, S, ...)``, zeros behind the end."""
     shape = ops.shape(values)
     padding = -shape[1] % block_frames
-    values = ops.pad(values, [(0, 0), (0, padding)] + [(0, 0)] * (len(shape) - 2))
+    if not isinstance(padding, int) or padding:
+        values = ops.pad(values, [(0, 0), (0, padding)] + [(0, 0)] * (len(shape) - 2))
     return ops.reshape(values, (shape[0], (shape[1] + padding) // block_frames, block_frames, *shape[2:]))
 
 
@@ -98,21 +126,29 @@ def join_blocks(blocks, num_frames):
 def without_own_weight(affinity):
     """Set the weight of each node to itself to 0: ``(i', j') != (i, j)`` in Eq. 2 and 6.
 
+    Not by subtracting its part from the messages: a printed exponential of Eq. 1 may be so large that the rest drowns.
+
     Args:
         affinity: banded affinity, or a dense tensor ``(B, T, G, T, G)``.
     """
-    weights = affinity["weights"] if isinstance(affinity, dict) else affinity
-    num_patches = weights.shape[-1]
-    other_patch = 1.0 - ops.eye(num_patches, dtype=weights.dtype)
     if not isinstance(affinity, dict):
-        own_frame = ops.eye(ops.shape(weights)[1], dtype=weights.dtype)
-        return weights * (1.0 - own_frame[:, None, :, None] * (1.0 - other_patch[:, None, :]))
-    key_frames = affinity["key_frames"]
-    num_blocks, block_frames = ops.shape(weights)[1], ops.shape(weights)[2]
-    query = ops.reshape(ops.arange(num_blocks * block_frames, dtype="int32"), (1, num_blocks, block_frames, 1))
-    own_frame = ops.cast(key_frames[:, :, None, :] == query, weights.dtype)
-    keep = 1.0 - own_frame[:, :, :, None, :, None] * (1.0 - other_patch[:, None, :])
-    return {"weights": weights * keep, "key_frames": key_frames}
+        shape = ops.shape(affinity)
+        row = ops.arange(shape[1] * shape[2], dtype="int32")
+        return _without(affinity, (shape[0], shape[1] * shape[2], shape[1] * shape[2]), row)
+    weights, key_frames = affinity["weights"], affinity["key_frames"]
+    batch, num_blocks, num_keys, num_patches, block_frames, _ = ops.shape(weights)
+    query = ops.reshape(ops.arange(num_blocks * block_frames, dtype="int32"), (1, num_blocks, block_frames))
+    row = (query - key_frames[:, :, :1])[..., None] * num_patches + ops.arange(num_patches, dtype="int32")
+    row = ops.reshape(row, (-1, num_blocks, 1, block_frames * num_patches))
+    shape = (batch, num_blocks, num_keys * num_patches, block_frames * num_patches)
+    return {"weights": _without(weights, shape, row), "key_frames": key_frames}
+
+
+def _without(weights, shape, row):
+    """Weights, seen as matrices of ``shape``, without the element ``row`` of each column."""
+    own = ops.arange(shape[-2], dtype="int32")[:, None] == row
+    matrix = ops.reshape(weights, shape)
+    return ops.reshape(ops.where(own, 0.0, matrix), ops.shape(weights))
 
 
 def propagate(affinity, values):
@@ -120,22 +156,23 @@ def propagate(affinity, values):
 
     Args:
         affinity: banded affinity, or a dense tensor ``(B, T, G, T, G)``.
-        values: ``(B, T, G, F)``.
+        values: ``(B, T, G)``.
 
     Returns:
-        ``(B, T, G, F)``.
+        ``(B, T, G)``.
     """
-    shape = ops.shape(values)
-    batch, num_frames, num_patches, size = shape
+    batch, num_frames, num_patches = ops.shape(values)
     if not isinstance(affinity, dict):
-        matrix = ops.reshape(affinity, (batch, num_frames * num_patches, num_frames * num_patches))
-        return ops.reshape(ops.matmul(matrix, ops.reshape(values, (batch, num_frames * num_patches, size))), shape)
+        num_nodes = num_frames * num_patches
+        matrix = ops.reshape(affinity, (batch, num_nodes, num_nodes))
+        message = ops.matmul(matrix, ops.reshape(values, (batch, num_nodes, 1)))
+        return ops.reshape(message, (batch, num_frames, num_patches))
     weights = affinity["weights"]
-    _, num_blocks, block_frames, _, num_keys, _ = ops.shape(weights)
-    matrix = ops.reshape(weights, (batch, num_blocks, block_frames * num_patches, num_keys * num_patches))
+    _, num_blocks, num_keys, _, block_frames, _ = ops.shape(weights)
+    matrix = ops.reshape(weights, (batch, num_blocks, num_keys * num_patches, block_frames * num_patches))
     gathered = gather_frames(values, affinity["key_frames"])
-    gathered = ops.reshape(gathered, (batch, num_blocks, num_keys * num_patches, size))
-    message = ops.reshape(ops.matmul(matrix, gathered), (batch, num_blocks, block_frames, num_patches, size))
+    gathered = ops.reshape(gathered, (batch, num_blocks, 1, num_keys * num_patches))
+    message = ops.reshape(ops.matmul(gathered, matrix), (batch, num_blocks, block_frames, num_patches))
     return join_blocks(message, num_frames)
 
 
@@ -147,5 +184,5 @@ def dense_affinity(affinity, num_frames):
         num_frames: ``T``.
     """
     # not ops.one_hot, which torch refuses for the frames past the end
-    columns = ops.cast(affinity["key_frames"][..., None] == ops.arange(num_frames), affinity["weights"].dtype)
-    return join_blocks(ops.einsum("bnsgmh,bnmt->bnsgth", affinity["weights"], columns), num_frames)
+    rows = ops.cast(affinity["key_frames"][..., None] == ops.arange(num_frames), affinity["weights"].dtype)
+    return join_blocks(ops.einsum("bnmhsg,bnmt->bnsgth", affinity["weights"], rows), num_frames)

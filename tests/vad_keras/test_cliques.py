@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vad_keras.cliques import (
     ALIGNMENTS,
     block_key_frames,
+    block_size,
     clique_members,
     dense_affinity,
     gather_frames,
@@ -38,14 +39,20 @@ def clique(frame, locality, length, alignment):
 def geometry(lengths, num_frames, block_frames, widest, alignment):
     num_blocks = -(-num_frames // block_frames)
     queries = np.arange(num_blocks * block_frames, dtype="int32").reshape(num_blocks, block_frames)
-    keys = block_key_frames(np.array(lengths, "int32"), num_blocks, block_frames, widest, alignment)
+    size = (block_frames, block_frames + widest - 1)
+    keys = block_key_frames(np.array(lengths, "int32"), num_blocks, size, widest, alignment)
     return queries, keys
+
+
+def members_of(queries, keys, lengths, locality, alignment):
+    to_tensor = keras.ops.convert_to_tensor
+    return to_numpy(clique_members(to_tensor(queries), keys, to_tensor(lengths, "int32"), locality, alignment))
 
 
 def make_affinity(lengths, num_frames, num_patches, widest, alignment="centered", block_frames=3, seed=0):
     """A banded affinity with random weights inside the cliques."""
     queries, keys = geometry(lengths, num_frames, block_frames, widest, alignment)
-    members = to_numpy(clique_members(queries, keys, np.array(lengths, "int32"), widest, alignment))
+    members = members_of(queries, keys, lengths, widest, alignment)
     shape = (*members.shape[:3], num_patches, members.shape[3], num_patches)
     weights = np.random.default_rng(seed).uniform(size=shape) * members[:, :, :, None, :, None]
     return {"weights": keras.ops.convert_to_tensor(weights, "float32"), "key_frames": keys}
@@ -54,12 +61,12 @@ def make_affinity(lengths, num_frames, num_patches, widest, alignment="centered"
 def written_out(affinity, num_frames):
     """Oracle of the dense form, weight by weight."""
     weights, keys = to_numpy(affinity["weights"]), to_numpy(affinity["key_frames"])
-    num_videos, num_blocks, block_frames, num_patches, num_keys, _ = weights.shape
+    num_videos, num_blocks, num_keys, num_patches, block_frames, _ = weights.shape
     dense = np.zeros((num_videos, num_frames, num_patches, num_frames, num_patches), "float32")
-    for video, block, place, column in np.ndindex(num_videos, num_blocks, block_frames, num_keys):
-        query, key = block * block_frames + place, keys[video, block, column]
+    for video, block, row, place in np.ndindex(num_videos, num_blocks, num_keys, block_frames):
+        query, key = block * block_frames + place, keys[video, block, row]
         if query < num_frames and key < num_frames:
-            dense[video, query, :, key] += weights[video, block, place, :, column]
+            dense[video, query, :, key] += weights[video, block, row, :, place].T
     return dense
 
 
@@ -77,12 +84,12 @@ def test_keys_of_a_block_hold_exactly_the_clique_of_each_query(
 ):
     num_frames = max(1, max(lengths) + padding)
     queries, keys = geometry(lengths, num_frames, block_frames, locality + wider_by, alignment)
-    members = to_numpy(clique_members(queries, keys, np.array(lengths, "int32"), locality, alignment))
+    members = members_of(queries, keys, lengths, locality, alignment)
     keys = to_numpy(keys)
     assert keys.shape == (len(lengths), len(queries), block_frames + locality + wider_by - 1) and keys.min() >= 0
-    for video, block, place in np.ndindex(*members.shape[:3]):
+    for video, block, place in np.ndindex(*members.shape[:2], block_frames):
         frame, length = queries[block, place], lengths[video]
-        found = keys[video, block, members[video, block, place]].tolist()
+        found = keys[video, block, members[video, block, :, place]].tolist()
         assert len(found) == len(set(found))
         assert set(found) == (clique(frame, locality, length, alignment) if frame < length else set())
 
@@ -91,16 +98,16 @@ def test_cliques_of_four_frames_written_out():
     queries, keys = geometry([4], 4, 4, 3, "centered")
     frames = np.arange(6)
     np.testing.assert_array_equal(to_numpy(keys), [[frames]])
-    members = to_numpy(clique_members(queries, keys, np.array([4], "int32"), 3, "centered"))[0, 0]
-    assert [frames[row].tolist() for row in members] == [[0, 1, 2], [0, 1, 2], [1, 2, 3], [1, 2, 3]]
-    members = to_numpy(clique_members(queries, keys, np.array([4], "int32"), 3, "causal"))[0, 0]
-    assert [frames[row].tolist() for row in members] == [[0], [0, 1], [0, 1, 2], [1, 2, 3]]
+    members = members_of(queries, keys, [4], 3, "centered")[0, 0]
+    assert [frames[column].tolist() for column in members.T] == [[0, 1, 2], [0, 1, 2], [1, 2, 3], [1, 2, 3]]
+    members = members_of(queries, keys, [4], 3, "causal")[0, 0]
+    assert [frames[column].tolist() for column in members.T] == [[0], [0, 1], [0, 1, 2], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_cliques_are_nested(alignment):
     queries, keys = geometry([11], 11, 4, 8, alignment)
-    each = [to_numpy(clique_members(queries, keys, np.array([11], "int32"), tau, alignment)) for tau in range(1, 9)]
+    each = [members_of(queries, keys, [11], tau, alignment) for tau in range(1, 9)]
     for narrow, wide in itertools.pairwise(each):
         assert not (narrow & ~wide).any()
 
@@ -139,8 +146,8 @@ def test_banded_and_dense_affinity_are_one(lengths, num_patches, widest, block_f
     expected = written_out(affinity, num_frames)
     dense = dense_affinity(affinity, num_frames)
     np.testing.assert_allclose(to_numpy(dense), expected, rtol=1e-6)
-    values = np.random.default_rng(seed).normal(size=(len(lengths), num_frames, num_patches, 2)).astype("float32")
-    message = np.einsum("btgsh,bshf->btgf", expected.astype(np.float64), values)
+    values = np.random.default_rng(seed).normal(size=(len(lengths), num_frames, num_patches)).astype("float32")
+    message = np.einsum("btgsh,bsh->btg", expected.astype(np.float64), values)
     for form in (affinity, dense):
         np.testing.assert_allclose(to_numpy(propagate(form, values)), message, rtol=1e-4, atol=1e-5)
 
@@ -155,6 +162,23 @@ def test_only_the_weight_of_a_node_to_itself_is_left_out(alignment):
     banded = to_numpy(dense_affinity(without_own_weight(affinity), 7))
     np.testing.assert_allclose(banded, expected, rtol=1e-6)
     np.testing.assert_allclose(to_numpy(without_own_weight(dense_affinity(affinity, 7))), expected, rtol=1e-6)
+
+
+def test_one_block_of_all_frames_is_taken_as_it_is():
+    values = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    keys = block_key_frames(np.array([5, 2], "int32"), 1, (5, 5), 3, "centered")
+    np.testing.assert_array_equal(to_numpy(keys), np.broadcast_to(np.arange(5), (2, 1, 5)))
+    np.testing.assert_array_equal(to_numpy(gather_frames(values, keys)), values[:, None])
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "num_patches", "widest", "expected"),
+    [(256, 14, 8, (4, 11)), (11, 14, 8, (11, 11)), (12, 14, 8, (4, 11)), (256, 1, 8, (16, 23)), (9, 14, 1, (2, 2))],
+)
+def test_blocks_are_small_where_a_frame_has_many_nodes_and_one_where_frames_are_few(
+    num_frames, num_patches, widest, expected
+):
+    assert block_size(num_frames, num_patches, widest) == expected
 
 
 def test_gathering_and_splitting_compile(compiled):

@@ -15,7 +15,7 @@ class CliqueSelfAttention(keras.layers.Layer):
 
     The cliques of a frame are nested, so one block of scores serves all localities. A softmax over a clique is taken in
     two exact steps, over the patches of each frame and over the frames; only the second, ``G`` times smaller, depends
-    on the locality:
+    on the locality, and each score is exponentiated once:
 
     1. ``s(b, b') = theta1(b) . theta2(b') / sqrt(E)`` for the keys of a block (Eq. 1);
     2. ``p(b, b') = softmax_patches(s) * softmax_frames(logsumexp_patches(s))`` inside the clique of each locality;
@@ -101,67 +101,79 @@ class CliqueSelfAttention(keras.layers.Layer):
         super().build(input_shape)
 
     def _geometry(self, nodes, mask):
-        """Lengths ``(B,)``, query frames ``(N, S)`` and key frames ``(B, N, M)`` of the blocks."""
-        num_frames = ops.shape(nodes)[1]
-        lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+        """Size of a block ``(S, M)``, lengths ``(B,)``, query frames ``(N, S)`` and key frames ``(B, N, M)``."""
+        num_frames, num_patches = ops.shape(nodes)[1], nodes.shape[2]
+        if mask is None:
+            lengths = ops.full((1,), num_frames, dtype="int32")  # one for all: nothing here then depends on the batch
+        else:
+            lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
         widest = max(self.temporal_localities)
-        block_frames = widest
-        num_blocks = (num_frames + block_frames - 1) // block_frames
-        query_frames = ops.reshape(ops.arange(num_blocks * block_frames, dtype="int32"), (num_blocks, block_frames))
-        key_frames = cliques.block_key_frames(lengths, num_blocks, block_frames, widest, self.alignment)
-        return lengths, query_frames, key_frames
+        size = cliques.block_size(num_frames, num_patches, widest)
+        num_blocks = (num_frames + size[0] - 1) // size[0]
+        query_frames = ops.reshape(ops.arange(num_blocks * size[0], dtype="int32"), (num_blocks, size[0]))
+        return size, lengths, query_frames, cliques.block_key_frames(lengths, num_blocks, size, widest, self.alignment)
 
-    def _scores(self, nodes, key_frames):
-        """Step 1: ``(B, N, S * G, M, G)`` in float32 at least."""
-        num_patches = nodes.shape[2]
-        query = cliques.split_blocks(self.query(nodes) * self.key_dim**-0.5, max(self.temporal_localities))
-        key = cliques.gather_frames(self.key(nodes), key_frames)
-        batch, num_blocks, block_frames = ops.shape(query)[:3]
-        num_keys = ops.shape(key)[2]
-        query = ops.reshape(query, (batch, num_blocks, block_frames * num_patches, self.key_dim))
+    def _scores(self, query, key, size):
+        """Step 1: ``(B, N, M, G, S * G)`` in float32 at least."""
+        batch, _, num_patches, _ = ops.shape(query)
+        block_frames, num_keys = size
+        query = cliques.split_blocks(query * self.key_dim**-0.5, block_frames)
+        num_blocks, num_queries = ops.shape(query)[1], block_frames * num_patches
+        query = ops.reshape(query, (batch, num_blocks, num_queries, self.key_dim))
         key = ops.reshape(key, (batch, num_blocks, num_keys * num_patches, self.key_dim))
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        shape = (batch, num_blocks, block_frames * num_patches, num_keys, num_patches)
-        return ops.cast(ops.reshape(scores, shape), cliques.precision(self.compute_dtype))
+        scores = ops.matmul(key, ops.transpose(query, (0, 1, 3, 2)))
+        scores = ops.reshape(scores, (batch, num_blocks, num_keys, num_patches, num_queries))
+        return ops.cast(scores, cliques.precision(self.compute_dtype))
 
     def _frame_weights(self, frame_logits, geometry):
-        """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, S * G, M)``."""
-        lengths, query_frames, key_frames = geometry
-        shape = ops.shape(frame_logits)
-        block_frames = query_frames.shape[1]
-        frame_logits = ops.reshape(frame_logits, (*shape[:2], block_frames, shape[2] // block_frames, shape[3]))
-        total = 0.0
+        """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``."""
+        _, lengths, query_frames, key_frames = geometry
+        total = ops.zeros_like(frame_logits)
         for position, locality in enumerate(self.temporal_localities):
-            members = cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)
-            members = members[:, :, :, None, :]
-            if self.normalization == "softmax":
-                inside = ops.where(members, frame_logits, -1e30)
-                # not ops.softmax, which warns of an axis of size 1: localities of (1,) are a case of the paper
-                share = ops.exp(inside - ops.logsumexp(inside, axis=-1, keepdims=True))
-            else:
-                share = ops.exp(frame_logits)
+            members = cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)[..., None]
             weight = ops.cast(self.locality_weights[position], frame_logits.dtype)
-            total = total + weight * ops.where(members, share, 0.0)
-        return ops.reshape(total, shape)
+            if self.normalization == "none" or locality == 1:  # the only frame of a clique has all of it
+                total = total + weight * ops.cast(members, frame_logits.dtype)
+                continue
+            inside = ops.where(members, frame_logits, -1e30)
+            peak = ops.max(ops.stop_gradient(inside), axis=2, keepdims=True)
+            share = ops.exp(inside - ops.maximum(peak, -1e29))  # 0 outside, in an empty clique too
+            total = total + share * (weight / ops.maximum(ops.sum(share, axis=2, keepdims=True), 0.5))
+        return total
+
+    def _weights(self, scores, geometry):
+        """Steps 2 and 3: ``(B, N, M, G, S * G)``, from one exponential of each score."""
+        peak = ops.max(ops.stop_gradient(scores), axis=3, keepdims=True)
+        within = ops.exp(scores - peak)
+        mass = ops.sum(within, axis=3, keepdims=True)  # of a frame, at least 1
+        shape, block_frames = ops.shape(peak), geometry[0][0]
+        by_patch = (*shape[:3], block_frames, shape[4] // block_frames)
+        frame_logits = peak + ops.log(mass)
+        between = ops.reshape(self._frame_weights(ops.reshape(frame_logits, by_patch), geometry), shape)
+        if self.normalization == "none":
+            between = between * ops.exp(frame_logits)
+        return within * (between / mass)
+
+    def _attend(self, query, key, value, mask=None):
+        """Steps 1 to 4 from theta1, theta2 and theta3, ``(B, T, G, E)`` and ``(B, T, G, F)``: ``h`` and affinity."""
+        geometry = self._geometry(query, mask)
+        (block_frames, num_keys), key_frames = geometry[0], geometry[3]
+        weights = self._weights(self._scores(query, cliques.gather_frames(key, key_frames), geometry[0]), geometry)
+        batch, num_blocks, _, num_patches, num_queries = ops.shape(weights)
+        num_rows = num_keys * num_patches
+        matrix = ops.reshape(ops.cast(weights, value.dtype), (batch, num_blocks, num_rows, num_queries))
+        value = ops.reshape(cliques.gather_frames(value, key_frames), (batch, num_blocks, num_rows, self.value_dim))
+        h = ops.matmul(ops.transpose(matrix, (0, 1, 3, 2)), value)
+        h = ops.reshape(h, (batch, num_blocks, block_frames, num_patches, self.value_dim))
+        weights = ops.reshape(weights, (batch, num_blocks, num_keys, num_patches, block_frames, num_patches))
+        key_frames = ops.broadcast_to(key_frames, (batch, num_blocks, num_keys))
+        return cliques.join_blocks(h, ops.shape(query)[1]), {"weights": weights, "key_frames": key_frames}
 
     def call(self, nodes, mask=None, return_affinity=False):
-        if mask is None:
-            mask = ops.ones(ops.shape(nodes)[:2], dtype="bool")
-        mask = ops.cast(mask, "bool")
-        nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
-        geometry = self._geometry(nodes, mask)
-        key_frames = geometry[2]
-        scores = self._scores(nodes, key_frames)
-        frame_logits = ops.logsumexp(scores, axis=-1)
-        within_frame = ops.exp(scores - frame_logits[..., None])
-        between_frames = self._frame_weights(frame_logits, geometry)
-        weights = within_frame * between_frames[..., None]
-        batch, num_blocks, num_queries, num_keys, num_patches = ops.shape(weights)
-        by_node = (batch, num_blocks, num_queries // num_patches, num_patches, num_keys, num_patches)
-        affinity = {"weights": ops.reshape(weights, by_node), "key_frames": key_frames}
-        values = self.value(nodes)
-        weights = ops.cast(affinity["weights"], values.dtype)
-        h = cliques.propagate({"weights": weights, "key_frames": key_frames}, values)
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
+        h, affinity = self._attend(self.query(nodes), self.key(nodes), self.value(nodes), mask)
         return (h, affinity) if return_affinity else h
 
     def compute_mask(self, inputs, mask=None):

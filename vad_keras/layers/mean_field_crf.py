@@ -41,7 +41,7 @@ class MeanFieldCell(keras.layers.Layer):
 
     def build(self, *_):
         self.raw_compatibility = self.add_weight(
-            name="raw_compatibility", shape=(NUM_LABELS, NUM_LABELS), initializer=_potts, dtype=self.compute_dtype
+            name="raw_compatibility", shape=(NUM_LABELS, NUM_LABELS), initializer=_potts, autocast=False
         )
         self.built = True
 
@@ -52,7 +52,8 @@ class MeanFieldCell(keras.layers.Layer):
         return (raw + ops.transpose(raw)) / 2.0
 
     def call(self, marginals, unary_energy, affinity):
-        message = cliques.propagate(affinity, marginals)
+        messages = [cliques.propagate(affinity, marginals[..., label]) for label in range(NUM_LABELS)]
+        message = ops.stack(messages, axis=-1)
         pairwise_energy = ops.matmul(message, self.compatibility)
         return ops.softmax(-(unary_energy + pairwise_energy), axis=-1)
 
@@ -128,39 +129,71 @@ class MeanFieldCRF(keras.layers.Layer):
         """U, symmetric, ``(2, 2)``: the cost of label l beside label l'."""
         return self.cell.compatibility
 
-    def _iterate(self, marginals, update, mask):
-        """Apply ``update`` until each video has converged; returns marginals and the updates of each video."""
-        batch = ops.shape(marginals)[0]
-        active = ops.ones((batch,), dtype="bool")
-        iterations = ops.zeros((batch,), dtype="int32")
+    def _iterate(self, state, update, mask):
+        """Apply ``update`` until each video has converged; returns the state and the updates of each video.
+
+        A state is a pair of ``(B, T, G)``, logits and the probability of label 1 that they stand for; ``update`` makes
+        logits from a probability.
+        """
+        active = ops.ones((ops.shape(state[0])[0],), dtype="bool")
+        iterations = ops.zeros_like(active, dtype="int32")
         for _ in range(self.max_iterations):
-            updated = update(marginals)
-            change = ops.max(ops.abs(updated - marginals), axis=(2, 3))
-            change = ops.max(ops.where(mask, change, 0.0), axis=1)
-            marginals = ops.where(active[:, None, None, None], updated, marginals)
+            logits = update(state[1])
+            updated = (logits, ops.sigmoid(logits))
+            change = ops.abs(updated[1] - state[1])
+            if mask is not None:
+                change = ops.where(mask[:, :, None], change, 0.0)
+            running = active[:, None, None]
+            state = tuple(ops.where(running, new, old) for new, old in zip(updated, state, strict=True))
             iterations = iterations + ops.cast(active, "int32")
-            active = active & (change >= self.tolerance)
-        return marginals, iterations
+            active = active & (ops.max(change, axis=(1, 2)) >= self.tolerance)
+        return state, iterations
+
+    def _mean_field_update(self, unary_logits, affinity, mask):
+        """Eq. 6 to 8 on logits, ``(B, T, G)``: what one of two labels does not hold, the other does.
+
+        With ``q`` the probability of label 1 and ``r`` the weights of all neighbours together, the messages of the
+        labels are ``affinity (1 - q) = r - affinity q`` and ``affinity q``: one product an iteration instead of two.
+        """
+        neighbours = cliques.without_own_weight(affinity)
+        real = None if mask is None else mask[:, :, None]  # padding sends no message, whatever a dense affinity holds
+
+        def message(values):
+            values = values if real is None else ops.where(real, values, 0.0)
+            return cliques.propagate(neighbours, values)
+
+        compatibility = self.compatibility
+        contrast = compatibility[0, 1] - compatibility[0, 0]
+        slope = contrast + compatibility[1, 0] - compatibility[1, 1]
+        start = unary_logits - contrast * message(ops.ones_like(unary_logits))
+        return lambda probability: start + slope * message(probability)
+
+    def _algorithm_1_update(self, pairwise, dtype):
+        """The printed loop on logits: ``E_hat - f_p(H) U``, softmaxed."""
+        pairwise_energy = ops.matmul(ops.cast(pairwise, dtype), self.compatibility)
+        start = pairwise_energy[..., 0] - pairwise_energy[..., 1]
+        return lambda probability: 2.0 * probability - 1.0 + start
 
     def call(self, unary_energy, affinity, mask=None, return_iterations=False):
         dtype = self.cell.compute_dtype
         unary_energy = ops.cast(unary_energy, dtype)
-        if mask is None:
-            mask = ops.ones(ops.shape(unary_energy)[:2], dtype="bool")
-        mask = ops.cast(mask, "bool")
-        marginals = ops.softmax(-unary_energy, axis=-1)
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+        logits = unary_energy[..., 0] - unary_energy[..., 1]
         if self.inference == "mean_field":
-            neighbours = cliques.without_own_weight(affinity)
-            real = mask[:, :, None, None]  # padding sends no message, whatever a dense affinity holds there
-            marginals, iterations = self._iterate(
-                marginals, lambda present: self.cell(ops.where(real, present, 0.0), unary_energy, neighbours), mask
-            )
+            update = self._mean_field_update(logits, self._in_energy_dtype(affinity, dtype), mask)
         else:
-            pairwise_energy = ops.matmul(ops.cast(affinity, dtype), self.compatibility)
-            marginals, iterations = self._iterate(
-                ops.softmax(marginals, axis=-1), lambda present: ops.softmax(present - pairwise_energy, axis=-1), mask
-            )
+            update = self._algorithm_1_update(affinity, dtype)
+            logits = 2.0 * ops.sigmoid(logits) - 1.0
+        (logits, probability), iterations = self._iterate((logits, ops.sigmoid(logits)), update, mask)
+        marginals = ops.stack([ops.sigmoid(-logits), probability], axis=-1)
         return (marginals, iterations) if return_iterations else marginals
+
+    @staticmethod
+    def _in_energy_dtype(affinity, dtype):
+        if isinstance(affinity, dict):
+            return {**affinity, "weights": ops.cast(affinity["weights"], dtype)}
+        return ops.cast(affinity, dtype)
 
     def compute_mask(self, inputs, mask=None):
         return mask
