@@ -73,4 +73,4 @@ class BagCrossEntropy(keras.losses.Loss):
 
     def get_config(self):
         """Arguments that make an equal loss."""
-        return {**super().get_config(), "k": self.k}
+        return {**super().get_config(), "dtype": self.dtype, "k": self.k}

@@ -117,7 +117,7 @@ class RankingMIL(keras.losses.Loss):
         """Arguments that make an equal loss."""
         return {
             "name": self.name,
-            "dtype": super().get_config().get("dtype"),
+            "dtype": self.dtype,
             "pairing": self.pairing,
             "margin": self.margin,
             "sparsity_weight": self.sparsity_weight,
