@@ -1,0 +1,376 @@
+"""Every public layer, loss, metric and model, described once: how it is made, what it is fed and what may differ.
+
+A descriptor is all that the promises of this folder need to know of a public name. A promise that does not apply to it
+is exempt with its reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from vad_keras import layers, losses, metrics, models
+
+LENGTHS = np.array([5, 3, 2])
+MASK = np.arange(5) < LENGTHS[:, None]
+SNIPPET_MASK = np.arange(3) < np.array([3, 2, 1])[:, None]
+LABELS = np.array([1, 0, 1], "int32")
+
+# What each promise says. A descriptor may be exempt from one of them, with a reason.
+PROMISES = {
+    "arguments": "every argument changes something",
+    "backends": "TensorFlow, JAX and PyTorch give equal numbers",
+    "compiled": "eager, compiled and XLA give equal numbers",
+    "config": "the configuration makes an equal object",
+    "cut": "a padded video equals the video cut to its length",
+    "example": "the docstring has an example",
+    "keras_file": "a .keras file gives it back",
+    "mixed": "it trains in mixed precision, its softmax and energies in float32",
+    "padding": "what stands in padding changes no real frame",
+    "saved_model": "a SavedModel gives equal numbers",
+    "singles": "a batch equals its videos one by one",
+}
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    thing: Any
+    inputs: dict  # call argument -> array; of a model also the `labels`
+    options: dict = field(default_factory=dict)  # arguments it is made with, or a function is called with
+    changes: dict = field(default_factory=dict)  # argument -> another value, or a function of a folder that makes one
+    other_inputs: dict = field(default_factory=dict)  # argument -> inputs that its other value needs
+    call_options: dict = field(default_factory=dict)
+    outputs: tuple = ("output",)
+    call: Callable | None = None  # how a function is called that does not take the inputs one by one
+    exempt: dict = field(default_factory=dict)  # promise -> reason
+
+    @property
+    def name(self):
+        return self.thing.__name__
+
+
+def random(*shape, seed=0, low=None):
+    """float32, normal; uniform in [low, 1] with `low`."""
+    generator = np.random.default_rng(seed)
+    values = generator.normal(size=shape) if low is None else generator.uniform(low, 1.0, shape)
+    return values.astype("float32")
+
+
+def frames(num_frames=3, size=32):
+    return random(3, num_frames, size, size, 3, low=0.0) * 255.0
+
+
+def loss_of_outputs(function, inputs):
+    """`contrastive_mil(labels, outputs, mask)`, the outputs of a detector in a dictionary."""
+    outputs = {name: inputs[name] for name in ("patch_score", "embedding", "marginals")}
+    return function(inputs["labels"], outputs, inputs["mask"])
+
+
+def backbone_weights(folder):
+    """Weights file of a small backbone."""
+    path = folder / "small.weights.h5"
+    keras.utils.set_random_seed(5)
+    models.presets.build_backbone("small", 32).save_weights(path)
+    return str(path)
+
+
+NO_STATE = dict.fromkeys(("config", "keras_file", "saved_model"), "a pure function has neither state nor configuration")
+NUMPY = NO_STATE | dict.fromkeys(
+    ("backends", "compiled", "mixed", "singles", "padding", "cut"),
+    "NumPy in float64 on the real frames of all videos together, outside any backend",
+)
+NOT_SERVED = {"saved_model": "it takes part in training, not in a served graph"}
+WHOLE_BATCH = {"singles": "one number for a batch, whose videos are compared or averaged", "cut": "likewise"}
+FIXED_FRAMES = {"cut": "made for snippets of exactly K frames"}
+NO_MASK = dict.fromkeys(("padding", "cut"), "takes no mask: videos of equal length")
+
+NODES = {"nodes": random(3, 5, 3, 4), "mask": MASK}
+ENERGY = random(3, 5, 3, 2)
+AFFINITY = random(3, 5, 3, 5, 3, seed=1, low=0.0) / 4.0
+SCORES = random(3, 5, 3, seed=2, low=0.01)
+BAGS = {"labels": LABELS, "scores": SCORES}
+FRAME_LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 0, 0, 1])
+FRAME_SCORES = random(10, seed=3, low=0.0).astype("float64")
+RANKED = {"labels": FRAME_LABELS, "scores": FRAME_SCORES}
+VIDEOS = {
+    "videos": [
+        {"scores": FRAME_SCORES[:5], "label": 1, "frame_labels": FRAME_LABELS[:5], "class_name": "Arson"},
+        {"scores": FRAME_SCORES[5:], "label": 0},
+    ]
+}
+
+LAYERS = [
+    Descriptor(
+        layers.CliqueSelfAttention,
+        NODES,
+        {"key_dim": 4, "value_dim": 6, "temporal_localities": (1, 2, 4)},
+        {
+            "key_dim": 3,
+            "value_dim": 5,
+            "temporal_localities": (1, 3),
+            "alignment": "causal",
+            "normalization": "none",
+        },
+        call_options={"return_affinity": True},
+        outputs=("h", "affinity"),
+    ),
+    Descriptor(
+        layers.MeanFieldCRF,
+        {"unary_energy": ENERGY, "affinity": AFFINITY, "mask": MASK},
+        {"max_iterations": 3},
+        {"max_iterations": 1, "tolerance": 0.1, "inference": "algorithm_1"},
+        other_inputs={"inference": {"affinity": random(3, 5, 3, 2, seed=4)}},
+        call_options={"return_iterations": True},
+        outputs=("marginals", "iterations"),
+    ),
+    Descriptor(
+        layers.MeanFieldCell,
+        {"marginals": random(3, 5, 3, 2, seed=5, low=0.0), "unary_energy": ENERGY, "affinity": AFFINITY},
+        outputs=("marginals",),
+        exempt=dict.fromkeys(("padding", "cut"), "takes no mask: the CRF silences padding around it")
+        | {"mixed": "computes in the type of its policy; MeanFieldCRF gives it float32"},
+    ),
+    Descriptor(
+        layers.MultiScalePatchPooling,
+        {"maps": random(3, 2, 5, 5, 4)},
+        {},
+        {"scales": (1, 2), "mode": "average"},
+        exempt=dict.fromkeys(("padding", "cut"), "pools each frame by itself")
+        | {"mixed": "has no weights, and takes a maximum or a mean"},
+    ),
+    Descriptor(
+        layers.RelationGate,
+        {"maps": random(3, 3, 2, 2, 4), "mask": SNIPPET_MASK},
+        {"embedding_dim": 3},
+        {"embedding_dim": 2},
+        outputs=("maps",),
+        exempt=FIXED_FRAMES,
+    ),
+    Descriptor(
+        layers.TemporalRelation,
+        {"frames": random(3, 3, 4), "mask": SNIPPET_MASK},
+        {"units": 4, "num_frames": 3, "max_tuples": 2, "seed": 1},
+        {"units": 5, "num_frames": 4, "max_tuples": 3, "dropout": 0.5, "seed": 2},
+        other_inputs={"num_frames": {"frames": random(3, 4, 4), "mask": np.ones((3, 4), bool)}},
+        exempt=FIXED_FRAMES,
+    ),
+    Descriptor(
+        layers.dense_affinity,
+        {},
+        exempt=dict.fromkeys(PROMISES, "writes out the affinity of CliqueSelfAttention, which is tested through it"),
+    ),
+]
+
+MODELS = [
+    Descriptor(
+        models.AnomalyDetector,
+        NODES | {"labels": LABELS},
+        {"key_dim": 4, "value_dim": 6, "temporal_localities": (1, 2, 4), "max_iterations": 3, "hidden_units": 5},
+        {
+            "key_dim": 3,
+            "value_dim": 5,
+            "temporal_localities": (1, 3),
+            "alignment": "causal",
+            "normalization": "none",
+            "max_iterations": 1,
+            "tolerance": 0.1,
+            "inference": "algorithm_1",
+            "node_normalization": "none",
+            "projection_dim": 3,
+            "residual": False,
+            "hidden_units": 4,
+            "dropout": 0.6,
+            "frame_pooling": "whole_frame",
+            "score_from": "marginals",
+            "loss_options": {"k": "mean"},
+        },
+    ),
+    Descriptor(
+        models.RelationAwareExtractor,
+        {"frames": frames(), "mask": SNIPPET_MASK, "labels": LABELS},
+        {"backbone": "small", "image_size": 32, "clip_frames": 3, "gate_dim": 4, "relation_units": 4, "seed": 1},
+        {
+            "backbone": "mobilenet_v2",
+            "weights": backbone_weights,
+            "image_size": 48,
+            "clip_frames": 2,
+            "scales": (1, 2),
+            "pooling": "average",
+            "gate_dim": 0,
+            "motion": True,
+            "relation_units": 5,
+            "dropout": 0.1,
+            "train_backbone": False,
+            "seed": 2,
+        },
+        other_inputs={
+            "image_size": {"frames": frames(size=48)},
+            "clip_frames": {"frames": frames(2), "mask": SNIPPET_MASK[:, :2]},
+        },
+        exempt=FIXED_FRAMES,
+    ),
+    Descriptor(
+        models.SultaniRanker,
+        NODES | {"labels": LABELS},
+        {"units": (6, 4)},
+        {
+            "units": (5, 4),
+            "dropout": 0.1,
+            "patches": "mean",
+            "normalize": False,
+            "kernel_l2": 0.1,
+            "pairing": "paired",
+            "margin": 2.0,
+            "sparsity_weight": 1.0,
+            "smoothness_weight": 1.0,
+        },
+    ),
+]
+
+LOSSES = [
+    Descriptor(
+        losses.BagCrossEntropy,
+        BAGS,
+        {},
+        {"k": "mean", "reduction": "none", "name": "other", "dtype": "float16"},
+        exempt=NOT_SERVED | WHOLE_BATCH | NO_MASK,
+    ),
+    Descriptor(
+        losses.RankingMIL,
+        BAGS,
+        {},
+        {
+            "pairing": "paired",
+            "margin": 2.0,
+            "sparsity_weight": 1.0,
+            "smoothness_weight": 1.0,
+            "name": "other",
+            "dtype": "float16",
+        },
+        exempt=NOT_SERVED | WHOLE_BATCH | NO_MASK,
+    ),
+    Descriptor(
+        losses.bag_contrast,
+        {
+            "positive": random(3, 4, seed=6),
+            "negative": random(2, 4, seed=7),
+            "positive_mask": np.array([True, True, False]),
+            "negative_mask": np.array([True, True]),
+        },
+        {"margin": 3.0},
+        {"margin": 4.0, "form": "printed"},
+        exempt=NO_STATE | WHOLE_BATCH | {"padding": "embeddings have no frames"},
+    ),
+    Descriptor(
+        losses.bag_cross_entropy,
+        BAGS | {"mask": MASK},
+        {"k": 0.3},
+        {"k": "mean"},
+        exempt=NO_STATE,
+    ),
+    Descriptor(
+        losses.contrastive_mil,
+        {
+            "labels": LABELS,
+            "patch_score": SCORES,
+            "embedding": random(3, 5, 3, 4, seed=8),
+            "marginals": random(3, 5, 3, 2, seed=9, low=0.01),
+            "mask": MASK,
+        },
+        {"margin": 2.0},
+        {
+            "sparsity_weight": 1.0,
+            "smoothness_weight": 1.0,
+            "contrast_weight": 2.0,
+            "k": "mean",
+            "margin": 3.0,
+            "contrast_form": "printed",
+            "normalize_embeddings": True,
+            "cross_entropy_on": ("marginals",),
+        },
+        call=loss_of_outputs,
+        exempt=NO_STATE | WHOLE_BATCH,
+    ),
+    Descriptor(
+        losses.ranking_mil,
+        BAGS | {"mask": MASK},
+        {},
+        {"pairing": "paired", "margin": 2.0, "sparsity_weight": 1.0, "smoothness_weight": 1.0},
+        exempt=NO_STATE | WHOLE_BATCH,
+    ),
+    Descriptor(losses.sparsity, {"scores": SCORES, "mask": MASK}, exempt=NO_STATE),
+    Descriptor(losses.temporal_smoothness, {"scores": SCORES, "mask": MASK}, exempt=NO_STATE),
+]
+
+METRICS = [
+    Descriptor(
+        metrics.BagAUC,
+        {"y_true": np.array([0, 1, 1], "int32"), "y_pred": SCORES, "mask": MASK},
+        {},
+        {"num_thresholds": 3, "name": "other", "dtype": "float16"},
+        exempt=NOT_SERVED | WHOLE_BATCH | {"mixed": "counts in float32 whatever the policy is, see test_bag_auc.py"},
+    ),
+    Descriptor(metrics.average_precision, RANKED, exempt=NUMPY),
+    Descriptor(
+        metrics.bootstrap_videos,
+        {"videos": list(FRAME_SCORES), "statistic": np.mean},
+        {"samples": 50, "seed": 1},
+        {"samples": 60, "seed": 2},
+        exempt=NUMPY,
+    ),
+    Descriptor(metrics.evaluate_videos, VIDEOS, {}, {"threshold": 0.1}, exempt=NUMPY),
+    Descriptor(
+        metrics.false_alarm_rate, {"scores_of_normal_videos": FRAME_SCORES}, {}, {"threshold": 0.1}, exempt=NUMPY
+    ),
+    Descriptor(metrics.frame_auc, RANKED, exempt=NUMPY),
+    Descriptor(metrics.recall_at_fpr, RANKED, {"fpr": 0.1}, {"fpr": 0.9}, exempt=NUMPY),
+    Descriptor(
+        metrics.video_auc,
+        {"video_labels": LABELS, "scores": [FRAME_SCORES[:3], FRAME_SCORES[3:5], FRAME_SCORES[5:]]},
+        exempt=NUMPY,
+    ),
+]
+
+DESCRIPTORS = LAYERS + MODELS + LOSSES + METRICS
+
+
+@dataclass(frozen=True)
+class Case:
+    """A descriptor with the options and inputs of one run."""
+
+    descriptor: Descriptor
+    label: str
+    options: dict
+    inputs: dict
+
+    def __str__(self):
+        return f"{self.descriptor.name}-{self.label}"
+
+
+def changed(descriptor, argument, value):
+    """The case in which one argument has another value."""
+    inputs = descriptor.inputs | descriptor.other_inputs.get(argument, {})
+    return Case(descriptor, f"{argument}={value}", descriptor.options | {argument: value}, inputs)
+
+
+def described(promise):
+    """A case for each descriptor that a promise applies to."""
+    return [
+        Case(descriptor, "described", descriptor.options, descriptor.inputs)
+        for descriptor in DESCRIPTORS
+        if promise not in descriptor.exempt
+    ]
+
+
+def choices(promise):
+    """These and, for each of them, every choice (a text or a truth value) changed: it runs another branch."""
+    found = described(promise)
+    for case in list(found):
+        found += [
+            changed(case.descriptor, argument, value)
+            for argument, value in case.descriptor.changes.items()
+            if isinstance(value, (str, bool)) and argument not in ("backbone", "dtype", "name")
+        ]
+    return found

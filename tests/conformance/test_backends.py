@@ -1,0 +1,18 @@
+"""TensorFlow, JAX and PyTorch give equal numbers: outputs, losses and gradients, for every choice."""
+
+import pytest
+from descriptors import choices
+from harness import assert_equal_numbers
+
+
+def part(numbers, kind):
+    return {name: value for name, value in next(iter(numbers.values())).items() if name.startswith(kind)}
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("case", choices("backends"), ids=str)
+def test_the_numbers_are_those_of_tensorflow(case, backend, numbers):
+    found, expected = numbers(backend, case), numbers("tensorflow", case)
+    assert_equal_numbers(part(found, "output"), part(expected, "output"))
+    # sums of many terms that cancel
+    assert_equal_numbers(part(found, "gradient"), part(expected, "gradient"), tolerance=5e-5)
