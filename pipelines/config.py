@@ -94,7 +94,7 @@ class DetectorConfig:
     inference: str = "mean_field"  # mean_field | algorithm_1
     max_iterations: int = 10
     tolerance: float = 1e-4
-    node_normalization: str = "layer"  # layer | none
+    node_normalization: str = "layer"  # layer | unit | none
     projection_dim: int = 0  # nodes are first brought to this size; 0: not
     residual: bool = True  # a linear path around the attention
     hidden_units: int = 32  # of the scorer
@@ -202,7 +202,7 @@ CHOICES = {
     "detector.alignment": ("centered", "causal"),
     "detector.normalization": ("softmax", "none"),
     "detector.inference": ("mean_field", "algorithm_1"),
-    "detector.node_normalization": ("layer", "none"),
+    "detector.node_normalization": ("layer", "unit", "none"),
     "detector.frame_pooling": ("max", "mean", "whole_frame"),
     "detector.score_from": ("scorer", "marginals", "mean"),
     "train_detector.model": ("anomaly_detector", "sultani"),

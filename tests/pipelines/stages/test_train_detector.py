@@ -217,3 +217,11 @@ def test_missing_nodes_and_a_missing_label_are_named(with_nodes, tmp_path, write
         train_detector.run(config)
     with pytest.raises(UserError, match=r"does not exist\. Run the stage that writes it first"):
         train_detector.run(dataclasses.replace(config, work_dir=str(tmp_path / "nowhere")))
+
+
+def test_adagrad_starts_from_empty_accumulators_so_that_its_first_step_is_the_learning_rate(detector_run):
+    options = dataclasses.replace(detector_run.train_detector, optimizer="adagrad", learning_rate=1e-3)
+    weight = keras.Variable(np.array([1.0, 2.0], "float32"))
+    optimizer = train_detector.build_optimizer(options)
+    optimizer.apply([np.array([1e-4, -10.0], "float32")], [weight])
+    np.testing.assert_allclose(weight.numpy(), [0.999, 2.001], rtol=1e-5)

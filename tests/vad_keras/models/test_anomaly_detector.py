@@ -180,6 +180,7 @@ def test_every_argument_of_the_arithmetic_changes_the_scores():
         {"max_iterations": 1},
         {"tolerance": 0.5},
         {"node_normalization": "none"},
+        {"node_normalization": "unit"},
         {"frame_pooling": "mean"},
         {"score_from": "marginals"},
     )
@@ -245,9 +246,18 @@ def test_mixed_precision_keeps_outputs_in_float32_and_stays_close():
     np.testing.assert_allclose(found, expected, atol=2e-2)
 
 
-def test_nodes_with_a_constant_channel_vector_do_not_break_the_normalisation():
-    outputs = to_numpy(small()({"nodes": np.zeros((1, 3, 5, 6), "float32")}))
+@pytest.mark.parametrize("normalization", ["layer", "unit"])
+def test_nodes_of_zeros_do_not_break_the_normalisation(normalization):
+    outputs = to_numpy(small(node_normalization=normalization)({"nodes": np.zeros((1, 3, 5, 6), "float32")}))
     assert all(np.isfinite(value).all() for value in outputs.values())
+
+
+def test_the_length_of_a_node_means_nothing_under_unit_normalisation():
+    model = small(node_normalization="unit")
+    lengths = np.random.default_rng(2).uniform(0.5, 20, (*NODES.shape[:3], 1)).astype("float32")
+    found, expected = to_numpy(model({**INPUTS, "nodes": NODES * lengths})), to_numpy(model(INPUTS))
+    for name in PER_FRAME:
+        np.testing.assert_allclose(found[name][MASK], expected[name][MASK], atol=1e-5)
 
 
 @pytest.mark.parametrize("argument", ["frame_pooling", "score_from", "node_normalization"])
