@@ -111,10 +111,11 @@ def gather_frames(values, frames):
 def split_blocks(values, block_frames):
     """Cut time into blocks: ``(B, T, ...)`` -> ``(B, N, S, ...)``, zeros behind the end."""
     shape = ops.shape(values)
-    padding = -shape[1] % block_frames
+    num_blocks = (shape[1] + block_frames - 1) // block_frames  # as callers write it: JAX compares such texts
+    padding = num_blocks * block_frames - shape[1]
     if not isinstance(padding, int) or padding:
         values = ops.pad(values, [(0, 0), (0, padding)] + [(0, 0)] * (len(shape) - 2))
-    return ops.reshape(values, (shape[0], (shape[1] + padding) // block_frames, block_frames, *shape[2:]))
+    return ops.reshape(values, (shape[0], num_blocks, block_frames, *shape[2:]))
 
 
 def join_blocks(blocks, num_frames):
