@@ -13,6 +13,7 @@ from pipelines.data.manifest import (
     read_manifest,
     shard_name,
     shard_paths,
+    write_json,
     write_manifest,
 )
 
@@ -63,3 +64,11 @@ def test_an_incomplete_set_of_shards_is_refused(tmp_path):
         shard_paths(tmp_path, "clips")
     (tmp_path / shard_name("clips", 2, 3)).touch()
     assert len(shard_paths(tmp_path, "clips")) == 3
+
+
+def test_a_figure_that_does_not_exist_is_null_in_json(tmp_path):
+    path = write_json(
+        tmp_path / "metrics.json", {"frame_auc": float("nan"), "repeats": [{"ap": np.float64("nan")}, 1.5]}
+    )
+    read = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"JSON knows no {name}"))
+    assert read == {"frame_auc": None, "repeats": [{"ap": None}, 1.5]}
