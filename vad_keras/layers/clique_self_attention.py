@@ -128,18 +128,19 @@ class CliqueSelfAttention(keras.layers.Layer):
     def _frame_weights(self, frame_logits, geometry):
         """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``."""
         _, lengths, query_frames, key_frames = geometry
-        total = ops.zeros_like(frame_logits)
-        for position, locality in enumerate(self.temporal_localities):
-            members = cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)[..., None]
-            weight = ops.cast(self.locality_weights[position], frame_logits.dtype)
-            if self.normalization == "none" or locality == 1:  # the only frame of a clique has all of it
-                total = total + weight * ops.cast(members, frame_logits.dtype)
-                continue
-            inside = ops.where(members, frame_logits, -1e30)
-            peak = ops.max(ops.stop_gradient(inside), axis=2, keepdims=True)
-            share = ops.exp(inside - ops.maximum(peak, -1e29))  # 0 outside, in an empty clique too
-            total = total + share * (weight / ops.maximum(ops.sum(share, axis=2, keepdims=True), 0.5))
-        return total
+        members = [
+            cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)
+            for locality in self.temporal_localities
+        ]
+        members = ops.stack(members, axis=3)[..., None]  # (B, N, M, localities, S, 1)
+        weights = ops.cast(self.locality_weights, frame_logits.dtype)[:, None, None]
+        if self.normalization == "none":
+            total = ops.sum(ops.cast(members, frame_logits.dtype) * weights, axis=3)
+            return ops.broadcast_to(total, ops.shape(frame_logits))
+        inside = ops.where(members, frame_logits[:, :, :, None], -1e30)
+        peak = ops.max(ops.stop_gradient(inside), axis=2, keepdims=True)
+        share = ops.exp(inside - ops.maximum(peak, -1e29))  # 0 outside, in an empty clique too
+        return ops.sum(share * (weights / ops.maximum(ops.sum(share, axis=2, keepdims=True), 0.5)), axis=3)
 
     def _weights(self, scores, geometry):
         """Steps 2 and 3: ``(B, N, M, G, S * G)``, from one exponential of each score."""
