@@ -35,8 +35,9 @@ lint: $(STAMPS)/dev  ## ruff, and who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, scoring, memory
+bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, scoring, memory, and the core
 	@$(BIN)/vad bench $(ARGS)
+	@$(BIN)/python -m benchmarks
 
 notebooks: $(STAMPS)/dev  ## execute every notebook, without touching the files
 	@for notebook in notebooks/*.ipynb; do echo "$$notebook" && $(BIN)/jupyter-execute "$$notebook" || exit 1; done

@@ -1,0 +1,1 @@
+"""What the core costs, against other ways to compute the same."""
