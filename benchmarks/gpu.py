@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --output benchmarks/gpu.md
 
-Each backend runs in a process of its own. `--small` runs tiny sizes, on a CPU too.
+Each backend runs in its own process. `--small` runs on a CPU too.
 """
 
 import argparse
@@ -39,8 +39,7 @@ class Jax:
         """A function without arguments that runs and waits, and its peak memory in MB."""
         compiled = self.jax.jit(function).lower(*inputs).compile()
         memory = compiled.memory_analysis()
-        sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
-        peak = sum(getattr(memory, size, 0) for size in sizes) if memory else 0
+        peak = sum(getattr(memory, f"{part}_size_in_bytes", 0) for part in ("temp", "argument", "output"))
         return lambda: self.jax.block_until_ready(compiled(*inputs)), peak / 1e6
 
     def gradient(self, function):
@@ -64,8 +63,7 @@ class Torch:
         def run():
             with self.torch.no_grad():
                 result = function(*inputs)
-            if self.cuda:
-                self.torch.cuda.synchronize()
+            self.torch.cuda.synchronize() if self.cuda else None
             return result
 
         peak = 0.0
@@ -89,10 +87,9 @@ class Torch:
 
 def median_ms(subjects, most, budget_sec=1.0):
     """Median of each function; every round runs each once."""
-    times = {name: [] for name in subjects}
+    times, start = {name: [] for name in subjects}, time.perf_counter()
     for function in subjects.values():
         function(), function()
-    start = time.perf_counter()
     for turn in range(most):
         if turn >= 3 and time.perf_counter() - start > budget_sec:
             break
@@ -163,10 +160,8 @@ def time_crf(backend, num_frames, rounds):
 
     from vad_keras.layers import CliqueSelfAttention, MeanFieldCRF
 
-    random = np.random.default_rng(0)
-    layer, crf = CliqueSelfAttention(KEY_DIM, VALUE_DIM), MeanFieldCRF(10, tolerance=0.0)
-    layer.build((None, None, PATCHES, CHANNELS))
-    crf.build((None, None, PATCHES, 2))
+    random, layer, crf = np.random.default_rng(0), CliqueSelfAttention(KEY_DIM, VALUE_DIM), MeanFieldCRF(10, 0.0)
+    layer.build((None, None, PATCHES, CHANNELS)), crf.build((None, None, PATCHES, 2))
     nodes = ops.convert_to_tensor(random.normal(size=(1, num_frames, PATCHES, CHANNELS)), "float32")
     unary = ops.convert_to_tensor(random.normal(size=(1, num_frames, PATCHES, 2)), "float32")
     attend, _ = backend.prepare(lambda x: layer(x, return_affinity=True), nodes)
@@ -262,7 +257,8 @@ def measure(name, small):
 
 
 def table(rows):
-    """Markdown."""
+    """The rows as Markdown."""
+
     lines = [COLUMNS, ("---",) * len(COLUMNS), *([row.get(column, "") for column in COLUMNS] for row in rows)]
     lines = [[f"{x:,.2f}" if isinstance(x, float) else str(x) for x in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
