@@ -10,9 +10,11 @@ import json
 import os
 import shutil
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from pipelines.config import UserError, config_to_dict
@@ -137,13 +139,33 @@ def run_repeat(config, clips, main_folder, manifest, test_ids):
     if not (done.exists() and asked.exists() and _deciding(asked.read_text()) == _deciding(_text(settings))):
         asked.unlink(missing_ok=True)  # from here on the scores are not those of the old settings
         _link_records(clips, main_folder, folder, manifest, test_ids)
-        keras.utils.clear_session()
-        for stage in (train_extractor, extract, train_detector, evaluate):
-            stage.run(config)
+        in_own_process(run_stages, config)
         shutil.rmtree(folder / "nodes")
         asked.write_text(_text(settings))
     with np.load(done) as scores:
         return dict(scores)
+
+
+def run_stages(config):
+    """The stages of one repeat, from training the extractor to the scores."""
+    for stage in (train_extractor, extract, train_detector, evaluate):
+        stage.run(config)
+
+
+def in_own_process(function, *arguments):
+    """Call in a fresh process: what a training took of the memory goes back with it, however many repeats follow.
+
+    Raises:
+        UserError: The process died. Its other errors are raised here as they are.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "the process of a repeat was killed, perhaps for want of memory. Give the same command again: "
+                "finished repeats are kept, and this one goes on after its last whole epoch."
+            ) from error
 
 
 def _text(settings):

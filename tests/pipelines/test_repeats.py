@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -125,6 +126,7 @@ def prepared(tmp_path, monkeypatch):
     """Function that returns the `Config` of a run whose clips are there; it takes overrides."""
     write_clips(tmp_path / "clips")
     monkeypatch.setattr(repeats.prepare, "run", lambda config: config.work_path / "clips")
+    monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments: function(*arguments))
     sizes = [f"data.clip_frames={CLIP_FRAMES}", f"data.image_size_px={SIZE_PX}", "extractor.backbone=small"]
     return lambda *overrides: load_config(overrides=[f"work_dir={tmp_path}", *sizes, *overrides])
 
@@ -247,6 +249,18 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         assert not (folder / "nodes").exists() and (folder / "clips").is_dir()
     assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
     assert Clips(config.work_path / "clips", CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
+
+
+def refuse(message):
+    raise UserError(message)
+
+
+def test_a_repeat_runs_in_a_process_of_its_own_and_its_errors_come_back():
+    assert repeats.in_own_process(os.getpid) != os.getpid()
+    with pytest.raises(UserError, match="no such weights"):
+        repeats.in_own_process(refuse, "no such weights")
+    with pytest.raises(UserError, match=r"was killed, .* Give the same command again"):
+        repeats.in_own_process(os._exit, 1)
 
 
 def read_by(monkeypatch, module, name):
