@@ -258,7 +258,6 @@ def measure(name, small):
 
 def table(rows):
     """The rows as Markdown."""
-
     lines = [COLUMNS, ("---",) * len(COLUMNS), *([row.get(column, "") for column in COLUMNS] for row in rows)]
     lines = [[f"{x:,.2f}" if isinstance(x, float) else str(x) for x in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -291,8 +290,7 @@ def main():
     found = [measure_apart(name, options.small) for name in BACKENDS]
     note = "Float32 products may run as TF32 on a GPU: see the errors. Memory of JAX is what its compiler plans."
     heads, rows = [head for head, _ in found], [row for _, rows in found for row in rows]
-    text = "\n".join([*heads, "", note, "", table(rows), ""])
-    print(text)
+    print(text := "\n".join([*heads, "", note, "", table(rows), ""]))
     if options.output:
         options.output.write_text(text, encoding="utf-8")
 
