@@ -27,8 +27,8 @@ def precision(compute_dtype):
 def block_size(num_frames, num_patches, widest):
     """Query and key frames of a block, ``(S, M)``.
 
-    Of ``M`` key frames a query uses ``widest``, so small blocks waste little; half the widest clique is the smallest
-    that costs no more in copies of the keys than it saves in products. Few frames are one block that needs no copies.
+    Of ``M`` key frames a query uses ``widest``, so small blocks waste little arithmetic but copy keys more often; half
+    the widest clique is a compromise. Few frames are one block that needs no copies.
 
     Args:
         num_frames: ``T``, a tensor where it is unknown.
