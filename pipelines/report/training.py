@@ -95,17 +95,39 @@ class KeepBest(keras.callbacks.Callback):
             self.first_epoch = False
         best_before = best_epoch(self.history, self.monitor)[1]
         self.history.append({"epoch": epoch, **{key: float(value) for key, value in (logs or {}).items()}})
+        is_best = self.history[-1][self.monitor] < best_before
+        if is_best:  # before the history that names it, and never half of it under its name
+            partial = self.folder / "partial.weights.h5"
+            self.model.save_weights(partial)
+            partial.replace(self.weights_path)
         partial = self.history_path.with_suffix(".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in self.history), encoding="utf-8")
         partial.replace(self.history_path)
-        if self.history[-1][self.monitor] < best_before:
-            self.model.save_weights(self.weights_path)
-        elif self.patience_epochs and epoch - best_epoch(self.history, self.monitor)[0] >= self.patience_epochs:
+        if self.patience_epochs and epoch - best_epoch(self.history, self.monitor)[0] >= self.patience_epochs:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
         if self.weights_path.exists():
             self.model.load_weights(self.weights_path)
+
+
+class Resume(keras.callbacks.BackupAndRestore):
+    """Go on after the last whole epoch; a kill while the state was being written costs an epoch, not the training.
+
+    Args:
+        folder: Where the state of the last two epochs is kept.
+    """
+
+    def __init__(self, folder):
+        super().__init__(folder, double_checkpoint=True)
+
+    def on_train_begin(self, logs=None):
+        fresh = self.model.get_weights()
+        try:
+            super().on_train_begin(logs)
+        except (OSError, json.JSONDecodeError):  # killed in its very first save: nothing whole lies before it
+            shutil.rmtree(self.backup_dir)
+            self.model.set_weights(fresh)
 
 
 def clear_other_state(work_dir, stage, settings):
@@ -158,5 +180,5 @@ def training_callbacks(config, stage, description, monitor, patience_epochs):
     if monitor:
         callbacks.append(KeepBest(state, monitor, patience_epochs))
     callbacks.append(keras.callbacks.TensorBoard(Path(config.work_dir) / "logs" / stage, write_graph=False))
-    callbacks.append(keras.callbacks.BackupAndRestore(state / "backup"))
+    callbacks.append(Resume(state / "backup"))
     return callbacks

@@ -4,11 +4,19 @@ import io
 import math
 
 import keras
+import numpy as np
 import pytest
 from rich.console import Console
 
 from pipelines.config import load_config
-from pipelines.report.training import KeepBest, TrainingProgress, best_epoch, read_history, training_callbacks
+from pipelines.report.training import (
+    KeepBest,
+    Resume,
+    TrainingProgress,
+    best_epoch,
+    read_history,
+    training_callbacks,
+)
 
 
 class Weight:
@@ -87,6 +95,49 @@ def test_another_figure_may_be_monitored_and_not_a_number_is_never_the_best(tmp_
     assert read_history(tmp_path / "nowhere.jsonl") == []
 
 
+def test_a_kill_while_the_best_weights_are_written_leaves_the_ones_before(tmp_path):
+    class Killed(Weight):
+        def save_weights(self, path):
+            path.write_text("half of")
+            raise KeyboardInterrupt
+
+    train(tmp_path, [3.0, 1.0], ends=False)
+    callback = KeepBest(tmp_path)
+    callback.set_model(Killed())
+    callback.on_train_begin()
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_epoch_end(2, {"val_loss": 0.5})
+    assert callback.weights_path.read_text() == "1"
+    assert best_epoch(read_history(tmp_path / "history.jsonl"), "val_loss") == (1, 1.0)
+    assert train(tmp_path, [2.0], first_epoch=2).value == 1
+
+
+def fitted(folder, epochs, stop_after=None):
+    """A model of one weight that learns 10 x; with `stop_after` its training breaks off after that epoch."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile("sgd", "mse")
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == stop_after:
+                raise KeyboardInterrupt
+
+    x = np.ones((4, 1), "float32")
+    model.fit(x, 10 * x, epochs=epochs, callbacks=[Resume(folder), Kill()], verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_half_a_state_costs_an_epoch_and_not_the_training(tmp_path, kept):
+    expected = fitted(tmp_path / "undisturbed", 3).get_weights()[0]
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "killed", 3, stop_after=kept - 1)
+    state = tmp_path / "killed" / "latest.weights.h5"
+    state.write_bytes(state.read_bytes()[:100])  # with one epoch kept, nothing whole lies before it
+    np.testing.assert_allclose(fitted(tmp_path / "killed", 3).get_weights()[0], expected, rtol=1e-6)
+
+
 def shown(epochs, **console):
     out = io.StringIO()
     callback = TrainingProgress("Training it", console=Console(file=out, width=100, **console))
@@ -129,7 +180,7 @@ def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     assert [type(callback) for callback in callbacks] == [
         *kinds,
         keras.callbacks.TensorBoard,
-        keras.callbacks.BackupAndRestore,
+        Resume,
     ]
     assert str(callbacks[-2].log_dir) == str(tmp_path / "logs" / "train_x")
     if monitor:
