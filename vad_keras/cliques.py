@@ -19,11 +19,6 @@ ALIGNMENTS = ("centered", "causal")
 FEWEST_NODES_OF_A_BLOCK = 16  # below, a matrix product costs more to start than to compute
 
 
-def precision(compute_dtype):
-    """Type of scores, softmax and energies: float32 at least, also under mixed precision; float64 for float64."""
-    return "float64" if compute_dtype == "float64" else "float32"
-
-
 def block_size(num_frames, num_patches, widest):
     """Query and key frames of a block, ``(S, M)``.
 
@@ -183,6 +178,15 @@ def dense_affinity(affinity, num_frames):
     Args:
         affinity: banded affinity of ``T`` frames.
         num_frames: ``T``.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from vad_keras.layers import CliqueSelfAttention
+    >>> attention = CliqueSelfAttention(key_dim=2, value_dim=2, temporal_localities=(1, 2))
+    >>> h, affinity = attention(np.ones((1, 4, 3, 5), "float32"), return_affinity=True)
+    >>> tuple(dense_affinity(affinity, 4).shape)
+    (1, 4, 3, 4, 3)
     """
     # not ops.one_hot, which torch refuses for the frames past the end
     rows = ops.cast(affinity["key_frames"][..., None] == ops.arange(num_frames), affinity["weights"].dtype)

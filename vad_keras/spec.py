@@ -29,6 +29,11 @@ EMBEDDING = "embedding"
 ITERATIONS = "iterations"
 
 
+def precision(compute_dtype):
+    """Type of scores, gates and energies: float32 at least, also under mixed precision; float64 for float64."""
+    return "float64" if compute_dtype == "float64" else "float32"
+
+
 def num_patches(scales=DEFAULT_SCALES):
     """Patches of one frame, ``sum(s * s)``: 14 for scales 1, 2 and 3."""
     return sum(scale * scale for scale in scales)

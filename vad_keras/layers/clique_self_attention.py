@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vad_keras import cliques
-from vad_keras.spec import DEFAULT_TEMPORAL_LOCALITIES
+from vad_keras.spec import DEFAULT_TEMPORAL_LOCALITIES, precision
 
 NORMALIZATIONS = ("softmax", "none")
 
@@ -30,8 +30,8 @@ class CliqueSelfAttention(keras.layers.Layer):
         temporal_localities: frames of each clique, own frame included.
         alignment: ``"centered"`` (shifted inwards at the ends of a video, ``min(tau, n)`` frames) or ``"causal"``
             (``[j - tau + 1, j]`` cut at 0, for streams).
-        normalization: ``"softmax"`` over the clique, or ``"none"`` for the exponential as printed in Eq. 1, which
-            overflows when scores are large.
+        normalization: ``"softmax"`` over the clique, or ``"none"`` for the plain exponential of Eq. 1 (of scores that
+            are still divided by ``sqrt(E)``), which overflows when scores are large.
 
     Call arguments:
         nodes: ``(B, T, G, C)``.
@@ -123,7 +123,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         key = ops.reshape(key, (batch, num_blocks, num_keys * num_patches, self.key_dim))
         scores = ops.matmul(key, ops.transpose(query, (0, 1, 3, 2)))
         scores = ops.reshape(scores, (batch, num_blocks, num_keys, num_patches, num_queries))
-        return ops.cast(scores, cliques.precision(self.compute_dtype))
+        return ops.cast(scores, precision(self.compute_dtype))
 
     def _frame_weights(self, frame_logits, geometry):
         """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``."""

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vad_keras import cliques
-from vad_keras.spec import NUM_LABELS
+from vad_keras.spec import NUM_LABELS, precision
 
 INFERENCES = ("mean_field", "algorithm_1")
 
@@ -26,7 +26,7 @@ class MeanFieldCell(keras.layers.Layer):
         affinity: banded affinity of ``CliqueSelfAttention``, or dense ``(B, T, G, T, G)``; own weights already 0.
 
     Output shape:
-        ``(B, T, G, 2)``; each pair sums to 1.
+        ``(B, T, G, 2)``, float32, or float64 if that is the dtype of the layer; each pair sums to 1.
 
     Example:
 
@@ -38,6 +38,9 @@ class MeanFieldCell(keras.layers.Layer):
     Reference:
         Purwanto, Chen, Fang, ICCV 2021, Eq. 6 to 8; Zheng et al., CRF as RNN, ICCV 2015.
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
 
     def build(self, *_):
         self.raw_compatibility = self.add_weight(
@@ -52,9 +55,11 @@ class MeanFieldCell(keras.layers.Layer):
         return (raw + ops.transpose(raw)) / 2.0
 
     def call(self, marginals, unary_energy, affinity):
+        dtype = precision(self.compute_dtype)
+        marginals, unary_energy = ops.cast(marginals, dtype), ops.cast(unary_energy, dtype)
         messages = [cliques.propagate(affinity, marginals[..., label]) for label in range(NUM_LABELS)]
         message = ops.stack(messages, axis=-1)
-        pairwise_energy = ops.matmul(message, self.compatibility)
+        pairwise_energy = ops.matmul(message, ops.cast(self.compatibility, dtype))
         return ops.softmax(-(unary_energy + pairwise_energy), axis=-1)
 
     def compute_output_shape(self, marginals_shape, *_):
@@ -115,7 +120,7 @@ class MeanFieldCRF(keras.layers.Layer):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
         self.inference = inference
-        self.cell = MeanFieldCell(dtype=cliques.precision(self.compute_dtype), name="cell")
+        self.cell = MeanFieldCell(dtype=precision(self.compute_dtype), name="cell")
         self.supports_masking = True
 
     def build(self, input_shape, *_):

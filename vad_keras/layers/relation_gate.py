@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from vad_keras.spec import precision
+
 
 @keras.saving.register_keras_serializable("vad_keras")
 class RelationGate(keras.layers.Layer):
@@ -86,13 +88,13 @@ class RelationGate(keras.layers.Layer):
         return ops.matmul(pooled, self.psi2_kernel) + ops.sum(weight, axis=-1) * self.psi2_bias
 
     def _logits(self, maps, context):
-        """Step 2: ``(B, K, H, W, 1)`` in float32."""
+        """Step 2: ``(B, K, H, W, 1)`` in float32 at least."""
         frames, height, width, channels = maps.shape[1:]
         direction = self.feature_weight + ops.matmul(context, ops.transpose(self.psi1_kernel))
         offset = ops.matmul(context, self.psi1_bias[:, None]) + self.bias
         flat = ops.reshape(maps, (-1, frames * height * width, channels))
         logits = ops.matmul(flat, direction[:, :, None]) + offset[:, None]
-        return ops.cast(ops.reshape(logits, (-1, frames, height, width, 1)), "float32")
+        return ops.cast(ops.reshape(logits, (-1, frames, height, width, 1)), precision(self.compute_dtype))
 
     def call(self, maps, mask=None):
         if tuple(maps.shape[1:4]) != tuple(self.position_weight.shape):
