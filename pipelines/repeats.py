@@ -20,6 +20,7 @@ import numpy as np
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest, write_json, write_manifest
 from pipelines.report.evaluation import comparison_table
+from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import write_summary
 from pipelines.stages import evaluate, extract, prepare, train_detector, train_extractor
 from vad_keras.metrics import evaluate_videos
@@ -158,7 +159,7 @@ def in_own_process(function, *arguments):
     Raises:
         UserError: The process died. Its other errors are raised here as they are.
     """
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=load_tensorflow_quietly) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
