@@ -11,7 +11,7 @@ from pathlib import Path
 
 import harness
 import keras
-from descriptors import choices
+from cases import choices
 
 
 def modes():

@@ -7,7 +7,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from descriptors import changed, described
+from cases import changed, described
 from harness import assert_equal_numbers, make, outputs, to_numpy
 
 CASES = described("arguments")

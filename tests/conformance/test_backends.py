@@ -1,7 +1,7 @@
 """TensorFlow, JAX and PyTorch give equal numbers: outputs, losses and gradients, for every choice."""
 
 import pytest
-from descriptors import choices
+from cases import choices
 from harness import assert_equal_numbers
 
 

@@ -1,7 +1,7 @@
 """Eager, compiled and under XLA the outputs and gradients are equal; test_backends.py holds JAX, compiled, to them."""
 
 import pytest
-from descriptors import described
+from cases import described
 from harness import assert_equal_numbers
 
 

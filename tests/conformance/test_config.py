@@ -4,7 +4,7 @@ import json
 
 import keras
 import pytest
-from descriptors import changed, described
+from cases import changed, described
 
 CASES = [
     case

@@ -3,7 +3,7 @@
 import doctest
 
 import pytest
-from descriptors import described
+from cases import described
 
 
 @pytest.mark.parametrize("case", described("example"), ids=str)

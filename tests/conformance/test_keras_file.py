@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from descriptors import described
+from cases import described
 from harness import as_model, assert_equal_numbers, features, make, to_numpy
 
 from vad_keras.losses import BagCrossEntropy

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from descriptors import described
+from cases import described
 from harness import as_model, assert_equal_numbers, features, make, outputs, to_numpy
 from keras import ops
 

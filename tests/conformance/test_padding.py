@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from descriptors import choices
+from cases import choices
 from harness import along_frames, assert_equal_numbers, make, outputs, to_numpy
 
 

@@ -3,7 +3,7 @@
 import keras
 import pytest
 import tensorflow as tf
-from descriptors import described
+from cases import described
 from harness import as_model, assert_equal_numbers, features, free_axes, make, to_numpy, written_out
 
 

@@ -1,7 +1,7 @@
 """A batch equals its videos one by one."""
 
 import pytest
-from descriptors import choices
+from cases import choices
 from harness import assert_equal_numbers, make, outputs, to_numpy
 
 

@@ -1,32 +1,9 @@
 """What tests of the core share: gradients and compilation on whichever backend Keras runs on."""
 
 import keras
-import numpy as np
 import pytest
 
-
-def _gradients(function, *arrays):
-    """Gradients of a scalar function with respect to each of its float arguments, as NumPy arrays."""
-    backend = keras.backend.backend()
-    arrays = [np.asarray(array, "float32") for array in arrays]
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        tensors = [tf.constant(array) for array in arrays]
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            value = function(*tensors)
-        found = tape.gradient(value, tensors, unconnected_gradients="zero")
-    elif backend == "jax":
-        import jax
-
-        found = jax.grad(function, argnums=tuple(range(len(arrays))))(*arrays)
-    else:
-        import torch
-
-        tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
-        found = torch.autograd.grad(function(*tensors), tensors, materialize_grads=True)
-    return [keras.ops.convert_to_numpy(gradient) for gradient in found]
+from tests.gradients import gradients_of
 
 
 def _compiled(function):
@@ -46,7 +23,7 @@ def _compiled(function):
 @pytest.fixture
 def gradients():
     """`gradients(function, *arrays)`: derivative of a scalar function by each array."""
-    return _gradients
+    return lambda function, *arrays: gradients_of(function, arrays)
 
 
 @pytest.fixture

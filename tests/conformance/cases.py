@@ -1,0 +1,45 @@
+"""The runs that the promises make of the descriptors: each as described, and with an argument changed."""
+
+from dataclasses import dataclass
+
+from descriptors import DESCRIPTORS, Descriptor
+
+
+@dataclass(frozen=True)
+class Case:
+    """A descriptor with the options and inputs of one run."""
+
+    descriptor: Descriptor
+    label: str
+    options: dict
+    inputs: dict
+
+    def __str__(self):
+        return f"{self.descriptor.name}-{self.label}"
+
+
+def changed(descriptor, argument, value):
+    """The case in which one argument has another value."""
+    inputs = descriptor.inputs | descriptor.other_inputs.get(argument, {})
+    return Case(descriptor, f"{argument}={value}", descriptor.options | {argument: value}, inputs)
+
+
+def described(promise):
+    """A case for each descriptor that a promise applies to."""
+    return [
+        Case(descriptor, "described", descriptor.options, descriptor.inputs)
+        for descriptor in DESCRIPTORS
+        if promise not in descriptor.exempt
+    ]
+
+
+def choices(promise):
+    """These and, for each of them, every choice (a text or a truth value) changed: it runs another branch."""
+    found = described(promise)
+    for case in list(found):
+        found += [
+            changed(case.descriptor, argument, value)
+            for argument, value in case.descriptor.changes.items()
+            if isinstance(value, (str, bool)) and argument not in ("backbone", "dtype", "name")
+        ]
+    return found
