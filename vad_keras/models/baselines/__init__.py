@@ -2,4 +2,8 @@
 
 from vad_keras.models.baselines.sultani import SultaniRanker
 
-__all__ = ["SultaniRanker"]
+__all__ = ["BASELINES", "SultaniRanker"]
+
+BASELINES = {  # name in a configuration -> model
+    "sultani": SultaniRanker,
+}

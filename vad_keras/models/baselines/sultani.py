@@ -5,13 +5,11 @@ from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
-from vad_keras.metrics.bag_auc import BagAUC
-
-PATCHES = ("first", "mean")
+from vad_keras.models.baselines.baseline import Baseline
 
 
 @keras.saving.register_keras_serializable("vad_keras")
-class SultaniRanker(keras.Model):
+class SultaniRanker(Baseline):
     """Score each moment of a video by a small fully connected network, trained to rank videos.
 
     1. One vector a frame: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
@@ -51,6 +49,8 @@ class SultaniRanker(keras.Model):
     Reference: [1] Sultani et al., Real-world anomaly detection in surveillance videos, Sec 3 and 5.1.
     """
 
+    LOSS_TERMS = ("ranking", "sparsity", "temporal_smoothness")
+
     def __init__(
         self,
         units=(512, 32),
@@ -64,12 +64,10 @@ class SultaniRanker(keras.Model):
         smoothness_weight=8e-5,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        if patches not in PATCHES:
-            raise ValueError(f"`patches` must be one of {PATCHES}. Received: {patches!r}. Patch 0 is the whole frame.")
+        super().__init__(patches, **kwargs)
         check_pairing(pairing)
         self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
-        self.patches, self.normalize = patches, normalize
+        self.normalize = normalize
         self.loss_options = {
             "pairing": pairing,
             "margin": margin,
@@ -80,8 +78,6 @@ class SultaniRanker(keras.Model):
         self.hidden = [self._dense(size, activation) for size, activation in zip(self.units, activations, strict=True)]
         self.dropouts = [keras.layers.Dropout(dropout) for _ in self.units]
         self.scorer = self._dense(1, "sigmoid", dtype="float32")
-        self.term_means = [keras.metrics.Mean(name) for name in ("ranking", "sparsity", "temporal_smoothness")]
-        self.bag_auc = BagAUC()
 
     def _dense(self, units, activation, dtype=None):
         regularizer = keras.regularizers.L2(self.kernel_l2) if self.kernel_l2 else None
@@ -93,42 +89,23 @@ class SultaniRanker(keras.Model):
             dtype=dtype or self.dtype_policy,
         )
 
-    def build(self, input_shape):
-        """Make the weights for nodes of `(B, T, G, C)`."""
-        nodes_shape = input_shape[spec.NODES] if isinstance(input_shape, dict) else input_shape
-        size = self._feature_dim(nodes_shape)
+    def build_frames(self, feature_dim):
+        """Make the weights of the three layers."""
+        size = feature_dim
         for dense in (*self.hidden, self.scorer):
             dense.build((None, None, size))
             size = dense.units
-        self.built = True
 
-    def call(self, inputs, training=False):
-        """Dict of nodes and mask -> dict of scores."""
-        nodes = inputs[spec.NODES]
-        self._feature_dim(nodes.shape)
-        x = self.frame_features(nodes)
+    def score_frames(self, x, mask, training):
+        """Steps 2 and 3."""
+        x = ops.normalize(x, axis=-1) if self.normalize else x
         for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
             x = dropout(dense(x), training=training)
-        scores = self.scorer(x)[..., 0]
-        mask = inputs.get(spec.MASK)
-        if mask is not None:
-            scores = ops.where(ops.cast(mask, "bool"), scores, 0.0)
-        patch_scores = ops.expand_dims(scores, -1) * ops.ones_like(nodes[0, 0, :, 0], dtype="float32")
-        return {spec.ANOMALY_SCORE: scores, spec.PATCH_SCORE: patch_scores}
+        return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
 
-    def frame_features(self, nodes):
-        """Steps 1 and 2, `(B, T, G, C)` -> `(B, T, C)`."""
-        nodes = ops.cast(nodes, "float32")
-        x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
-        return ops.normalize(x, axis=-1) if self.normalize else x
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Ranking loss of the batch plus the squared kernels."""
-        terms = ranking_mil(y, y_pred[spec.ANOMALY_SCORE], x.get(spec.MASK), **self.loss_options)
-        for mean in self.term_means:
-            mean.update_state(terms[mean.name])
-        self.bag_auc.update_state(y, y_pred[spec.ANOMALY_SCORE], mask=x.get(spec.MASK))
-        return terms["total"] + sum(self.losses, start=0.0)
+    def loss_terms(self, labels, outputs, mask):
+        """Ranking loss of the batch."""
+        return ranking_mil(labels, outputs[spec.ANOMALY_SCORE], mask, **self.loss_options)
 
     def get_config(self):
         """Arguments that make an equal model."""
@@ -136,17 +113,7 @@ class SultaniRanker(keras.Model):
             **super().get_config(),
             "units": self.units,
             "dropout": self.dropout,
-            "patches": self.patches,
             "normalize": self.normalize,
             "kernel_l2": self.kernel_l2,
             **self.loss_options,
         }
-
-    @staticmethod
-    def _feature_dim(shape):
-        if len(shape) != 4:
-            raise ValueError(
-                f"`nodes` must have the axes (videos, frames, patches, channels). Received shape: {tuple(shape)}. "
-                "Features of whole frames need a patch axis of size 1: nodes[:, :, None, :]."
-            )
-        return shape[-1]
