@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.config_values import (
+    CHOICES,
+    LIMITS,
     UserError,
     check_value,
     convert,
@@ -49,6 +51,17 @@ class SyntheticConfig:
     height_px: int = 120
     people_size: float = 1.0  # factor; a large one is a camera that hangs close
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """Features somebody else extracted, in place of videos."""
+
+    root: str = ""  # folder of feature files, or one .npz; empty: nodes come from the videos
+    layout: str = "auto"  # auto | time_feature | time_crop_feature | crop_time_feature | segments
+    frames_per_feature: int = 16  # original frames that one row stands for
+    suffix: str = ""  # what follows a video's name in a file's; empty: nothing, _i3d or _C
+    video_fps: float = 30.0  # of the original videos; for the time axis of pictures only
 
 
 @dataclass(frozen=True)
@@ -177,6 +190,7 @@ class Config:
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
     train_extractor: TrainExtractorConfig = field(default_factory=TrainExtractorConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -190,54 +204,6 @@ class Config:
     def work_path(self):
         """The run's folder as a path."""
         return Path(self.work_dir)
-
-
-# Values a key may take.
-CHOICES = {
-    "data.dataset": ("folder", "synthetic"),
-    "data.default_subset": ("train", "test"),
-    "bench.backbones": ("resnet50", "mobilenet_v2", "small"),
-    "extractor.backbone": ("resnet50", "mobilenet_v2", "small"),
-    "extractor.pooling": ("max", "average"),
-    "detector.alignment": ("centered", "causal"),
-    "detector.normalization": ("softmax", "none"),
-    "detector.inference": ("mean_field", "algorithm_1"),
-    "detector.node_normalization": ("layer", "unit", "none"),
-    "detector.frame_pooling": ("max", "mean", "whole_frame"),
-    "detector.score_from": ("scorer", "marginals", "mean"),
-    "train_detector.model": ("anomaly_detector", "sultani"),
-    "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
-    "train_detector.optimizer": ("adam", "adagrad"),
-    "train_detector.contrast_form": ("hinge", "printed"),
-}
-
-# Smallest and largest value by the key's name; a number that is not listed must not be negative.
-AT_LEAST_ONE = (1, math.inf)
-LIMITS = {
-    "jpeg_quality": (1, 100),
-    "validation_fraction": (0, 0.9),
-    "dropout": (0, 0.99),
-    "momentum": (0, 1),
-    "threshold": (0, 1),
-    "clip_frames": AT_LEAST_ONE,
-    "repeats": AT_LEAST_ONE,
-    "batches": AT_LEAST_ONE,
-    "feature_dim": AT_LEAST_ONE,
-    "image_size_px": AT_LEAST_ONE,
-    "videos_per_shard": AT_LEAST_ONE,
-    "width_px": (16, math.inf),
-    "height_px": (16, math.inf),
-    "scales": AT_LEAST_ONE,
-    "relation_units": AT_LEAST_ONE,
-    "epochs": AT_LEAST_ONE,
-    "batch_size": AT_LEAST_ONE,
-    "snippets_per_video": AT_LEAST_ONE,
-    "key_dim": AT_LEAST_ONE,
-    "value_dim": AT_LEAST_ONE,
-    "temporal_localities": AT_LEAST_ONE,
-    "max_iterations": AT_LEAST_ONE,
-    "bag_frames": AT_LEAST_ONE,
-}
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:

@@ -5,6 +5,56 @@ import math
 import tomllib
 import typing
 
+# Values a key may take.
+CHOICES = {
+    "data.dataset": ("folder", "synthetic"),
+    "data.default_subset": ("train", "test"),
+    "features.layout": ("auto", "time_feature", "time_crop_feature", "crop_time_feature", "segments"),
+    "bench.backbones": ("resnet50", "mobilenet_v2", "small"),
+    "extractor.backbone": ("resnet50", "mobilenet_v2", "small"),
+    "extractor.pooling": ("max", "average"),
+    "detector.alignment": ("centered", "causal"),
+    "detector.normalization": ("softmax", "none"),
+    "detector.inference": ("mean_field", "algorithm_1"),
+    "detector.node_normalization": ("layer", "unit", "none"),
+    "detector.frame_pooling": ("max", "mean", "whole_frame"),
+    "detector.score_from": ("scorer", "marginals", "mean"),
+    "train_detector.model": ("anomaly_detector", "sultani"),
+    "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
+    "train_detector.optimizer": ("adam", "adagrad"),
+    "train_detector.contrast_form": ("hinge", "printed"),
+}
+
+# Smallest and largest value by the key's name; a number that is not listed must not be negative.
+AT_LEAST_ONE = (1, math.inf)
+LIMITS = {
+    "jpeg_quality": (1, 100),
+    "validation_fraction": (0, 0.9),
+    "dropout": (0, 0.99),
+    "momentum": (0, 1),
+    "threshold": (0, 1),
+    "clip_frames": AT_LEAST_ONE,
+    "repeats": AT_LEAST_ONE,
+    "batches": AT_LEAST_ONE,
+    "feature_dim": AT_LEAST_ONE,
+    "image_size_px": AT_LEAST_ONE,
+    "frames_per_feature": AT_LEAST_ONE,
+    "video_fps": AT_LEAST_ONE,
+    "videos_per_shard": AT_LEAST_ONE,
+    "width_px": (16, math.inf),
+    "height_px": (16, math.inf),
+    "scales": AT_LEAST_ONE,
+    "relation_units": AT_LEAST_ONE,
+    "epochs": AT_LEAST_ONE,
+    "batch_size": AT_LEAST_ONE,
+    "snippets_per_video": AT_LEAST_ONE,
+    "key_dim": AT_LEAST_ONE,
+    "value_dim": AT_LEAST_ONE,
+    "temporal_localities": AT_LEAST_ONE,
+    "max_iterations": AT_LEAST_ONE,
+    "bag_frames": AT_LEAST_ONE,
+}
+
 
 class UserError(Exception):
     """Something the user can mend. The command prints its text without a traceback and exits with 2."""

@@ -25,6 +25,8 @@ class Video:
         class_name: Kind of event, `""` when unknown.
         frame_labels: uint8, one for each original frame; None when unknown or given as intervals.
         intervals: Abnormal frames as `((start, end_exclusive), ...)`; None when unknown or given by frame.
+        num_frames: True length of the video where the list tells it, else None.
+        where: File and line that list it, for messages.
     """
 
     video_id: str
@@ -34,6 +36,8 @@ class Video:
     class_name: str = ""
     frame_labels: np.ndarray | None = None
     intervals: tuple[tuple[int, int], ...] | None = None
+    num_frames: int | None = None
+    where: str = ""
 
     def frame_intervals(self, num_frames):
         """The abnormal intervals inside the true length of the video.
@@ -71,6 +75,8 @@ class Video:
 
 def load_dataset(config, track=iter):
     """The videos of the configured dataset, in the order of its list.
+
+    With `features.root` the video files need not exist.
 
     Args:
         config: The run's configuration.

@@ -10,6 +10,8 @@
 * `label`: `0` or `normal`, `1` or `abnormal`.
 * `subset` (optional): `train` or `test`. Without it, or where it is empty, `data.default_subset` holds ("train").
 * `class` (optional): kind of event, for the table by class.
+* `num_frames` (optional): true length of the video, read only beside feature files (`features.root`), where the videos
+  themselves need not be there.
 
 Frame labels are needed for evaluation only, and come from one of
 
@@ -22,6 +24,7 @@ A normal video without frame labels is normal in every frame.
 """
 
 import csv
+import dataclasses
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -58,7 +61,7 @@ def load(config, track=iter):
     root = Path(config.data.root)
     if not root.is_dir():
         raise UserError(f"`data.root` is not a folder: {root}. Set it to the folder that holds labels.csv.")
-    videos = _read_labels(root, config.data.default_subset)
+    videos = _read_labels(root, config.data.default_subset, need_files=not config.features.root)
     arrays, intervals = root / "frame_labels.npz", root / "intervals.csv"
     if arrays.exists() and intervals.exists():
         raise UserError(f"{root} holds both frame_labels.npz and intervals.csv. Keep one of them.")
@@ -76,22 +79,24 @@ def _with_frame_labels(video, frame_labels, spans):
                 "Correct one of the two."
             )
         intervals = None if labels is not None else ()
-    return Video(video.video_id, video.path, video.subset, video.label, video.class_name, labels, intervals)
+    return dataclasses.replace(video, frame_labels=labels, intervals=intervals)
 
 
-def _read_labels(root, default_subset):
+def _read_labels(root, default_subset, need_files):
     if default_subset not in SUBSETS:
         raise UserError(f"`data.default_subset` must be train or test. Received: `{default_subset}`.")
     videos, seen, missing = [], {}, []
     for line in _read_csv(root / "labels.csv", ("file", "label")):
         video = _video(line, root, default_subset)
+        if not need_files:
+            video = dataclasses.replace(video, num_frames=_num_frames(line))
         if video.video_id in seen:
             raise line.error(
                 f"`{line.get('file')}` has the same name as the file of {seen[video.video_id]}. "
                 "Each video needs one line, and a name (without suffix) of its own: remove the line or rename the file."
             )
         seen[video.video_id] = line.where
-        if not video.path.is_file():
+        if need_files and not video.path.is_file():
             missing.append(line)
         videos.append(video)
     if missing:
@@ -114,7 +119,15 @@ def _video(line, root, default_subset):
         raise line.error(
             f"`subset` must be train or test, or empty for `data.default_subset`. Received: `{line.get('subset')}`."
         )
-    return Video(str(file.with_suffix("")), root / file, subset, LABELS[label], line.get("class"))
+    return Video(str(file.with_suffix("")), root / file, subset, LABELS[label], line.get("class"), where=line.where)
+
+
+def _num_frames(line):
+    """The column `num_frames`; None where it is absent or empty."""
+    text = line.get("num_frames")
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise line.error(f"`num_frames` must be a whole number from 1 on, or empty. Received: `{text}`.")
+    return int(text) if text else None
 
 
 def _file(line):

@@ -188,3 +188,19 @@ def test_real_sets_load_unchanged(shared_data, name, count, train, abnormal, wit
     assert sum(video.subset == "train" for video in videos) == train
     assert sum(video.label for video in videos) == abnormal
     assert sum(video.frame_labels is not None or video.intervals is not None for video in videos) == with_frame_labels
+
+
+def test_beside_feature_files_no_video_need_exist_and_lengths_are_read(tmp_path):
+    text = "file,label,num_frames\na.mp4,0,160\nb,1,\n"
+    videos = load(tmp_path, text, "features.root=features")
+    assert facts(videos) == [("a", "train", 0, ""), ("b", "train", 1, "")]
+    assert [video.num_frames for video in videos] == [160, None]
+    assert videos[1].where == f"{tmp_path / 'labels.csv'}, line 3"
+    with pytest.raises(UserError, match=r"line 2: `a\.mp4` is not under"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize("number", ["0", "-5", "16.0", "many", "²"])
+def test_a_length_that_is_no_whole_number_is_told(tmp_path, number):
+    with pytest.raises(UserError, match=r"line 2: `num_frames` must be a whole number from 1 on, or empty\. Received"):
+        load(tmp_path, f"file,label,num_frames\na.mp4,0,{number}\n", "features.root=features")
