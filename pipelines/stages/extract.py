@@ -154,6 +154,6 @@ def _remove_outdated(folder, fingerprint):
     marker = folder / FINGERPRINT_NAME
     if marker.exists() and marker.read_text() == fingerprint:
         return
-    for path in [*folder.glob("nodes-*.tfrecord"), *folder.glob(MANIFEST_NAME)]:
+    for path in [*folder.glob("nodes-*-of-*"), *folder.glob(MANIFEST_NAME)]:
         path.unlink()
     marker.write_text(fingerprint)

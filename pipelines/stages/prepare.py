@@ -1,7 +1,6 @@
 """Stage 1: labelled videos -> shards of snippets (`clips/clips-*.tfrecord`) and their manifest (`clips/videos.json`).
 
-A shard holds `data.videos_per_shard` videos in the order of the list. It appears under its name only when it is whole,
-with a note beside it (`.json`) of what it was made from; a second run keeps every shard whose note still fits.
+A shard holds `data.videos_per_shard` videos in the order of the list; a second run keeps every shard that still fits.
 """
 
 import hashlib
@@ -9,16 +8,14 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool, DecodeSettings, Failed, Finished
-from pipelines.data.manifest import MANIFEST_NAME, VideoInfo, shard_name, write_json, write_manifest
+from pipelines.data.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.records import serialize_clip
+from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.progress import track
 from pipelines.report.summary import write_summary
 
@@ -35,46 +32,18 @@ def run(config):
     start = time.monotonic()
     videos = load_dataset(config, lambda loop: track(loop, "Generating videos"))
     folder = config.work_path / "clips"
-    shards = _plan(config, videos, folder)
+    shards = plan_shards(
+        folder, "clips", videos, config.data.videos_per_shard, lambda group: _fingerprint(config, group)
+    )
     finished = [shard for shard in shards if shard.note() is not None]
-    outdated = _remove_outdated(folder, finished)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
+    outdated = remove_outdated(folder, "clips", finished)
     if len(finished) < len(shards):
         todo = [shard for shard in shards if shard not in finished]
         for _ in track(_decode(config, todo), "Preparing clips", sum(len(shard.videos) for shard in todo)):
             pass
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     return _finish(config, folder, shards, len(finished), outdated, time.monotonic() - start)
-
-
-@dataclass(frozen=True, eq=False)
-class _Shard:
-    """Some videos, and the file their snippets go to."""
-
-    path: Path
-    videos: list
-    fingerprint: str
-
-    @property
-    def note_path(self):
-        return self.path.with_suffix(".json")
-
-    def note(self):
-        """What is known of a finished shard; None when it is absent, outdated, damaged or worth another try."""
-        try:
-            note = json.loads(self.note_path.read_text(encoding="utf-8"))
-            whole = note["bytes"] == self.path.stat().st_size
-            return note if whole and note["fingerprint"] == self.fingerprint and not note["retry"] else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-
-def _plan(config, videos, folder):
-    size = config.data.videos_per_shard
-    groups = [videos[start : start + size] for start in range(0, len(videos), size)]
-    return [
-        _Shard(folder / shard_name("clips", index, len(groups)), group, _fingerprint(config, group))
-        for index, group in enumerate(groups)
-    ]
 
 
 def _fingerprint(config, videos):
@@ -89,17 +58,6 @@ def _fingerprint(config, videos):
         digest.update(json.dumps(facts).encode())
         digest.update(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
     return digest.hexdigest()[:16]
-
-
-def _remove_outdated(folder, finished):
-    """Remove what does not belong to this plan, and return how many shards of an earlier one were among it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / PARTS, ignore_errors=True)
-    keep = {path for shard in finished for path in (shard.path, shard.note_path)}
-    outdated = [path for path in folder.glob("clips-*-of-*") if path not in keep]
-    for path in outdated:
-        path.unlink()
-    return sum(path.suffix == ".json" for path in outdated)
 
 
 def _decode(config, shards):
@@ -196,34 +154,18 @@ def _assemble(shard, parts):
     infos = [outcome for _, outcome in parts if isinstance(outcome, VideoInfo)]
     outcomes = zip(shard.videos, (outcome for _, outcome in parts), strict=True)
     failures = [(video, outcome) for video, outcome in outcomes if isinstance(outcome, Failed)]
-    note = {
-        "fingerprint": shard.fingerprint,
-        "bytes": shard.path.stat().st_size,
-        "retry": any(failed.transient for _, failed in failures),
-        "videos": [asdict(info) for info in infos],
-        "skipped": [[str(video.path), failed.reason] for video, failed in failures],
-    }
-    write_json(shard.note_path, note)
+    retry = any(failed.transient for _, failed in failures)
+    shard.write_note(infos, [(video.path, failed.reason) for video, failed in failures], retry)
 
 
 def _finish(config, folder, shards, num_kept, outdated, seconds):
-    notes = [json.loads(shard.note_path.read_text(encoding="utf-8")) for shard in shards]
-    videos = [VideoInfo.from_json(entry) for note in notes for entry in note["videos"]]
-    skipped = [(file, reason) for note in notes for file, reason in note["skipped"]]
-    if not videos:
-        file, reason = skipped[0]
-        raise UserError(f"none of the {len(skipped)} videos can be used. The first: {file}: {reason}.")
-    fingerprint = hashlib.sha256("".join(shard.fingerprint for shard in shards).encode()).hexdigest()[:16]
-    write_manifest(folder, videos, skipped, fingerprint)
-    num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in videos)
-    done = f"{len(videos):,} videos, {num_snippets:,} snippets, {sum(note['bytes'] for note in notes) / 1e6:,.1f} MB"
+    held = write_manifest_of(folder, shards)
+    num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
+    done = f"{len(held.videos):,} videos, {num_snippets:,} snippets, {held.bytes / 1e6:,.1f} MB"
     if num_kept:
         done += f"; {num_kept} of {len(shards)} shards were finished before"
     if outdated:
         done += f"; {outdated} shards of changed settings, files or labels were done anew"
-    damaged = [video for video in videos if video.warning]
-    if damaged:
-        first = f"{damaged[0].video_id}: {damaged[0].warning}"
-        done += f"; {len(damaged)} used with a warning (all in {MANIFEST_NAME}), the first {first}"
-    write_summary(config, "prepare", done=done, skipped=skipped, output=folder, seconds=seconds)
+    done += describe_warnings(held.videos)
+    write_summary(config, "prepare", done=done, skipped=held.skipped, output=folder, seconds=seconds)
     return folder

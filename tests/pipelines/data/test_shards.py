@@ -1,0 +1,77 @@
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines.config import UserError
+from pipelines.data.manifest import VideoInfo, read_manifest
+from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
+
+
+def info(name, warning=""):
+    return VideoInfo(name, f"{name}.mp4", "train", 1, "fight", 30.0, 32, 0, 0, 2, ((0, 4),), warning)
+
+
+def plan(folder, settings="a", names="abcde"):
+    videos = [SimpleNamespace(video_id=name) for name in names]
+    return plan_shards(folder, "nodes", videos, 2, lambda group: settings + "".join(v.video_id for v in group))
+
+
+def finish(shard, skipped=(), retry=False):
+    shard.path.write_bytes(b"records")
+    lost = {name for name, _ in skipped}
+    shard.write_note([info(v.video_id) for v in shard.videos if v.video_id not in lost], skipped, retry)
+
+
+def test_five_videos_in_pairs_make_three_shards_in_the_order_of_the_list(tmp_path):
+    shards = plan(tmp_path)
+    assert [shard.path.name for shard in shards] == [f"nodes-0000{i}-of-00003.tfrecord" for i in range(3)]
+    assert [shard.fingerprint for shard in shards] == ["aab", "acd", "ae"]
+
+
+def test_a_note_holds_while_file_and_settings_are_the_same(tmp_path):
+    shard = plan(tmp_path)[0]
+    assert shard.note() is None
+    finish(shard)
+    assert shard.note()["bytes"] == 7
+    assert plan(tmp_path, "b")[0].note() is None, "other settings"
+    shard.path.write_bytes(b"record")
+    assert shard.note() is None, "cut"
+    finish(shard, retry=True)
+    assert shard.note() is None, "worth another try"
+
+
+def test_only_finished_shards_of_this_plan_stay(tmp_path):
+    first, *others = plan(tmp_path)
+    for shard in (first, *others):
+        finish(shard)
+    (tmp_path / "clips-00000-of-00001.tfrecord").touch()
+    assert remove_outdated(tmp_path, "nodes", [first]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "clips-00000-of-00001.tfrecord",
+        "nodes-00000-of-00003.json",
+        "nodes-00000-of-00003.tfrecord",
+    ]
+
+
+def test_the_manifest_names_what_is_held_and_what_is_not(tmp_path):
+    shards = plan(tmp_path, names="abc")
+    finish(shards[0], [("b", "is empty")])
+    finish(shards[1])
+    held = write_manifest_of(tmp_path, shards)
+    manifest = read_manifest(tmp_path)
+    assert [video.video_id for video in manifest.videos] == ["a", "c"] and list(manifest.videos) == held.videos
+    assert manifest.skipped == (("b", "is empty"),) == tuple(held.skipped)
+    assert held.bytes == 14 and len(manifest.fingerprint) == 16
+
+
+def test_a_list_of_which_nothing_is_left_is_told_with_its_first_reason(tmp_path):
+    shards = plan(tmp_path, names="ab")
+    finish(shards[0], [("a", "is empty."), ("b", "is cut")])
+    with pytest.raises(UserError, match=r"^none of the 2 videos can be used\. The first: a: is empty\.$"):
+        write_manifest_of(tmp_path, shards)
+
+
+def test_warnings_are_counted_and_the_first_is_told():
+    assert describe_warnings([info("a")]) == ""
+    text = describe_warnings([info("a"), info("b", "cut"), info("c", "short")])
+    assert text == "; 2 used with a warning (all in videos.json), the first b: cut"
