@@ -321,11 +321,26 @@ METRICS = [
         {"samples": 60, "seed": 2},
         exempt=NUMPY,
     ),
+    Descriptor(
+        metrics.draw_videos,
+        {"num_videos": 7},
+        {"samples": 5, "seed": 1},
+        {"samples": 6, "seed": 2},
+        exempt=NUMPY,
+    ),
+    Descriptor(
+        metrics.evaluate_draws,
+        VIDEOS | {"counts": np.array([[1, 1], [1, 2], [3, 1]])},
+        {},
+        {"threshold": 0.1},
+        exempt=NUMPY,
+    ),
     Descriptor(metrics.evaluate_videos, VIDEOS, {}, {"threshold": 0.1}, exempt=NUMPY),
     Descriptor(
         metrics.false_alarm_rate, {"scores_of_normal_videos": FRAME_SCORES}, {}, {"threshold": 0.1}, exempt=NUMPY
     ),
     Descriptor(metrics.frame_auc, RANKED, exempt=NUMPY),
+    Descriptor(metrics.interval_of_draws, {"values": FRAME_SCORES}, exempt=NUMPY),
     Descriptor(metrics.recall_at_fpr, RANKED, {"fpr": 0.1}, {"fpr": 0.9}, exempt=NUMPY),
     Descriptor(
         metrics.video_auc,

@@ -2,7 +2,8 @@
 
 from vad_keras.metrics.average_precision import average_precision
 from vad_keras.metrics.bag_auc import BagAUC
-from vad_keras.metrics.bootstrap import bootstrap_videos
+from vad_keras.metrics.bootstrap import bootstrap_videos, draw_videos, interval_of_draws
+from vad_keras.metrics.draws import evaluate_draws
 from vad_keras.metrics.false_alarm_rate import false_alarm_rate
 from vad_keras.metrics.frame_auc import frame_auc
 from vad_keras.metrics.recall_at_fpr import recall_at_fpr
@@ -13,9 +14,12 @@ __all__ = [
     "BagAUC",
     "average_precision",
     "bootstrap_videos",
+    "draw_videos",
+    "evaluate_draws",
     "evaluate_videos",
     "false_alarm_rate",
     "frame_auc",
+    "interval_of_draws",
     "recall_at_fpr",
     "video_auc",
 ]

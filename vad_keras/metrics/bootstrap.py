@@ -7,7 +7,8 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     """95 % interval of a statistic by drawing whole videos with replacement.
 
     Frames of one video resemble each other, so videos are drawn, not frames. A draw in which the statistic is nan
-    (e.g. no abnormal video in it) is left out and counted.
+    (e.g. no abnormal video in it) is left out and counted. It takes any statistic; `draw_videos` and `evaluate_draws`
+    give the figures of `evaluate_videos` on the same draws, and far faster.
 
     Args:
         videos: list of anything, one entry a video.
@@ -28,19 +29,47 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     >>> 1.0 <= interval["low"] <= 2.0 <= interval["high"] <= 3.0
     True
     """
-    if not len(videos) or samples < 1:
-        raise ValueError(
-            f"the bootstrap needs at least one video and one sample. Received: {len(videos)} videos, samples={samples}."
-            " Set the number of samples to 1000 or so."
-        )
-    random = np.random.default_rng(seed)
-    draws = [[videos[i] for i in random.integers(len(videos), size=len(videos))] for _ in range(samples)]
-    values = np.array([statistic(draw) for draw in draws], dtype=np.float64)
-    return _summary(values)
+    draws = ([videos[i] for i in drawn] for drawn in _drawn(len(videos), samples, seed))
+    return interval_of_draws([statistic(draw) for draw in draws])
 
 
-def _summary(values):
-    """Percentiles over the first axis without the nan ones, quietly nan where all are."""
+def draw_videos(num_videos, samples=1000, seed=0):
+    """How often each video is in each draw of as many videos with replacement.
+
+    Args:
+        num_videos: N, of which each draw takes N.
+        samples: number of draws.
+        seed: of the draws; the draws are those of `bootstrap_videos` with the same seed.
+
+    Returns:
+        int64 `(samples, N)`; each row adds up to N.
+
+    Raises:
+        ValueError: if there is no video or `samples` is below 1.
+
+    Example:
+
+    >>> draw_videos(4, samples=2, seed=0).sum(axis=1).tolist()
+    [4, 4]
+    """
+    return np.stack([np.bincount(drawn, minlength=num_videos) for drawn in _drawn(num_videos, samples, seed)])
+
+
+def interval_of_draws(values):
+    """95 % interval of a figure from its values in many draws; nan ones are left out and counted.
+
+    Args:
+        values: `(samples,)` or `(samples, ...)`.
+
+    Returns:
+        dict: `low`, `high`, `standard_deviation` and `defined`, as of `bootstrap_videos`.
+
+    Example:
+
+    >>> interval_of_draws([0.5, float("nan"), 0.5])
+    {'low': 0.5, 'high': 0.5, 'standard_deviation': 0.0, 'defined': 2}
+    """
+    values = np.asarray(values, dtype=np.float64)
     columns = values.reshape(len(values), -1)
     rows = []
     for column in columns.T:
@@ -52,3 +81,13 @@ def _summary(values):
         name: np.reshape(column, values.shape[1:]) for name, column in zip(names, zip(*rows, strict=True), strict=True)
     }
     return {name: value.item() if value.ndim == 0 else value for name, value in table.items()}
+
+
+def _drawn(num_videos, samples, seed):
+    """Positions of the videos of each draw, `(samples, N)`."""
+    if num_videos < 1 or samples < 1:
+        raise ValueError(
+            f"the bootstrap needs at least one video and one sample. Received: {num_videos} videos, samples={samples}."
+            " Set the number of samples to 1000 or so."
+        )
+    return np.random.default_rng(seed).integers(num_videos, size=(samples, num_videos))

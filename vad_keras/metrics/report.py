@@ -48,7 +48,7 @@ def evaluate_videos(videos, threshold=0.5):
     >>> report["frame_auc"], report["video_auc"], report["classes"]["Arson"]["num_videos"]
     (1.0, 1.0, 1)
     """
-    videos = [_checked(number, video) for number, video in enumerate(videos)]
+    videos = [checked_video(number, video) for number, video in enumerate(videos)]
     known = [video for video in videos if video["frame_labels"] is not None]
     labels, scores = _column(known, "frame_labels"), _column(known, "scores")
     normal, abnormal = _with_label(known, spec.NORMAL), _with_label(known, spec.ABNORMAL)
@@ -73,7 +73,12 @@ def evaluate_videos(videos, threshold=0.5):
     }
 
 
-def _checked(number, video):
+def checked_video(number, video):
+    """A video as `evaluate_videos` uses it: arrays, and the frame labels of a normal video filled in.
+
+    Raises:
+        ValueError: if it lacks a key, has no frame, or its numbers of labels and scores differ.
+    """
     name = video.get("video_id", f"number {number}")
     missing = [key for key in ("scores", "label") if key not in video]
     if missing or video["label"] not in (0, 1):

@@ -25,7 +25,7 @@ def counts_above(labels, scores):
         ValueError: if lengths differ, a label is not 0 or 1, or a score is not finite.
     """
     labels, scores = flatten(labels), flatten(scores).astype(np.float64)
-    _check(labels, scores)
+    check_frames(labels, scores)
     order = np.argsort(-scores, kind="stable")
     labels, scores = labels[order].astype(np.float64), scores[order]
     last_of_equal = np.append(np.flatnonzero(np.diff(scores)), scores.size - 1) if scores.size else np.zeros(0, int)
@@ -34,7 +34,8 @@ def counts_above(labels, scores):
     return false_positives, true_positives
 
 
-def _check(labels, scores):
+def check_frames(labels, scores):
+    """Raise a ValueError unless there are as many labels as scores, all 0 or 1, and all scores are finite."""
     if labels.shape != scores.shape:
         raise ValueError(
             f"`labels` and `scores` must have one entry each a frame. Received: {labels.size} labels and {scores.size} "

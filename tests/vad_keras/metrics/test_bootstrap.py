@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vad_keras.metrics import bootstrap_videos
+from vad_keras.metrics import bootstrap_videos, draw_videos, interval_of_draws
 
 
 def test_single_video_has_an_interval_of_width_zero():
@@ -43,3 +43,16 @@ def test_draws_without_a_value_are_left_out_and_counted():
 def test_no_video_is_refused():
     with pytest.raises(ValueError, match="Received: 0 videos, samples=10"):
         bootstrap_videos([], np.mean, samples=10)
+
+
+def test_counts_are_those_of_the_videos_drawn_with_the_same_seed():
+    counts = draw_videos(5, samples=20, seed=3)
+    assert counts.shape == (20, 5) and (counts.sum(axis=1) == 5).all()
+    drawn = []
+    bootstrap_videos(list(range(5)), lambda draw: drawn.append(np.bincount(draw, minlength=5)) or 0.0, 20, seed=3)
+    np.testing.assert_array_equal(counts, drawn)
+
+
+def test_interval_holds_the_middle_95_percent_of_the_draws():
+    interval = interval_of_draws(np.arange(1001.0))
+    assert (interval["low"], interval["high"], interval["defined"]) == (25.0, 975.0, 1001)
