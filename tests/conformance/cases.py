@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from descriptors import DESCRIPTORS, Descriptor
+from descriptor import Descriptor
+from descriptors import DESCRIPTORS
 
 
 @dataclass(frozen=True)

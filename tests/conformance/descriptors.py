@@ -4,58 +4,12 @@ A descriptor is all that the promises of this folder need to know of a public na
 is exempt with its reason.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import keras
 import numpy as np
+from baselines import BASELINES
+from descriptor import LABELS, MASK, NODES, PROMISES, SNIPPET_MASK, Descriptor, random
 
 from vad_keras import layers, losses, metrics, models
-
-LENGTHS = np.array([5, 3, 2])
-MASK = np.arange(5) < LENGTHS[:, None]
-SNIPPET_MASK = np.arange(3) < np.array([3, 2, 1])[:, None]
-LABELS = np.array([1, 0, 1], "int32")
-
-# What each promise says. A descriptor may be exempt from one of them, with a reason.
-PROMISES = {
-    "arguments": "every argument changes something",
-    "backends": "TensorFlow, JAX and PyTorch give equal numbers",
-    "compiled": "eager, compiled and XLA give equal numbers",
-    "config": "the configuration makes an equal object",
-    "cut": "a padded video equals the video cut to its length",
-    "example": "the docstring has an example",
-    "keras_file": "a .keras file gives it back",
-    "mixed": "it trains in mixed precision, its softmax and energies in float32",
-    "padding": "what stands in padding changes no real frame",
-    "saved_model": "a SavedModel gives equal numbers",
-    "singles": "a batch equals its videos one by one",
-}
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    thing: Any
-    inputs: dict  # call argument -> array; of a model also the `labels`
-    options: dict = field(default_factory=dict)  # arguments it is made with, or a function is called with
-    changes: dict = field(default_factory=dict)  # argument -> another value, or a function of a folder that makes one
-    other_inputs: dict = field(default_factory=dict)  # argument -> inputs that its other value needs
-    call_options: dict = field(default_factory=dict)
-    outputs: tuple = ("output",)
-    call: Callable | None = None  # how a function is called that does not take the inputs one by one
-    exempt: dict = field(default_factory=dict)  # promise -> reason
-
-    @property
-    def name(self):
-        return self.thing.__name__
-
-
-def random(*shape, seed=0, low=None):
-    """float32, normal; uniform in [low, 1] with `low`."""
-    generator = np.random.default_rng(seed)
-    values = generator.normal(size=shape) if low is None else generator.uniform(low, 1.0, shape)
-    return values.astype("float32")
 
 
 def frames(num_frames=3, size=32):
@@ -86,7 +40,6 @@ WHOLE_BATCH = {"singles": "one number for a batch, whose videos are compared or 
 FIXED_FRAMES = {"cut": "made for snippets of exactly K frames"}
 NO_MASK = dict.fromkeys(("padding", "cut"), "takes no mask: videos of equal length")
 
-NODES = {"nodes": random(3, 5, 3, 4), "mask": MASK}
 ENERGY = random(3, 5, 3, 2)
 AFFINITY = random(3, 5, 3, 5, 3, seed=1, low=0.0) / 4.0
 SCORES = random(3, 5, 3, seed=2, low=0.01)
@@ -212,22 +165,6 @@ MODELS = [
         },
         exempt=FIXED_FRAMES,
     ),
-    Descriptor(
-        models.SultaniRanker,
-        NODES | {"labels": LABELS},
-        {"units": (6, 4)},
-        {
-            "units": (5, 4),
-            "dropout": 0.1,
-            "patches": "mean",
-            "normalize": False,
-            "kernel_l2": 0.1,
-            "pairing": "paired",
-            "margin": 2.0,
-            "sparsity_weight": 1.0,
-            "smoothness_weight": 1.0,
-        },
-    ),
 ]
 
 LOSSES = [
@@ -349,4 +286,4 @@ METRICS = [
     ),
 ]
 
-DESCRIPTORS = LAYERS + MODELS + LOSSES + METRICS
+DESCRIPTORS = LAYERS + MODELS + BASELINES + LOSSES + METRICS

@@ -1,7 +1,8 @@
 """Every public name has a descriptor, and every exemption a reason."""
 
 import pytest
-from descriptors import DESCRIPTORS, PROMISES
+from descriptor import PROMISES
+from descriptors import DESCRIPTORS
 
 from vad_keras import layers, losses, metrics, models
 
