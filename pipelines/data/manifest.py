@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.config import UserError
 
 MANIFEST_NAME = "videos.json"
+FINGERPRINT_NAME = "fingerprint"  # beside nodes that `extract` wrote: of the extractor and the clips
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def read_manifest(folder):
         return Manifest(videos, skipped, content["config"])
     except FileNotFoundError:
         raise UserError(
-            f"{path} does not exist. Run the stage that writes it first: `prepare` for clips, `extract` for nodes."
+            f"{path} does not exist. Run the stage that writes it first: `prepare` for clips, `extract` or "
+            "`import-features` for nodes."
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a manifest of records ({error}). Remove it and run the stage again.") from None

@@ -25,7 +25,7 @@ class ReportImages(keras.callbacks.Callback):
         read_videos: Called once, at the first use; returns a list of dicts with `title`, `nodes` `(T, G, C)`,
             `times_sec` `(T,)`, and where known `frame_labels` `(T,)` and `frames` `(T, H, W, 3)`.
         every_epochs: Epochs from one writing to the next.
-        scales: Scales of the patches.
+        scales: Scales of the patches; empty where patches are no grid over the frame: timelines alone.
         threshold: A score at or above it is an alarm.
 
     Raises:
@@ -65,7 +65,7 @@ class ReportImages(keras.callbacks.Callback):
         scores = outputs[spec.ANOMALY_SCORE]
         labels, title = video.get("frame_labels"), video["title"]
         _image(f"timeline/{title}", timeline_figure(video["times_sec"], scores, self.threshold, labels, title))
-        if spec.PATCH_SCORE not in outputs:
+        if spec.PATCH_SCORE not in outputs or not self.scales:
             return
         after = outputs[spec.PATCH_SCORE]
         before = outputs.get(spec.UNARY_PROBABILITY, after)

@@ -61,10 +61,9 @@ def run(config) -> Path:
     path = write_json(folder / "metrics.json", {"metrics": report, "intervals_95": intervals, **origin})
     _write_video_table(folder / "videos.csv", videos)
     metrics_table(folder / "table.md", report, intervals)
-    if config.evaluate.images:
-        _draw(config, folder, scored, threshold)
+    left_out = _draw(config, folder, scored, threshold) if config.evaluate.images else ""
     done = f"{len(videos)} test videos, frame AUC {report['frame_auc']:.3f}, inside abnormal videos "
-    done += f"{report['frame_auc_abnormal_videos']:.3f}"
+    done += f"{report['frame_auc_abnormal_videos']:.3f}{left_out}"
     write_summary(config, "evaluate", done, output=folder, seconds=time.monotonic() - start)
     return path
 
@@ -112,12 +111,15 @@ def load_detector(config):
 
 
 def _draw(config, folder, scored, threshold):
-    """The pictures, heat maps included where the model has a CRF and the clips are still there."""
+    """The pictures, heat maps included where the model has a CRF and the clips are still there; says it where not."""
     draw_evaluation(folder, scored, threshold, config.train_detector.model)
-    has_clips = (config.work_path / "clips" / MANIFEST_NAME).exists()
-    if has_clips and all(spec.MARGINALS in outputs for _, outputs in scored):
-        clips = Clips(config.work_path / "clips", config.data.clip_frames, config.data.image_size_px)
-        draw_heat_maps(folder / "heat_maps.png", scored, clips.read_frame, config.extractor.scales)
+    if not all(spec.MARGINALS in outputs for _, outputs in scored):
+        return ""
+    if config.features.root or not (config.work_path / "clips" / MANIFEST_NAME).exists():
+        return "; no heat maps, for want of clips to lay them over"
+    clips = Clips(config.work_path / "clips", config.data.clip_frames, config.data.image_size_px)
+    draw_heat_maps(folder / "heat_maps.png", scored, clips.read_frame, config.extractor.scales)
+    return ""
 
 
 def bootstrap_intervals(videos, samples, seed):

@@ -12,14 +12,13 @@ import tensorflow as tf
 import vad_keras.models  # noqa: F401 - registers the extractor for load_model
 from pipelines.config import UserError
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import MANIFEST_NAME, shard_name, write_manifest
+from pipelines.data.manifest import FINGERPRINT_NAME, MANIFEST_NAME, shard_name, write_manifest
 from pipelines.data.map_cache import MapCache
 from pipelines.data.records import serialize_bag
 from pipelines.report.progress import track
 from pipelines.report.summary import write_summary
 
 BATCH_SNIPPETS = 8
-FINGERPRINT_NAME = "fingerprint"
 
 
 def run(config) -> Path:

@@ -135,7 +135,7 @@ def _report_images(config, nodes, validation):
         config.work_path / "logs" / STAGE / "images",
         lambda: [_picture_of(config, nodes, video) for video in pictured],
         every_epochs=max(1, config.train_detector.epochs // PICTURES_PER_TRAINING),
-        scales=config.extractor.scales,
+        scales=() if config.features.root else config.extractor.scales,
         threshold=config.export.threshold,
     )
 
@@ -148,7 +148,7 @@ def _picture_of(config, nodes, video):
         "nodes": inputs["nodes"].numpy()[0],
         "times_sec": origin["frame_indices"].numpy()[0] / video.fps,
     }
-    if (config.work_path / "clips" / MANIFEST_NAME).exists():
+    if not config.features.root and (config.work_path / "clips" / MANIFEST_NAME).exists():
         clips = Clips(config.work_path / "clips", config.data.clip_frames, config.data.image_size_px)
         places = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
         frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(places))]

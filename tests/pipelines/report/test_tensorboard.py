@@ -72,6 +72,11 @@ def test_a_model_without_patch_scores_gets_its_timeline(tmp_path):
     assert sorted(steps) == ["timeline/known", "timeline/with_frames"]
 
 
+def test_patches_that_are_no_grid_get_a_timeline_alone(tmp_path):
+    steps, _ = written(tmp_path, epochs=1, scales=())
+    assert sorted(steps) == ["timeline/known", "timeline/with_frames"]
+
+
 def test_it_is_called_by_fit(tmp_path):
     class Scalar(MeanScorer):
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -1,0 +1,188 @@
+"""Feature files -> nodes of every video (`nodes/nodes-*.tfrecord`) and their manifest, in place of stages 1 to 3."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines.config import UserError
+from pipelines.data.datasets import load_dataset
+from pipelines.data.feature_files import FeatureError, FeatureFolder, VideoFeatures
+from pipelines.data.feature_layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
+from pipelines.data.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
+from pipelines.data.records import serialize_bag
+from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
+from pipelines.report.progress import track
+from pipelines.report.summary import write_summary
+
+STAGE = "import_features"
+RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
+
+
+def run(config) -> Path:
+    """Write the features of every listed video as nodes, one "bag" record each, and return `nodes/`.
+
+    Labels, subsets and frame labels come from the configured dataset; its videos need not be there. A video whose
+    features cannot be used is left out and named. A second run keeps every shard whose files and settings are the same.
+
+    Args:
+        config: The run's `Config`; `features.root` names the files.
+
+    Raises:
+        UserError: There are no features, they are of several kinds or layouts, or none can be used.
+    """
+    start = time.monotonic()
+    if not config.features.root:
+        raise UserError("`features.root` is empty. Set it to the folder of the feature files.")
+    folder = config.work_path / "nodes"
+    source = _open_source(config, load_dataset(config))
+    size, videos = config.data.videos_per_shard, list(source.found)
+    shards = plan_shards(folder, "nodes", videos, size, lambda group: _fingerprint(config, source, group))
+    finished = [shard for shard in shards if shard.note() is not None]
+    outdated = remove_outdated(folder, "nodes", finished)
+    (folder / FINGERPRINT_NAME).unlink(missing_ok=True)
+    todo = [shard for shard in shards if shard not in finished]
+    if todo:
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest stands for complete records
+        for _ in track(_import(config, source, todo), "Importing features", sum(len(shard.videos) for shard in todo)):
+            pass
+    held = write_manifest_of(folder, shards)
+    done = f"{len(held.videos):,} videos, {sum(video.num_sampled for video in held.videos):,} rows of "
+    done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
+    if finished:
+        done += f"; {len(finished)} of {len(shards)} shards were finished before"
+    if outdated:
+        done += f"; {outdated} shards of changed settings, files or labels were done anew"
+    done += describe_warnings(held.videos)
+    write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """What is known of all features before one is read."""
+
+    found: dict  # Video -> VideoFeatures, or the reason why there are none
+    layout: str
+    width: tuple  # (G, D)
+
+
+def _open_source(config, videos):
+    """Find the features of all videos and look at their shapes."""
+    files = FeatureFolder(config.features.root, config.features.suffix)
+    found = {}
+    for video in videos:
+        try:
+            found[video] = files.find(video.video_id)
+        except FeatureError as error:
+            found[video] = str(error)
+    usable = {video: features for video, features in found.items() if isinstance(features, VideoFeatures)}
+    if not usable:
+        video, reason = next(iter(found.items()))
+        raise UserError(f"none of the {len(found)} videos has features. The first: {_listed(video)}: {reason}")
+    layout = config.features.layout
+    if layout == AUTO:
+        layout = choose_layout({features.arrays[0]: features.shapes for features in usable.values()})
+    widths = {}
+    for video, features in usable.items():
+        try:
+            widths[features.arrays[0]] = features.node_shape(layout)[1:]
+        except FeatureError as error:
+            found[video] = str(error)
+    if not widths:
+        raise UserError(next(reason for reason in found.values() if isinstance(reason, str)))
+    width = common_width(widths)
+    for video, features in usable.items():
+        other = widths.get(features.arrays[0], width)
+        if other != width:
+            found[video] = str(features.arrays[0].error(width_error(other, width)))
+    return _Source(found, layout, width)
+
+
+def _import(config, source, shards):
+    """Write the shards; yields once for each video that is written or skipped."""
+    for shard in shards:
+        infos, skipped = [], []
+        temporary = shard.path.with_name(f".{shard.path.name}.tmp")
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for video in shard.videos:
+                try:
+                    record, info = _record(config, source, video)
+                except FeatureError as error:
+                    skipped.append((_listed(video), str(error).rstrip(".")))
+                else:
+                    writer.write(record)
+                    infos.append(info)
+                yield
+        os.replace(temporary, shard.path)
+        shard.write_note(infos, skipped)
+
+
+def _record(config, source, video):
+    """The serialised nodes of a video and its `VideoInfo`."""
+    features = source.found[video]
+    if isinstance(features, str):
+        raise FeatureError(features)
+    first = features.arrays[0]
+    nodes = features.read(source.layout)
+    known = video.num_frames if video.frame_labels is None else len(video.frame_labels)
+    try:
+        frames, num_frames, warning = row_frames(len(nodes), source.layout, known, config.features.frames_per_feature)
+    except ValueError as error:
+        raise first.error(str(error)) from None
+    if known is None and source.layout == SEGMENTS:
+        if video.subset == "test":
+            raise first.error(
+                "is of a test video of unknown length, so its segments cannot be held against frame labels. "
+                "Give its length in the column `num_frames` of labels.csv"
+            )
+        intervals, cut = None, "its frame labels are left out"
+    else:
+        intervals, cut = _intervals(video, num_frames, known, first)
+    info = VideoInfo(
+        video_id=video.video_id,
+        path=str(first.path),
+        subset=video.subset,
+        label=video.label,
+        class_name=video.class_name,
+        fps=config.features.video_fps,
+        num_frames=num_frames,
+        width=0,
+        height=0,
+        num_sampled=len(frames),
+        frame_labels=intervals,
+        warning="; ".join(text for text in (warning, cut) if text),
+    )
+    return serialize_bag(nodes[: len(frames)], video.video_id, video.label, frames), info
+
+
+def _intervals(video, num_frames, known, first):
+    """The abnormal frames inside the video, and a warning when some had to be cut."""
+    try:
+        return video.frame_intervals(num_frames)
+    except ValueError as error:
+        length = "" if known else f" Its length was taken from {first}: list `num_frames` where that is wrong"
+        raise FeatureError(f"{str(error).rstrip('.')}.{length}") from None
+
+
+def _listed(video):
+    """A video and the line that lists it."""
+    return f"{video.video_id} ({video.where})" if video.where else video.video_id
+
+
+def _fingerprint(config, source, videos):
+    """Hash of all that decides the content of a shard: settings, feature files and labels."""
+    options = config.features
+    facts = [RECORDS_VERSION, source.layout, source.width, options.frames_per_feature, options.video_fps]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for video in videos:
+        features = source.found[video]
+        files = features if isinstance(features, str) else [array.stamp() for array in features.arrays]
+        facts = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
+        digest.update(json.dumps([*facts, video.where, files]).encode())
+        digest.update(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
+    return digest.hexdigest()[:16]
