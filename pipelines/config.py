@@ -27,8 +27,10 @@ __all__ = ["Config", "UserError", "config_to_dict", "load_config", "save_config"
 class DataConfig:
     """Where the videos are and how they are cut into snippets."""
 
-    dataset: str = "folder"  # folder | synthetic
-    root: str = "videos"  # folder that holds labels.csv (synthetic: is generated there)
+    dataset: str = "folder"  # folder | synthetic | ucf_crime | shanghaitech | xd_violence | ucsd_ped
+    root: str = "videos"  # folder that holds labels.csv or the unpacked archives (synthetic: is generated there)
+    annotations: str = ""  # folder with the lists and labels of a known dataset; empty: they are under root
+    allow_missing: bool = False  # go on when listed videos are not there; the summary names them
     frames_per_sec: float = 0.0  # sampling rate; 0 takes every frame
     clip_frames: int = 8  # K
     image_size_px: int = 224  # frames are squashed to a square of this side
@@ -83,7 +85,7 @@ class ExtractorConfig:
 class TrainExtractorConfig:
     """Stage 1 (Sec 4.2): SGD under the TRN classifier."""
 
-    epochs: int = 100
+    epochs: int = 100  # 0: the extractor stays as it starts
     batch_size: int = 16  # snippets
     snippets_per_video: int = 8  # drawn anew each epoch
     learning_rate: float = 1e-4
@@ -110,6 +112,7 @@ class DetectorConfig:
     node_normalization: str = "layer"  # layer | unit | none
     projection_dim: int = 0  # nodes are first brought to this size; 0: not
     residual: bool = True  # a linear path around the attention
+    self_attention_crf: bool = True  # false: each node is scored by itself (Table 1)
     hidden_units: int = 32  # of the scorer
     dropout: float = 0.3
     frame_pooling: str = "max"  # max | mean | whole_frame: patch scores -> frame score
@@ -120,13 +123,14 @@ class DetectorConfig:
 class TrainDetectorConfig:
     """Stage 2 (Sec 3.4, 4.2): contrastive multi-instance learning on bags of nodes."""
 
-    model: str = "anomaly_detector"  # anomaly_detector | sultani
+    model: str = "anomaly_detector"  # or a baseline, such as sultani or rtfm
+    model_options: tuple[str, ...] = ()  # of a baseline, beside its published settings: ["pairing=paired"]
     epochs: int = 50
     batch_size: int = 32  # bags: half abnormal, half normal
     bag_frames: int = 64  # time steps a training bag is cut to
     sampling: str = "mixed"  # window | segments | mixed | segment_mean: how it is cut
     cache_nodes: bool = True  # keep the training nodes in memory
-    optimizer: str = "adam"  # adam | adagrad
+    optimizer: str = "adam"  # adam | adagrad | rmsprop | sgd (momentum 0.9)
     learning_rate: float = 1e-4
     weight_decay: float = 1e-5
     top_k: float = 0.1  # share of a bag's nodes that speak for it
@@ -148,7 +152,9 @@ class EvaluateConfig:
     seeds: int = 0  # train anew with so many seeds; 0: measure the detector that is there
     rivals: tuple[str, ...] = ("sultani",)  # trained on the same folds when training is repeated
     bootstrap_samples: int = 1000
+    smoothing_sec: float = 2.0  # moving average that is reported beside the plain scores; 0: none
     images: bool = True  # timelines, heat maps and curves
+    runs: tuple[str, ...] = ()  # folders of finished runs to put into one report; empty: measure this one
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,7 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
         where = f"`{dotted}` in {source}"
         value = convert(types[dotted], value, where)
         key = dotted.rpartition(".")[2]
-        check_value(value, CHOICES.get(dotted), LIMITS.get(key, (0, math.inf)), where)
+        check_value(value, CHOICES.get(dotted), LIMITS.get(dotted, LIMITS.get(key, (0, math.inf))), where)
         config = _replaced(config, dotted, value)
     return config
 

@@ -7,7 +7,7 @@ import typing
 
 # Values a key may take.
 CHOICES = {
-    "data.dataset": ("folder", "synthetic"),
+    "data.dataset": ("folder", "synthetic", "ucf_crime", "shanghaitech", "xd_violence", "ucsd_ped"),
     "data.default_subset": ("train", "test"),
     "features.layout": ("auto", "time_feature", "time_crop_feature", "crop_time_feature", "segments"),
     "bench.backbones": ("resnet50", "mobilenet_v2", "small"),
@@ -19,13 +19,26 @@ CHOICES = {
     "detector.node_normalization": ("layer", "unit", "none"),
     "detector.frame_pooling": ("max", "mean", "whole_frame"),
     "detector.score_from": ("scorer", "marginals", "mean"),
-    "train_detector.model": ("anomaly_detector", "sultani"),
+    "train_detector.model": (
+        "anomaly_detector",
+        "sultani",
+        "zhong",
+        "zhang",
+        "zhu_newsam",
+        "zaheer_self_reasoning",
+        "claws",
+        "hl_net",
+        "ar_net",
+        "rtfm",
+        "ur_dmu",
+        "bn_wvad",
+    ),
     "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
-    "train_detector.optimizer": ("adam", "adagrad"),
+    "train_detector.optimizer": ("adam", "adagrad", "rmsprop", "sgd"),
     "train_detector.contrast_form": ("hinge", "printed"),
 }
 
-# Smallest and largest value by the key's name; a number that is not listed must not be negative.
+# Smallest and largest value by the key's name, alone or with its section; a number that is not listed must not be negative.
 AT_LEAST_ONE = (1, math.inf)
 LIMITS = {
     "jpeg_quality": (1, 100),
@@ -45,6 +58,7 @@ LIMITS = {
     "height_px": (16, math.inf),
     "scales": AT_LEAST_ONE,
     "relation_units": AT_LEAST_ONE,
+    "train_extractor.epochs": (0, math.inf),
     "epochs": AT_LEAST_ONE,
     "batch_size": AT_LEAST_ONE,
     "snippets_per_video": AT_LEAST_ONE,

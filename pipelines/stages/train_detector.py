@@ -1,7 +1,10 @@
 """Stage 4: bags of nodes -> `detector.keras`, by contrastive multi-instance learning (Sec 3.4, 4.2)."""
 
 import dataclasses
+import difflib
+import functools
 import hashlib
+import inspect
 import json
 import os
 import time
@@ -11,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines.config import UserError
+from pipelines.config_values import parse_override
 from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, whole_bags
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
@@ -19,7 +24,8 @@ from pipelines.report.summary import write_summary
 from pipelines.report.tensorboard import ReportImages
 from pipelines.report.training import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
 from vad_keras import spec
-from vad_keras.models import AnomalyDetector, SultaniRanker
+from vad_keras.models import AnomalyDetector
+from vad_keras.models.baselines import BASELINES
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
@@ -69,9 +75,14 @@ def run(config) -> Path:
 def build_detector(config):
     """The configured model, compiled."""
     options = config.train_detector
-    if options.model == "sultani":
-        model = SultaniRanker(sparsity_weight=options.sparsity_weight, smoothness_weight=options.smoothness_weight)
+    if options.model in BASELINES:
+        model = _build_baseline(options.model, options.model_options)
     else:
+        if options.model_options:
+            raise UserError(
+                "`train_detector.model_options` is for baselines; the anomaly detector has sections of its own, "
+                f"[detector] and [train_detector]. Received: {list(options.model_options)}."
+            )
         loss_options = {
             key: getattr(options, key) for key in ("sparsity_weight", "smoothness_weight", "contrast_weight")
         }
@@ -82,17 +93,34 @@ def build_detector(config):
     return model
 
 
+def _build_baseline(name, options):
+    """A baseline with its published settings, but for the options `"key=value"`."""
+    arguments = dict(parse_override(option, {}) for option in options)
+    known = [key for key in inspect.signature(BASELINES[name]).parameters if key != "kwargs"]
+    for key in arguments:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean `{close[0]}`?" if close else f"It takes: {', '.join(known)}."
+            raise UserError(f"{name} has no argument `{key}` in `train_detector.model_options`. {hint}")
+    try:
+        return BASELINES[name](**arguments)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
 def build_optimizer(options):
     """The configured optimizer. Adagrad starts from empty accumulators, as that of [1] did.
 
     Keras fills them with 0.1 today: gradients far below that then hardly move anything, and Sultani's network keeps its
     first scores through hundreds of epochs.
     """
-    if options.optimizer == "adam":
-        return keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay or None)
-    return keras.optimizers.Adagrad(
-        options.learning_rate, initial_accumulator_value=0.0, epsilon=1e-12, weight_decay=options.weight_decay or None
-    )
+    optimizer, settings = {
+        "adam": (keras.optimizers.AdamW, {}),
+        "adagrad": (keras.optimizers.Adagrad, {"initial_accumulator_value": 0.0, "epsilon": 1e-12}),
+        "rmsprop": (keras.optimizers.RMSprop, {}),
+        "sgd": (keras.optimizers.SGD, {"momentum": 0.9}),
+    }[options.optimizer]
+    return optimizer(options.learning_rate, weight_decay=options.weight_decay or None, **settings)
 
 
 def segments_of(config):
@@ -110,9 +138,7 @@ def _fit(config, detector, nodes, training, validation):
     )
     held_out = None
     if validation:
-        whole = whole_bags(nodes, validation, VALIDATION_BATCH, segments_of(config))
-        held_out = whole.map(lambda inputs, label, _: (inputs, label)).cache()
-        held_out = held_out.apply(tf.data.experimental.assert_cardinality(-(-len(validation) // VALIDATION_BATCH)))
+        held_out = _validation_bags(config, nodes, validation)
         callbacks.append(_report_images(config, nodes, validation))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     fitted = detector.fit(
@@ -126,6 +152,28 @@ def _fit(config, detector, nodes, training, validation):
     )
     history = read_history(config.work_path / "state" / STAGE / "history.jsonl")
     return history or [{"epoch": epoch} for epoch in fitted.epoch]
+
+
+def validation_batches(videos, batch_size):
+    """Videos dealt out so that each batch holds both labels, as far as a loss between videos needs it.
+
+    Returns:
+        List of lists of about `batch_size` videos; fewer, larger ones where a label is rare.
+    """
+    by_label = [[video for video in videos if video.label == label] for label in (spec.NORMAL, spec.ABNORMAL)]
+    count = max(1, min(-(-len(videos) // batch_size), *map(len, by_label)))
+    return [[video for group in by_label for video in group[first::count]] for first in range(count)]
+
+
+def _validation_bags(config, nodes, videos):
+    """Whole validation videos, kept in memory."""
+    batches = [
+        whole_bags(nodes, batch, len(batch), segments_of(config))
+        for batch in validation_batches(videos, VALIDATION_BATCH)
+    ]
+    bags = functools.reduce(lambda first, second: first.concatenate(second), batches)
+    bags = bags.map(lambda inputs, label, _: (inputs, label)).cache()
+    return bags.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
 def _report_images(config, nodes, validation):

@@ -134,6 +134,7 @@ MODELS = [
             "node_normalization": "none",
             "projection_dim": 3,
             "residual": False,
+            "self_attention_crf": False,
             "hidden_units": 4,
             "dropout": 0.6,
             "frame_pooling": "whole_frame",

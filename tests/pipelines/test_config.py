@@ -105,7 +105,7 @@ def test_a_value_out_of_range_names_the_range(override, expected):
 
 def test_every_rule_is_about_a_key_that_exists_and_the_defaults_obey_it():
     assert set(CHOICES) <= set(key_types())
-    assert set(LIMITS) <= {key.rpartition(".")[2] for key in key_types()}
+    assert set(LIMITS) <= {key.rpartition(".")[2] for key in key_types()} | set(key_types())
     for section, values in config_to_dict(Config()).items():
         for key, value in values.items() if isinstance(values, dict) else ():
             if f"{section}.{key}" in CHOICES:

@@ -36,6 +36,8 @@ class AnomalyDetector(keras.Model):
             brought to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
         projection_dim: nodes are first brought to this size by a dense layer with ReLU; 0 leaves them as they are.
         residual: add a linear map of the nodes to ``h``; False is the print.
+        self_attention_crf: False scores each node by itself: ``h`` is the linear map of the nodes alone, ``E_hat`` the
+            softmax of the unary energies. These are the rows of Table 1 without the self-attention CRF.
         hidden_units: of the scorer.
         dropout: rate on the nodes and in front of the scorer.
         frame_pooling: score of a frame: ``"max"`` or ``"mean"`` over its patches, or patch 0, ``"whole_frame"``.
@@ -79,6 +81,7 @@ class AnomalyDetector(keras.Model):
         node_normalization="layer",
         projection_dim=0,
         residual=True,
+        self_attention_crf=True,
         hidden_units=32,
         dropout=0.3,
         frame_pooling="max",
@@ -94,9 +97,12 @@ class AnomalyDetector(keras.Model):
         ):
             if value not in choices:
                 raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}.")
+        if not (residual or self_attention_crf):
+            raise ValueError("Without `self_attention_crf` the scorer needs `residual=True`. Received: False for both.")
         self.node_normalization = node_normalization
         self.projection_dim = projection_dim
         self.residual = residual
+        self.self_attention_crf = self_attention_crf
         self.hidden_units = hidden_units
         self.dropout_rate = dropout
         self.frame_pooling = frame_pooling
@@ -127,7 +133,7 @@ class AnomalyDetector(keras.Model):
         )
         self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
         self.f_p = None
-        if self.crf.inference == "algorithm_1":
+        if self.self_attention_crf and self.crf.inference == "algorithm_1":
             self.f_p = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_p")
         self.scorer_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
         self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
@@ -147,16 +153,17 @@ class AnomalyDetector(keras.Model):
         if self.project is not None:
             self.project.build(shape)
             shape = (*shape[:3], self.projection_dim)
-        self.attention.build(shape)
         self.f_u.build(shape)
         if self.around is not None:
             self.around.build(shape)
         embedding_shape = (*shape[:3], self.attention.value_dim)
+        if self.self_attention_crf:
+            self.attention.build(shape)
+            self.crf.build((*shape[:3], spec.NUM_LABELS))
         if self.f_p is not None:
             self.f_p.build(embedding_shape)
         self.f_s_hidden.build(embedding_shape)
         self.f_s.build((*shape[:3], self.hidden_units))
-        self.crf.build((*shape[:3], spec.NUM_LABELS))
         self.built = True
 
     def call(self, inputs, training=False):
@@ -165,12 +172,12 @@ class AnomalyDetector(keras.Model):
         mask = inputs.get(spec.MASK)
         mask = ops.ones(ops.shape(nodes)[:2], dtype="bool") if mask is None else ops.cast(mask, "bool")
         nodes = self._prepare(nodes, mask, training)
-        h, affinity = self.attention(nodes, mask=mask, return_affinity=True)
-        if self.around is not None:
-            h = h + self.around(nodes)
         unary_energy = self.f_u(nodes)
-        pairwise = affinity if self.f_p is None else self.f_p(h)
-        marginals, iterations = self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
+        if self.self_attention_crf:
+            h, marginals, iterations = self._relate(nodes, unary_energy, mask)
+        else:
+            h, marginals = self.around(nodes), ops.softmax(-unary_energy, axis=-1)
+            iterations = ops.zeros_like(mask[:, 0], dtype="int32")
         hidden = self.f_s_hidden(self.scorer_dropout(h, training=training))
         patch_score = self.f_s(hidden)[..., 0]
         return {
@@ -181,6 +188,14 @@ class AnomalyDetector(keras.Model):
             spec.EMBEDDING: ops.cast(h, "float32"),
             spec.ITERATIONS: iterations,
         }
+
+    def _relate(self, nodes, unary_energy, mask):
+        """Steps 2 and 3: nodes seen together with the others of their cliques."""
+        h, affinity = self.attention(nodes, mask=mask, return_affinity=True)
+        if self.around is not None:
+            h = h + self.around(nodes)
+        pairwise = affinity if self.f_p is None else self.f_p(h)
+        return h, *self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
 
     def _prepare(self, nodes, mask, training):
         """Step 1; padded nodes are 0 from here on."""
@@ -231,6 +246,7 @@ class AnomalyDetector(keras.Model):
             "node_normalization": self.node_normalization,
             "projection_dim": self.projection_dim,
             "residual": self.residual,
+            "self_attention_crf": self.self_attention_crf,
             "hidden_units": self.hidden_units,
             "dropout": self.dropout_rate,
             "frame_pooling": self.frame_pooling,

@@ -10,12 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from pipelines.config import DetectorConfig, UserError
+from pipelines.config_values import CHOICES
 from pipelines.data.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.training import best_epoch, clear_other_state
 from pipelines.stages import train_detector
 from vad_keras.models import AnomalyDetector, SultaniRanker
 from vad_keras.models.anomaly_detector import LOSS_TERMS
+from vad_keras.models.baselines import BASELINES
 
 
 def history_of(config):
@@ -181,12 +183,14 @@ def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nod
 def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):
     changed = {"key_dim": 5, "value_dim": 9, "temporal_localities": (1, 4), "alignment": "causal"}
     changed |= {"normalization": "none", "inference": "algorithm_1", "max_iterations": 3, "tolerance": 0.5}
-    changed |= {"node_normalization": "none", "projection_dim": 6, "residual": False, "hidden_units": 7}
-    changed |= {"dropout": 0.1, "frame_pooling": "mean", "score_from": "marginals"}
+    changed |= {"node_normalization": "none", "projection_dim": 6, "residual": True, "hidden_units": 7}
+    changed |= {"dropout": 0.1, "frame_pooling": "mean", "score_from": "marginals", "self_attention_crf": False}
     assert set(changed) == {field.name for field in dataclasses.fields(DetectorConfig)}
     config = dataclasses.replace(with_nodes(), detector=DetectorConfig(**changed))
     found = train_detector.build_detector(config).get_config()
     assert {key: found[key] for key in changed} == changed
+    printed = dataclasses.replace(config.detector, residual=False, self_attention_crf=True)
+    assert not train_detector.build_detector(dataclasses.replace(config, detector=printed)).residual
 
 
 def test_optimizer_and_loss_are_those_of_the_section_train_detector(with_nodes):
@@ -197,10 +201,41 @@ def test_optimizer_and_loss_are_those_of_the_section_train_detector(with_nodes):
     expected |= {"contrast_form": "printed", "margin": 4.0, "k": 0.5, "normalize_embeddings": False}
     assert model.loss_options == expected
     assert float(model.optimizer.learning_rate) == pytest.approx(0.02) and model.optimizer.weight_decay == 0.03
-    overrides = ["model=sultani", "optimizer=adagrad", "weight_decay=0.0", "sparsity_weight=1.0"]
+    overrides = ["model=sultani", "optimizer=adagrad", "weight_decay=0.0", 'model_options=["sparsity_weight=1.0"]']
     model = train_detector.build_detector(with_nodes(*(f"train_detector.{key}" for key in overrides)))
     assert isinstance(model, SultaniRanker) and model.loss_options["sparsity_weight"] == 1.0
     assert isinstance(model.optimizer, keras.optimizers.Adagrad) and not model.optimizer.weight_decay
+
+
+def test_options_of_a_baseline_are_read_and_unknown_ones_are_named(with_nodes):
+    def built(*options, model="sultani"):
+        overrides = [f"train_detector.model={model}", f"train_detector.model_options={json.dumps(options)}"]
+        return train_detector.build_detector(with_nodes(*overrides))
+
+    model = built("pairing=paired", "units=[8, 2]", "normalize=false")
+    assert (model.loss_options["pairing"], model.units, model.normalize) == ("paired", (8, 2), False)
+    with pytest.raises(
+        UserError, match=r"no argument `pairng` in `train_detector.model_options`.*Did you mean `pairing`\?"
+    ):
+        built("pairng=all")
+    with pytest.raises(UserError, match=r"sultani: `pairing` must be one of .*'none'"):
+        built("pairing=none")
+    with pytest.raises(UserError, match=r"sections of its own"):
+        built("key_dim=3", model="anomaly_detector")
+
+
+def test_every_baseline_has_its_name_in_the_configuration():
+    assert set(CHOICES["train_detector.model"]) >= {"anomaly_detector", *BASELINES}
+
+
+def test_each_batch_of_the_validation_holds_both_labels(with_nodes):
+    manifest = read_manifest(with_nodes().work_path / "nodes")
+    videos = [video for video in manifest.videos if video.label is not None]
+    batches = train_detector.validation_batches(videos, 4)
+    assert sorted(video.video_id for batch in batches for video in batch) == sorted(v.video_id for v in videos)
+    assert all({video.label for video in batch} == {0, 1} for batch in batches)
+    few = [video for video in videos if video.label][:1] + [video for video in videos if not video.label]
+    assert [len(batch) for batch in train_detector.validation_batches(few, 2)] == [len(few)]
 
 
 def test_the_rival_trains_on_segment_means(sultani_run):

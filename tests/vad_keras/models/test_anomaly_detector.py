@@ -202,6 +202,21 @@ def test_every_argument_of_the_structure_changes_the_weights():
     assert shapes(projection_dim=3)["attention/value/kernel"] == (3, 7)
     assert set(base) - set(shapes(residual=False)) == {"around/kernel", "around/bias"}
     assert set(shapes(inference="algorithm_1")) - set(base) == {"f_p/kernel", "f_p/bias"}
+    assert {name.split("/")[0] for name in set(base) - set(shapes(self_attention_crf=False))} == {"attention", "crf"}
+
+
+def test_without_self_attention_crf_each_node_is_scored_by_itself():
+    model = small(self_attention_crf=False)
+    outputs, changed = to_numpy(model(INPUTS)), NODES.copy()
+    changed[:, 2, 3] += 1.0
+    others = to_numpy(model({"nodes": changed, "mask": MASK}))
+    np.testing.assert_array_equal(outputs["marginals"][..., spec.ABNORMAL][MASK], outputs["unary_probability"][MASK])
+    assert (outputs["iterations"] == 0).all()
+    for name in ("patch_score", "unary_probability"):
+        moved = outputs[name] != others[name]
+        assert moved[:, 2, 3].any() and moved.sum() == moved[:, 2, 3].sum(), name
+    with pytest.raises(ValueError, match=r"needs `residual=True`"):
+        small(self_attention_crf=False, residual=False)
 
 
 def test_dropout_and_loss_options_change_the_loss():
