@@ -88,9 +88,12 @@ class DecodePool:
         self.settings, self.stall_timeout_sec = settings, stall_timeout_sec
         self.workers = workers or usable_cores()
 
-    def run(self, paths):
-        """Yield `Frame`, `Finished` and `Failed` events of all files; the jobs are the positions in `paths`."""
-        pending = deque(enumerate(paths))
+    def run(self, paths, rates=None):
+        """Yield `Frame`, `Finished` and `Failed` events of all files; the jobs are the positions in `paths`.
+
+        `rates` gives the frames per second of folders of frames; None where it is unknown, or a file tells it.
+        """
+        pending = deque(enumerate(zip(paths, rates or [None] * len(paths), strict=True)))
         workers = []
         try:
             while pending or workers:
@@ -139,8 +142,8 @@ class _Worker:
         if not pending:
             self.kill()
             return False
-        self.job, path = pending.popleft()
-        self.connection.send((self.job, str(path)))
+        self.job, (path, fps) = pending.popleft()
+        self.connection.send((self.job, str(path), fps))
         return True
 
     def receive(self):
@@ -212,15 +215,15 @@ def _serve(connection, settings):
     try:
         connection.send(None)
         while True:
-            job, path = connection.recv()
-            for event in _decode(job, path, settings):
+            job, path, fps = connection.recv()
+            for event in _decode(job, path, fps, settings):
                 connection.send(event)
     except (EOFError, OSError):
         os._exit(0)
 
 
-def _decode(job, path, settings):
-    reader = VideoReader(path, settings.frames_per_sec, settings.size_px)
+def _decode(job, path, fps, settings):
+    reader = VideoReader(path, settings.frames_per_sec, settings.size_px, fps)
     try:
         for frame_index, time_sec, rgb in reader:
             yield Frame(job, frame_index, time_sec, reader.fps, jpeg_bytes(rgb, settings.jpeg_quality))

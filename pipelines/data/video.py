@@ -13,6 +13,8 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from pipelines.data.files import frame_files
+
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
 FALLBACK_FPS = 25.0
 MAX_CREDIBLE_FPS = 1000.0
@@ -50,15 +52,16 @@ class Snippet(NamedTuple):
 
 
 class VideoReader:
-    """Iterates over the sampled frames of a file, upright and squashed to a square.
+    """Iterates over the sampled frames of a file, or of a folder of frames, upright and squashed to a square.
 
     After the iteration `num_frames`, `num_sampled` and `frame_times_sec` are those of the whole video.
 
     Args:
-        path: Video file.
+        path: Video file, or a folder of pictures, one a frame.
         frames_per_sec: Sampling rate: the first frame at or after each tick `i / frames_per_sec` of presentation time,
             never a frame twice. 0 takes every frame.
         size_px: Side of the frames.
+        folder_fps: Rate of a folder of frames; 25 when None.
 
     Attributes:
         fps: Mean rate the container gives.
@@ -79,8 +82,8 @@ class VideoReader:
         print(reader.num_frames)
     """
 
-    def __init__(self, path, frames_per_sec=0.0, size_px=224):
-        self.path = Path(path)
+    def __init__(self, path, frames_per_sec=0.0, size_px=224, folder_fps=None):
+        self.path, self.folder_fps = Path(path), folder_fps
         self.frames_per_sec, self.size_px = frames_per_sec, size_px
         self._reset()
 
@@ -141,6 +144,9 @@ class VideoReader:
 
     def _decoded(self):
         """Every frame that can be decoded, in the order of presentation."""
+        if self.path.is_dir():
+            yield from self._pictures()
+            return
         if not self.path.is_file():
             raise VideoError(self.path, "no such file")
         if self.path.stat().st_size == 0:
@@ -165,6 +171,30 @@ class VideoReader:
             yield from _frames(container, stream, errors)
             self.warning = _damage(errors, self.num_frames, stream.frames)
 
+    def _pictures(self):
+        """The frames of a folder. One that cannot be read ends it: those behind would stand for wrong numbers."""
+        self.fps = self.folder_fps or FALLBACK_FPS
+        for path in frame_files(self.path):
+            try:
+                with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+                    frame = next(container.decode(video=0), None)
+            except (av.error.FFmpegError, ValueError, IndexError) as error:
+                raise VideoError(self.path, f"{path.name} is not a picture ({_text(error)}); copy it again") from None
+            if frame is None:
+                raise VideoError(self.path, f"{path.name} holds no picture; copy it again")
+            yield frame
+
+
+def known_length(path):
+    """Frames of a video without decoding it: pictures of a folder, or what the container tells; None when neither."""
+    if Path(path).is_dir():
+        return len(frame_files(path))
+    try:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+            return container.streams.video[0].frames or None
+    except (av.error.FFmpegError, ValueError, IndexError):
+        return None
+
 
 def snippets(path, config):
     """The snippets of a file as `prepare` cuts them: `(frames, mask, frame_indices, times_sec)` of K frames each."""
@@ -188,7 +218,10 @@ def upright(rgb, frame):
 
 def _display_matrix(frame):
     """`((a, b), (c, d))` or None."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # a kind that PyAV has no name for, such as the EXIF of a picture
+        data = None
     if data is None:
         return None
     return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].tolist()

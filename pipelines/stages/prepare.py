@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool, DecodeSettings, Failed, Finished
+from pipelines.data.files import stamp
 from pipelines.data.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.records import serialize_clip
 from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
@@ -52,9 +53,9 @@ def _fingerprint(config, videos):
     settings = [data.frames_per_sec, data.clip_frames, data.image_size_px, data.jpeg_quality]
     digest = hashlib.sha256(json.dumps([RECORDS_VERSION, *settings]).encode())
     for video in videos:
-        stat = video.path.stat()
-        facts = [video.video_id, str(video.path), stat.st_size, stat.st_mtime_ns]
+        facts = [video.video_id, str(video.path), *stamp(video.path)]
         facts += [video.subset, video.label, video.class_name, video.intervals]
+        facts += [fact for fact in (video.fps, video.missing) if fact]
         digest.update(json.dumps(facts).encode())
         digest.update(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
     return digest.hexdigest()[:16]
@@ -72,7 +73,9 @@ def _decode(config, shards):
     for job, (shard, _) in enumerate(jobs):
         members.setdefault(shard, []).append(job)
     open_parts, outcomes = {}, {}
-    for event in DecodePool(settings, data.workers, data.stall_timeout_sec).run([video.path for _, video in jobs]):
+    videos = [video for _, video in jobs]
+    pool = DecodePool(settings, data.workers, data.stall_timeout_sec)
+    for event in pool.run([video.path for video in videos], [video.fps for video in videos]):
         shard, video = jobs[event.job]
         if event.job not in open_parts:
             open_parts[event.job] = _Part(parts / f"{event.job:06d}", video, data.clip_frames)
@@ -116,6 +119,8 @@ class _Part:
             self._write()
         self.writer.close()
         result = event if isinstance(event, Failed) else _video_info(self.video, event)
+        if self.video.missing:
+            result = Failed(event.job, self.video.missing)
         if isinstance(result, Failed):
             self.path.write_bytes(b"")
         return result

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.config import UserError
+from pipelines.data.files import VIDEO_SUFFIXES
 from pipelines.data.manifest import write_json
 from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
@@ -24,10 +25,6 @@ from pipelines.serving.alarms import find_alarms
 from pipelines.serving.saved_scorer import SavedScorer
 from pipelines.serving.top_frames import find_top_frames
 
-VIDEO_SUFFIXES = (
-    *(".3gp", ".asf", ".avi", ".flv", ".h264", ".m2ts", ".m4v", ".mkv", ".mov"),
-    *(".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-)
 SCORE_DIGITS = 6
 PICTURE_SIDE_PX = 240
 

@@ -23,33 +23,24 @@ Frame labels are needed for evaluation only, and come from one of
 A normal video without frame labels is normal in every frame.
 """
 
-import csv
 import dataclasses
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from pipelines.config import UserError
-from pipelines.data.datasets import Video
+from pipelines.data.datasets import About, Video
+from pipelines.data.files import missing_text
+from pipelines.data.lists import frame_mask, read_arrays, read_csv
 
 LABELS = {"0": 0, "normal": 0, "1": 1, "abnormal": 1}
 SUBSETS = ("train", "test")
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One line of a CSV file, which knows where it stands."""
-
-    where: str
-    values: dict
-
-    def get(self, column):
-        return (self.values.get(column) or "").strip()
-
-    def error(self, text):
-        return UserError(f"{self.where}: {text}")
+ABOUT = About(
+    title="your own videos",
+    videos="a folder of video files",
+    lists="labels.csv; frame_labels.npz or intervals.csv where frame labels are known",
+    source="you",
+)
 
 
 def load(config, track=iter):
@@ -67,10 +58,11 @@ def load(config, track=iter):
         raise UserError(f"{root} holds both frame_labels.npz and intervals.csv. Keep one of them.")
     frame_labels = _read_arrays(arrays, videos) if arrays.exists() else {}
     spans = _read_intervals(intervals, videos) if intervals.exists() else {}
-    return [_with_frame_labels(video, frame_labels, spans) for video in videos]
+    source = str(arrays if frame_labels else intervals) if frame_labels or spans else ""
+    return [_with_frame_labels(video, frame_labels, spans, source) for video in videos]
 
 
-def _with_frame_labels(video, frame_labels, spans):
+def _with_frame_labels(video, frame_labels, spans, source):
     labels, intervals = frame_labels.get(video.video_id), spans.get(video.video_id)
     if video.label == 0:
         if intervals or (labels is not None and labels.any()):
@@ -79,14 +71,15 @@ def _with_frame_labels(video, frame_labels, spans):
                 "Correct one of the two."
             )
         intervals = None if labels is not None else ()
-    return dataclasses.replace(video, frame_labels=labels, intervals=intervals)
+    labels_from = source if intervals or labels is not None else ""
+    return dataclasses.replace(video, frame_labels=labels, intervals=intervals, labels_from=labels_from)
 
 
 def _read_labels(root, default_subset, need_files):
     if default_subset not in SUBSETS:
         raise UserError(f"`data.default_subset` must be train or test. Received: `{default_subset}`.")
-    videos, seen, missing = [], {}, []
-    for line in _read_csv(root / "labels.csv", ("file", "label")):
+    videos, seen = [], {}
+    for line in read_csv(root / "labels.csv", ("file", "label")):
         video = _video(line, root, default_subset)
         if not need_files:
             video = dataclasses.replace(video, num_frames=_num_frames(line))
@@ -97,13 +90,8 @@ def _read_labels(root, default_subset, need_files):
             )
         seen[video.video_id] = line.where
         if need_files and not video.path.is_file():
-            missing.append(line)
+            video = dataclasses.replace(video, missing=missing_text(line.get("file"), line, root))
         videos.append(video)
-    if missing:
-        more = f" {len(missing) - 1} more files of the list are missing." if len(missing) > 1 else ""
-        raise missing[0].error(
-            f"`{missing[0].get('file')}` is not under {root}. Copy it there, correct the name or remove the line.{more}"
-        )
     if not videos:
         raise UserError(f"{root / 'labels.csv'} lists no video. Add a line `file,label` for each.")
     return videos
@@ -139,43 +127,9 @@ def _file(line):
     return str(file)
 
 
-def _read_csv(path, columns):
-    """Lines of a CSV file with a header. UTF-8 with or without a mark, any line ends, commas or semicolons."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist. Write it with the columns {','.join(columns)}.")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {number}: not UTF-8 text. Save the file as `CSV UTF-8`.") from None
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",", strict=True)
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}. Correct the quotes of this line.") from None
-    names = [name.strip().lower() for name in rows[0][1]] if rows else []
-    absent = [column for column in columns if column not in names]
-    if absent:
-        raise UserError(
-            f"{path}, line 1: column `{absent[0]}` is missing. "
-            f"Expected: {','.join(columns)}. Received: `{header.strip()}`."
-        )
-    return [
-        _Line(f"{path}, line {number}", dict(zip(names, row, strict=False)))
-        for number, row in rows[1:]
-        if any(value.strip() for value in row)
-    ]
-
-
 def _read_arrays(path, videos):
     """`frame_labels.npz` -> {video_id: uint8 array}."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Write it again with numpy.savez.") from None
+    arrays = read_arrays(path)
     stems = [PurePosixPath(video.video_id).name for video in videos]
     found = {}
     for video, stem in zip(videos, stems, strict=True):
@@ -186,9 +140,7 @@ def _read_arrays(path, videos):
             raise UserError(
                 f"{path}: key `{stem}` fits several files. Use the path without suffix: `{video.video_id}`."
             )
-        if arrays[key].ndim != 1 or not np.isin(arrays[key], (0, 1)).all():
-            raise UserError(f"{path}: `{key}` must be one 0 or 1 for each frame. Received shape {arrays[key].shape}.")
-        found[video.video_id] = arrays[key].astype(np.uint8)
+        found[video.video_id] = frame_mask(arrays[key], path, key)
     if not found:
         raise UserError(
             f"{path}: no key is a file of labels.csv. Expected keys like `{stems[0]}`, got {list(arrays)[:3]}."
@@ -200,7 +152,7 @@ def _read_intervals(path, videos):
     """`intervals.csv` -> {video_id: ((start, end_exclusive), ...)}."""
     known = {video.video_id for video in videos}
     spans = {}
-    for line in _read_csv(path, ("file", "start_frame", "end_frame")):
+    for line in read_csv(path, ("file", "start_frame", "end_frame")):
         video_id = str(PurePosixPath(_file(line)).with_suffix(""))
         if video_id not in known:
             raise line.error(f"`{line.get('file')}` is not in labels.csv. Correct the name or remove the line.")

@@ -20,12 +20,18 @@ import av
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.data.datasets import Video
+from pipelines.data.datasets import About, Video
 from pipelines.data.decode_pool import usable_cores
 from pipelines.data.manifest import write_json
 from pipelines.data.synthetic_scene import Camera, random_look
 from pipelines.data.synthetic_story import event_frames, tell
 
+ABOUT = About(
+    title="generated people who stroll, meet, chase and fight",
+    videos="none: they are made under `data.root`",
+    lists="none",
+    source="this program",
+)
 NOTE_NAME = "synthetic.json"
 GENERATOR_VERSION = 1  # raise it when the pictures change, so that old files are made anew
 QUALITY = {"crf": "20", "preset": "veryfast"}

@@ -51,6 +51,15 @@ def test_an_unusable_file_leaves_its_neighbours_alone(files, tmp_path):
     assert isinstance(jobs[0][-1], Finished) and isinstance(jobs[2][-1], Finished)
 
 
+def test_a_folder_of_frames_takes_the_rate_it_is_given(files, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for number in range(4):
+        Image.new("L", (8, 8), 60 * number).save(tmp_path / "frames" / f"{number}.png")
+    jobs = by_job(DecodePool(SETTINGS, workers=1).run([tmp_path / "frames", files[0]], [8.0, None]))
+    assert [frame.time_sec for frame in jobs[0][:-1]] == [0, 0.125, 0.25, 0.375]
+    assert (jobs[0][-1].fps, jobs[1][-1].fps) == (8.0, 10.0)
+
+
 @pytest.mark.parametrize(
     ("sign", "reason"),
     [(signal.SIGKILL, "the decoding process ended by signal SIGKILL"), (signal.SIGSTOP, "no progress for 2 s")],

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pipelines.config import load_config
-from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, snippets
+from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, known_length, snippets
 
 UNUSABLE = {
     "gen_audio_only.mp4": r"no video stream \(only audio\)",
@@ -205,6 +206,33 @@ def test_a_playlist_never_reaches_the_network(tmp_path):
             list(VideoReader(tmp_path / "list.m3u8"))
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_a_folder_of_pictures_is_a_video_in_the_order_of_their_numbers(tmp_path):
+    folder = tmp_path / "Test 001 %d"
+    folder.mkdir()
+    for number, grey in ((8, 10), (9, 90), (10, 200)):
+        Image.fromarray(np.full((24, 36), grey, np.uint8)).save(folder / f"{number}.tif")
+    (folder / "._8.tif").write_bytes(b"a hidden file of the archive")
+    reader = VideoReader(folder, size_px=16, folder_fps=10.0)
+    frames = list(reader)
+    assert [frame.rgb.mean().round() for frame in frames] == [10, 90, 200]
+    assert [frame.frame_index for frame in frames] == [0, 1, 2]
+    assert np.allclose([frame.time_sec for frame in frames], [0, 0.1, 0.2])
+    assert (reader.fps, reader.num_frames, reader.width, reader.height) == (10.0, 3, 36, 24)
+    (folder / "9.tif").write_bytes(b"no picture")
+    with pytest.raises(VideoError, match=r"9\.tif is not a picture .*copy it again"):
+        list(VideoReader(folder))
+
+
+def test_the_length_is_known_without_decoding(make_video, tmp_path):
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        Image.new("L", (8, 8)).save(tmp_path / "frames" / f"{number}.png")
+    (tmp_path / "text.mp4").write_text("no video")
+    assert known_length(make_video(tmp_path / "a.mp4", 7)) == 7
+    assert known_length(tmp_path / "frames") == 3
+    assert known_length(tmp_path / "text.mp4") is None
 
 
 MEMORY = """

@@ -148,8 +148,8 @@ def test_faulty_videos_are_named_and_their_neighbours_survive(videos, tmp_path):
     skipped = {Path(file).relative_to(videos).as_posix(): reason for file, reason in manifest.skipped}
     assert skipped.keys() == {"train/fight_001.mp4", "train/fight_003.mp4"}
     assert skipped["train/fight_001.mp4"].startswith("not a video")
-    assert skipped["train/fight_003.mp4"].startswith("7 frame labels for 25 decoded frames")
-    assert manifest.videos[0].warning == "30 frame labels cut to 25 decoded frames"
+    assert "frame_labels.npz: 7 frame labels for 25 decoded frames" in skipped["train/fight_003.mp4"]
+    assert manifest.videos[0].warning.endswith("frame_labels.npz: 30 frame labels cut to 25 decoded frames")
     assert len(summary(config)["skipped"]) == 2
     assert "1 used with a warning" in summary(config)["done"]
     assert {clip["video_id"].decode() for clip in clips_of(config, config.work_path / "clips")} == manifest.by_id.keys()

@@ -59,7 +59,10 @@ def test_videos_without_a_subset_take_the_configured_one(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\ntrain/a.mp4,0\ntrain/x.mp4,1\ny.mp4,1\n", r"line 3: `train/x\.mp4` is not under .* 1 more files"),
+        (
+            "file,label\ntrain/a.mp4,0\ntrain/x.mp4,1\ny.mp4,1\n",
+            r"train/x\.mp4 \(line 3 of labels\.csv\) is not under .* 2 of 3 videos are missing",
+        ),
         (
             "file,label\ntrain/a.mp4,0\ntrain/a.mp4,1\n",
             r"line 3: `train/a\.mp4` has the same name .*labels\.csv, line 2\.",
@@ -88,7 +91,7 @@ def test_a_wrong_root_or_dataset_is_told(tmp_path):
     with pytest.raises(UserError, match=r"`data\.root` is not a folder: .*nowhere\. Set it to the folder"):
         load(tmp_path / "nowhere")
     with pytest.raises(
-        UserError, match=r"must be one of folder, synthetic\. Received: `foldr`\. Did you mean `folder`\?"
+        UserError, match=r"must be one of folder, synthetic, .*\. Received: `foldr`\. Did you mean `folder`\?"
     ):
         load_dataset(Config(data=DataConfig(dataset="foldr")))
 
@@ -196,7 +199,7 @@ def test_beside_feature_files_no_video_need_exist_and_lengths_are_read(tmp_path)
     assert facts(videos) == [("a", "train", 0, ""), ("b", "train", 1, "")]
     assert [video.num_frames for video in videos] == [160, None]
     assert videos[1].where == f"{tmp_path / 'labels.csv'}, line 3"
-    with pytest.raises(UserError, match=r"line 2: `a\.mp4` is not under"):
+    with pytest.raises(UserError, match=r"a\.mp4 \(line 2 of labels\.csv\) is not under"):
         load(tmp_path, text)
 
 

@@ -46,7 +46,7 @@ def test_videos_are_real_files_that_the_folder_dataset_reads_alike(small):
         assert pixels(video).shape == (20, 48, 64, 3)
     read = load_dataset(dataclasses.replace(config, data=dataclasses.replace(config.data, dataset="folder")))
     for video, again in zip(videos, read, strict=True):
-        assert dataclasses.astuple(video) == dataclasses.astuple(again)
+        assert dataclasses.astuple(video) == dataclasses.astuple(dataclasses.replace(again, where="", labels_from=""))
 
 
 def test_the_event_takes_15_to_35_percent(full_size):
