@@ -20,6 +20,7 @@ from pipelines.report.summary import print_closing_table, read_summaries
 
 BUNDLED_CONFIGS = Path(__file__).parent / "configs"
 TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
+FEATURE_STAGES = ("import_features", *TRAIN_STAGES[3:])  # with features.root
 ABOVE_STAGES = ("repeats", "demo", "bench")  # each runs several stages, or parts of them
 
 EXIT_SKIPPED = 1
@@ -103,9 +104,11 @@ def demo(config: ConfigOption = None, overrides: SetOption = None):
 def train(config: ConfigOption = None, overrides: SetOption = None):
     """Run the stages from prepare to export.
 
-    prepare, train-extractor, extract, train-detector, evaluate and export, one after the other.
+    prepare, train-extractor, extract, train-detector, evaluate and export, one after the other. With features.root,
+    import-features takes the place of the first three.
     """
-    _run(TRAIN_STAGES, _load(config, overrides))
+    loaded = _load(config, overrides)
+    _run(FEATURE_STAGES if loaded.features.root else TRAIN_STAGES, loaded)
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -133,6 +136,16 @@ def extract(config: ConfigOption = None, overrides: SetOption = None):
     One vector for each patch of each frame, in nodes/ of the run's folder.
     """
     _run(["extract"], _load(config, overrides))
+
+
+@app.command(rich_help_panel=IN_ORDER)
+def import_features(config: ConfigOption = None, overrides: SetOption = None):
+    """Take downloaded features (features.root) as nodes.
+
+    In place of prepare, train-extractor and extract: I3D, C3D or CLIP features of each listed video, which need not
+    be there itself. Writes nodes/ in the run's folder. A file that cannot be used is skipped and named.
+    """
+    _run(["import_features"], _load(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)

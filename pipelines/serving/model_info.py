@@ -17,7 +17,7 @@ class ModelInfo:
 
     Args:
         name: Name of the model, as in models.config.
-        clip_frames: Frames of a snippet, K.
+        clip_frames: Frames of a snippet, K; 0: it takes nodes alone, having been trained on feature files.
         num_patches: Patches of a frame, G.
         feature_dim: Channels of a node, C.
         scales: Rows (and columns) of the patch grids.
@@ -29,7 +29,7 @@ class ModelInfo:
         training_data: Number of videos and hash of the manifest that the models were trained on.
         created_utc: Time of the export, ISO 8601.
         made_with: Version of each library that wrote it.
-        weights: Hash of both Keras files.
+        weights: Hash of the Keras files.
     """
 
     name: str

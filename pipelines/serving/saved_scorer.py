@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from pipelines.config import UserError
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.versions import version_folder
 from vad_keras import spec
@@ -38,12 +39,17 @@ class SavedScorer:
         info: Its `ModelInfo`.
 
     Raises:
-        UserError: when there is no exported model at `path`.
+        UserError: when there is no exported model at `path`, or one that takes no frames.
     """
 
     def __init__(self, path, window_frames=WINDOW_FRAMES):
         self.folder = version_folder(path)
         self.info = read_model_info(self.folder)
+        if not self.info.clip_frames:
+            raise UserError(
+                f"{self.folder} scores features, not videos: it was trained on feature files and has no extractor. "
+                "Send nodes to its signature `score_nodes`, or train on videos."
+            )
         self.window_frames = window_frames
         self._model = tf.saved_model.load(str(self.folder))
         self._signatures = self._model.signatures

@@ -1,5 +1,7 @@
 """The exported model: four signatures around the two Keras models, everything from JPEG bytes to scores in the graph.
 
+A detector that was trained on features from elsewhere has no extractor, and is exported with `score_nodes` alone.
+
 Every signature takes videos whose frames are all real (no mask): a batch holds videos of one length. Frames are cut
 into snippets of K as in `prepare`, the last one is filled up with masked zeros, and the backbone runs over a few
 snippets at a time, so that its memory does not grow with the length of a video.
@@ -15,7 +17,60 @@ JPEG_START = b"\xff\xd8"
 SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY, spec.ITERATIONS)
 
 
-class ServingSignatures:
+class NodeSignatures:
+    """What is served of a detector alone.
+
+    Args:
+        detector: A built `AnomalyDetector` or a baseline with its inputs (nodes of a video to scores).
+        num_patches: Patches of a node, G.
+        feature_dim: Channels of a node, C.
+
+    Raises:
+        RuntimeError: when Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
+    """
+
+    clip_frames = image_size_px = 0  # it takes no frames
+    scales = ()
+
+    def __init__(self, detector, num_patches, feature_dim):
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError(
+                f"Only the TensorFlow backend writes a SavedModel. Received: KERAS_BACKEND={keras.backend.backend()}. "
+                "Models trained on another backend load on TensorFlow: set KERAS_BACKEND=tensorflow and export again."
+            )
+        self.models = [detector]
+        self.detector = detector
+        self.num_patches, self.feature_dim = int(num_patches), int(feature_dim)
+
+    def score_nodes(self, nodes):
+        """Scores nodes: float32 ``(B, T, G, C)``, whole videos."""
+        return self._scores(_with_content(nodes, "nodes"))
+
+    def endpoints(self):
+        """Name -> function and the specification of its input."""
+        nodes = tf.TensorSpec((None, None, self.num_patches, self.feature_dim), tf.float32, "nodes")
+        return {"serving_default": (self.score_nodes, nodes), "score_nodes": (self.score_nodes, nodes)}
+
+    def save(self, folder):
+        """Writes the SavedModel with all signatures into `folder`."""
+        archive = keras.export.ExportArchive()
+        for model in self.models:
+            archive.track(model)
+        for name, (function, specification) in self.endpoints().items():
+            archive.add_endpoint(name, function, [specification])
+        archive.write_out(str(folder), verbose=False)
+
+    def _scores(self, nodes):
+        mask = tf.ones(tf.shape(nodes)[:2], tf.bool)
+        outputs = self.detector({spec.NODES: nodes, spec.MASK: mask}, training=False)
+        return {
+            key: tf.cast(outputs[key], tf.int32 if key == spec.ITERATIONS else tf.float32)
+            for key in SCORE_KEYS
+            if key in outputs
+        }
+
+
+class ServingSignatures(NodeSignatures):
     """The functions that are served, for one pair of trained models.
 
     Args:
@@ -28,14 +83,11 @@ class ServingSignatures:
     """
 
     def __init__(self, extractor, detector, snippets_per_step=SNIPPETS_PER_STEP):
-        if keras.backend.backend() != "tensorflow":
-            raise RuntimeError(
-                f"Only the TensorFlow backend writes a SavedModel. Received: KERAS_BACKEND={keras.backend.backend()}. "
-                "Models trained on another backend load on TensorFlow: set KERAS_BACKEND=tensorflow and export again."
-            )
+        super().__init__(detector, 0, 0)
         settings = extractor.get_config()
         self.extractor = extractor
-        self.detector = detector
+        self.models = [extractor, detector]
+        self.scales = tuple(settings["scales"])
         self.snippets_per_step = snippets_per_step
         self.clip_frames = int(settings["clip_frames"])
         self.image_size_px = int(settings["image_size"])
@@ -58,32 +110,15 @@ class ServingSignatures:
         nodes, probability = self._nodes_of_videos(frames, self._fit)
         return {spec.NODES: nodes, spec.ANOMALY_SCORE: probability}
 
-    def score_nodes(self, nodes):
-        """Scores nodes: float32 ``(B, T, G, C)``, whole videos."""
-        return self._scores(_with_content(nodes, "nodes"))
-
-    def save(self, folder):
-        """Writes the SavedModel with all signatures into `folder`."""
+    def endpoints(self):
+        """Name -> function and the specification of its input."""
         frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "frames")
-        archive = keras.export.ExportArchive()
-        archive.track(self.extractor)
-        archive.track(self.detector)
         jpeg_bytes = tf.TensorSpec((None, None), tf.string, "jpeg_bytes")
-        archive.add_endpoint("serving_default", self.score_jpeg, [jpeg_bytes])
-        archive.add_endpoint("score_jpeg", self.score_jpeg, [jpeg_bytes])
-        archive.add_endpoint("score_frames", self.score_frames, [frames])
-        archive.add_endpoint("extract", self.extract, [frames])
-        nodes = tf.TensorSpec((None, None, self.num_patches, self.feature_dim), tf.float32, "nodes")
-        archive.add_endpoint("score_nodes", self.score_nodes, [nodes])
-        archive.write_out(str(folder), verbose=False)
-
-    def _scores(self, nodes):
-        mask = tf.ones(tf.shape(nodes)[:2], tf.bool)
-        outputs = self.detector({spec.NODES: nodes, spec.MASK: mask}, training=False)
-        return {
-            key: tf.cast(outputs[key], tf.int32 if key == spec.ITERATIONS else tf.float32)
-            for key in SCORE_KEYS
-            if key in outputs
+        return super().endpoints() | {
+            "serving_default": (self.score_jpeg, jpeg_bytes),
+            "score_jpeg": (self.score_jpeg, jpeg_bytes),
+            "score_frames": (self.score_frames, frames),
+            "extract": (self.extract, frames),
         }
 
     def _nodes_of_snippets(self, frames, mask):

@@ -42,7 +42,10 @@ def write_warmup_requests(version_folder, model_name, inputs):
 
 
 def warmup_inputs(signatures):
-    """Two snippets, the second one short, of grey noise for each signature of a `ServingSignatures`."""
+    """Two snippets, the second one short, of grey noise for each signature of a `ServingSignatures`; else two nodes."""
+    if not signatures.clip_frames:
+        nodes = np.zeros((1, 2, signatures.num_patches, signatures.feature_dim), np.float32)
+        return {name: {"nodes": nodes} for name in signatures.endpoints()}
     side, num_frames = signatures.image_size_px, signatures.clip_frames + 1
     frames = np.random.default_rng(0).integers(0, 256, (1, num_frames, side, side, 3), dtype=np.uint8)
     jpegs = np.array([[tf.io.encode_jpeg(frame).numpy() for frame in frames[0]]], dtype=object)

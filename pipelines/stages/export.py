@@ -1,4 +1,4 @@
-"""Export: both trained models -> one SavedModel for TensorFlow Serving, `score` and any C++ program."""
+"""Export: the trained models -> one SavedModel for TensorFlow Serving, `score` and any C++ program."""
 
 import dataclasses
 import time
@@ -10,19 +10,23 @@ import keras
 
 import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
 from pipelines.config import UserError
+from pipelines.data.bags import node_shape
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.report.summary import write_summary
 from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
-from pipelines.serving.signatures import ServingSignatures
+from pipelines.serving.signatures import NodeSignatures, ServingSignatures
 from pipelines.serving.versions import new_version, versions
 from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
 
-MODELS = {"extractor.keras": "train_extractor", "detector.keras": "train_detector"}
+DETECTOR = "detector.keras"
+MODELS = {"extractor.keras": "train_extractor", DETECTOR: "train_detector"}
 NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate", "bench")
 
 
 def run(config) -> Path:
     """Writes ``<export.root>/<export.name>/<next version>/`` from ``extractor.keras`` and ``detector.keras``.
+
+    With ``features.root`` there is no extractor: the export takes nodes alone.
 
     The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest
     version already holds these weights and settings, it is kept and nothing is written.
@@ -38,23 +42,21 @@ def run(config) -> Path:
     """
     start = time.monotonic()
     model_folder = Path(config.export.root) / config.export.name
-    weights = file_hash(*(_model_path(config, name) for name in MODELS))
+    paths = [_model_path(config, name) for name in MODELS if name == DETECTOR or not config.features.root]
+    weights = file_hash(*paths)
     same = _same_version(model_folder, weights, config)
     if same:
         write_summary(config, "export", f"version {same.name} is already this model", output=same)
         return same
-    extractor, detector = (keras.models.load_model(_model_path(config, name), compile=False) for name in MODELS)
-    try:
-        signatures = ServingSignatures(extractor, detector)
-    except RuntimeError as error:
-        raise UserError(str(error)) from None
+    signatures = _signatures(config, [keras.models.load_model(path, compile=False) for path in paths])
     info = describe(config, signatures, weights)
     with new_version(model_folder) as draft:
         signatures.save(draft["folder"])
         info.write(draft["folder"])
         write_warmup_requests(draft["folder"], config.export.name, warmup_inputs(signatures))
     folder = draft["version_folder"]
-    done = f"{config.export.name} version {folder.name}, 4 signatures, {_megabytes(folder):.1f} MB, warm-up requests"
+    kinds = "score_nodes alone, since features have no extractor" if config.features.root else "4 signatures"
+    done = f"{config.export.name} version {folder.name}, {kinds}, {_megabytes(folder):.1f} MB, warm-up requests"
     write_summary(config, "export", done, output=folder, seconds=time.monotonic() - start)
     return folder
 
@@ -64,7 +66,7 @@ def describe(config, signatures, weights):
 
     Args:
         config: The run's `Config`.
-        signatures: The `ServingSignatures` that are exported.
+        signatures: The `NodeSignatures` or `ServingSignatures` that are exported.
         weights: Hash of the Keras files.
     """
     return ModelInfo(
@@ -72,7 +74,7 @@ def describe(config, signatures, weights):
         clip_frames=signatures.clip_frames,
         num_patches=signatures.num_patches,
         feature_dim=signatures.feature_dim,
-        scales=tuple(signatures.extractor.get_config()["scales"]),
+        scales=signatures.scales,
         image_size_px=signatures.image_size_px,
         frames_per_sec=config.data.frames_per_sec,
         jpeg_quality=config.data.jpeg_quality,
@@ -83,6 +85,15 @@ def describe(config, signatures, weights):
         made_with={name: version(name) for name in ("tensorflow", "keras")},
         weights=weights,
     )
+
+
+def _signatures(config, models):
+    try:
+        if config.features.root:
+            return NodeSignatures(*models, *node_shape(config.work_path / "nodes"))
+        return ServingSignatures(*models)
+    except RuntimeError as error:
+        raise UserError(str(error)) from None
 
 
 def _model_path(config, name):

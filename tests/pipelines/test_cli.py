@@ -8,7 +8,7 @@ import types
 import pytest
 
 from pipelines import cli
-from pipelines.cli import ABOVE_STAGES, TRAIN_STAGES, main
+from pipelines.cli import ABOVE_STAGES, FEATURE_STAGES, TRAIN_STAGES, main
 from pipelines.config import UserError
 from pipelines.report.summary import write_summary
 
@@ -16,6 +16,7 @@ ALL = (
     "prepare",
     "train-extractor",
     "extract",
+    "import-features",
     "train-detector",
     "evaluate",
     "export",
@@ -44,7 +45,7 @@ def stages(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
     monkeypatch.setattr(cli, "load_tensorflow_quietly", lambda: None)
-    for name in (*TRAIN_STAGES, "score", *ABOVE_STAGES):
+    for name in (*TRAIN_STAGES, "import_features", "score", *ABOVE_STAGES):
         install(name)
     monkeypatch.chdir(tmp_path)
     return types.SimpleNamespace(ran=ran, install=install)
@@ -77,6 +78,12 @@ def test_train_runs_the_stages_in_order_and_ends_with_a_table(stages, capsys):
     assert [name for name, _ in stages.ran] == list(TRAIN_STAGES)
     closing = capsys.readouterr().out.split("skipped")[-1]
     assert [line.split()[0] for line in closing.splitlines() if "was here" in line] == list(TRAIN_STAGES)
+
+
+def test_train_on_features_begins_with_their_import(stages):
+    assert main(["train", "--set", "features.root=somewhere"]) == 0
+    assert [name for name, _ in stages.ran] == list(FEATURE_STAGES)
+    assert FEATURE_STAGES == ("import_features", "train_detector", "evaluate", "export")
 
 
 @pytest.mark.parametrize("name", ["train-extractor", "train_extractor"])

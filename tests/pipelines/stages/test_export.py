@@ -6,10 +6,13 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipelines.config import UserError, load_config
 from pipelines.serving.model_info import read_model_info
+from pipelines.serving.saved_scorer import SavedScorer
 from pipelines.serving.versions import versions
 from pipelines.stages import export
 
@@ -64,6 +67,26 @@ def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, monkey
     with pytest.raises(OSError, match="no space left"):
         export.run(changed(exported.config, root=str(tmp_path)))
     assert versions(tmp_path / "tiny") == [] and list((tmp_path / "tiny").iterdir()) == []
+
+
+def test_a_detector_of_features_is_exported_with_its_nodes_alone(detector_run, tmp_path):
+    config = changed(detector_run, root=str(tmp_path))
+    config = dataclasses.replace(config, features=dataclasses.replace(config.features, root="features"))
+    folder = export.run(config)
+    assert export.run(config) == folder, "the same model is not exported twice"
+    info = read_model_info(folder)
+    assert (info.clip_frames, info.scales, info.num_patches, info.feature_dim) == (0, (), 5, 8)
+    signatures = tf.saved_model.load(str(folder)).signatures
+    assert sorted(signatures) == ["score_nodes", "serving_default"]
+    nodes = np.random.default_rng(0).normal(size=(2, 7, 5, 8)).astype("float32")
+    detector = keras.models.load_model(config.work_path / "detector.keras", compile=False)
+    expected = detector({"nodes": nodes, "mask": np.ones((2, 7), bool)})["anomaly_score"]
+    for signature in signatures.values():
+        np.testing.assert_allclose(signature(nodes=nodes)["anomaly_score"], expected, rtol=1e-5, atol=1e-6)
+    records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
+    assert len(list(records)) == 2
+    with pytest.raises(UserError, match=r"scores features, not videos: .*`score_nodes`"):
+        SavedScorer(folder)
 
 
 def test_a_fresh_process_knows_the_classes_of_the_models_it_loads():
