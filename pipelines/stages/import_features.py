@@ -149,7 +149,7 @@ def _record(config, source, video):
         subset=video.subset,
         label=video.label,
         class_name=video.class_name,
-        fps=config.features.video_fps,
+        fps=video.fps or config.features.video_fps,
         num_frames=num_frames,
         width=0,
         height=0,
@@ -183,6 +183,6 @@ def _fingerprint(config, source, videos):
         features = source.found[video]
         files = features if isinstance(features, str) else [array.stamp() for array in features.arrays]
         facts = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
-        digest.update(json.dumps([*facts, video.where, files]).encode())
+        digest.update(json.dumps([*facts, video.fps, video.where, files]).encode())
         digest.update(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
     return digest.hexdigest()[:16]

@@ -289,6 +289,22 @@ def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):
         assert len(np.unique(scores["Explosion025_x264"])) > 16, "every segment has a score of its own"
 
 
+def test_official_lists_need_no_video_and_no_column(shared_data, tmp_path):
+    rows = {"Abuse028_x264_i3d": 88, "Abuse001_x264_i3d": 170, "Normal_Videos_003_x264_i3d": 60}
+    for name, count in rows.items():
+        np.save(tmp_path / f"{name}.npy", np.ones((count, 10, 3)))
+    settings = [f"work_dir={tmp_path / 'run'}", f"data.root={shared_data / 'annotations' / 'ucf_crime'}"]
+    config = load_config(overrides=[*settings, f"features.root={tmp_path}", "data.dataset=ucf_crime"])
+    manifest = read_manifest(import_features.run(config))
+    found = {video.video_id: (video.subset, video.num_frames, video.frame_labels) for video in manifest.videos}
+    assert found == {
+        "Abuse001_x264": ("train", 2720, None),
+        "Abuse028_x264": ("test", 1408, ((164, 240),)),
+        "Normal_Videos_003_x264": ("test", 960, ()),
+    }
+    assert len(manifest.skipped) == 1900 - 3
+
+
 @pytest.mark.parametrize(
     ("archive", "videos", "count"),
     [
