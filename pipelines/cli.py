@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from pipelines import cli_datasets
 from pipelines.config import Config, UserError, load_config, save_config
 from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import print_closing_table, read_summaries
@@ -30,6 +31,7 @@ EXIT_INTERRUPTED = 130
 AT_ONCE = "All at once"
 IN_ORDER = "The stages, in their order"
 IN_USE = "With a trained model"
+DATA = "Known datasets"
 MACHINE = "This machine"
 
 ConfigOption = Annotated[
@@ -217,6 +219,9 @@ def bench(config: ConfigOption = None, overrides: SetOption = None):
     Decoding, preparing, extraction, a training step, and the scoring of a long video.
     """
     _run(["bench"], _load(config or "bench", overrides))
+
+
+app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=DATA)
 
 
 def _load(name, overrides) -> Config:

@@ -24,6 +24,7 @@ ALL = (
     "train",
     "demo",
     "bench",
+    "datasets",
 )
 
 
