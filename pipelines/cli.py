@@ -169,14 +169,27 @@ def evaluate(
     seeds: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Train anew with so many seeds, rivals too; 0: do not.")
     ] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIR [DIR ...]", help="Put finished runs, of several seeds or settings, into one report."),
+    ] = None,
+    more_runs: Annotated[list[str] | None, typer.Argument(metavar="DIR", hidden=True)] = None,
 ):
     """Measure on videos that were not trained on.
 
     Metrics, timelines and heat maps, in evaluation/ of the run's folder. Each fold and seed trains anew.
+
+    With --runs: one report of finished runs, in aggregate/ of the run's folder. Nothing is trained.
     """
     overrides = list(overrides or [])
     overrides += [f"evaluate.{key}={value}" for key, value in (("folds", folds), ("seeds", seeds)) if value is not None]
-    _run(["evaluate"], _load(config, overrides))
+    loaded = _load(config, overrides)
+    if more_runs and not runs:
+        raise UserError(f"`evaluate` takes folders after --runs only. Received: {' '.join(more_runs)}.")
+    if runs:
+        named = dataclasses.replace(loaded.evaluate, runs=(*runs, *(more_runs or ())))
+        loaded = dataclasses.replace(loaded, evaluate=named)
+    _run(["evaluate"], loaded)
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -233,9 +246,9 @@ def _load(name, overrides) -> Config:
 
 
 def _run(stages, config):
-    """Runs the stages in order; ends with 1 when one skipped an input. Scoring leaves config.json alone."""
+    """Runs the stages in order; ends with 1 when one skipped an input. What trains nothing leaves config.json alone."""
     start = time.time()
-    if "score" not in stages:
+    if "score" not in stages and not config.evaluate.runs:
         save_config(config)
     try:
         load_tensorflow_quietly()
@@ -253,7 +266,9 @@ def _run(stages, config):
 
 def _stage(name, config):
     """The module that runs a stage; an evaluation over folds or several seeds trains anew for each of them."""
-    if name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds):
+    if name == "evaluate" and config.evaluate.runs:
+        name = "aggregate"
+    elif name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds):
         name = "repeats"
     return importlib.import_module(f"pipelines.{name}" if name in ABOVE_STAGES else f"pipelines.stages.{name}")
 

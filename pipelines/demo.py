@@ -52,7 +52,7 @@ def closing_lines(config, model, scores, video):
         "its frames, patch by patch": scores / f"{video.stem}_top_frames.png",
         "all test videos": evaluation / "timelines.png",
         "patches before and after the CRF": evaluation / "heat_maps.png",
-        "figures": evaluation / "table.md",
+        "figures": evaluation / "report.md",
         "SavedModel": model,
     }
     steps = {

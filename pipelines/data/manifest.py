@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.config import UserError
+from pipelines.json_files import write_json
 
 MANIFEST_NAME = "videos.json"
 FINGERPRINT_NAME = "fingerprint"  # beside nodes that `extract` wrote: of the extractor and the clips
@@ -118,27 +117,6 @@ def read_manifest(folder):
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a manifest of records ({error}). Remove it and run the stage again.") from None
-
-
-def write_json(path, content):
-    """Write JSON under a temporary name and rename it, so that a reader never sees half a file.
-
-    A figure that does not exist (NaN, such as the AUC of videos of one label) becomes null: JSON knows no NaN.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-    return path
-
-
-def _without_nan(content):
-    if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 def shard_name(prefix, index, count):

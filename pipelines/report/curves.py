@@ -4,8 +4,10 @@ import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from pipelines.report.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
+from pipelines.report.tables import format_mean_sd
 
 MOST_POINTS = 2000
+LINES = ("-", "--", ":")  # once the colours are used up
 
 
 def plot_curves(path, curves, title=""):
@@ -13,7 +15,8 @@ def plot_curves(path, curves, title=""):
 
     Args:
         path: PNG to write.
-        curves: Name of a model -> `(labels, scores)`, both `(num_frames,)`, all test frames pooled.
+        curves: Name of a model -> `(labels, scores)`, both `(num_frames,)`, all test frames pooled; of several seeds
+            the scores are `(num_seeds, num_frames)`, a curve each.
         title: Of the figure.
 
     Raises:
@@ -21,20 +24,16 @@ def plot_curves(path, curves, title=""):
     """
     if not curves:
         raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
-    figure = new_figure(9.6, 5.5 + 0.22 * len(curves))
+    figure = new_figure(9.6, 5.35 + 0.18 * len(curves))
     roc, recall = figure.subplots(1, 2)
     for index, (name, (labels, scores)) in enumerate(curves.items()):
-        labels, scores = np.asarray(labels).ravel(), np.asarray(scores, float).ravel()
+        labels, scores = np.asarray(labels).ravel(), np.asarray(scores, float)
         if len(np.unique(labels)) < 2:
             raise ValueError(
                 f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
             )
-        style = {"color": SERIES[index % len(SERIES)], "linewidth": 1.8}
-        false_rate, true_rate, _ = roc_curve(labels, scores)
-        roc.plot(*_thinned(false_rate, true_rate), label=f"{name}, AUC {auc(false_rate, true_rate):.3f}", **style)
-        precision, found, _ = precision_recall_curve(labels, scores)
-        average = average_precision_score(labels, scores)
-        recall.step(*_thinned(found, precision), where="post", label=f"{name}, AP {average:.3f}", **style)
+        style = {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
+        _draw_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style)
     share = np.mean(labels)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="chance, AUC 0.500")
     recall.axhline(share, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"chance, AP {share:.3f}")
@@ -42,6 +41,21 @@ def plot_curves(path, curves, title=""):
     _finish(recall, "Precision and recall", "recall", "precision")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
     return save_figure(figure, path)
+
+
+def _draw_seeds(roc, recall, name, labels, seeds, style):
+    """The curves of one model, one a seed; the legend gives mean ± sd."""
+    style |= {"linewidth": 1.8} if len(seeds) == 1 else {"linewidth": 1.2, "alpha": 0.7}
+    areas, averages = [], []
+    for scores in seeds:
+        false_rate, true_rate, _ = roc_curve(labels, scores)
+        (line,) = roc.plot(*_thinned(false_rate, true_rate), **style)
+        precision, found, _ = precision_recall_curve(labels, scores)
+        (step,) = recall.step(*_thinned(found, precision), where="post", **style)
+        areas.append(auc(false_rate, true_rate))
+        averages.append(average_precision_score(labels, scores))
+    line.set_label(f"{name}, AUC {format_mean_sd(areas)}")
+    step.set_label(f"{name}, AP {format_mean_sd(averages)}")
 
 
 def _thinned(x, y):

@@ -9,6 +9,7 @@ from pipelines.report.canvas import INK, new_figure, save_figure
 
 COLORS = colormaps["turbo"]
 COLUMN_IN = 2.1
+MOST_COLUMNS = 6
 BLANK_SIZE_PX = 120
 
 
@@ -68,7 +69,7 @@ def plot_heat_maps(path, frames, before, after, scales, titles=None):
 
 
 def heat_map_figure(frames, before, after, scales, titles=None):
-    """As `plot_heat_maps`, but returns the figure."""
+    """As `plot_heat_maps`, but returns the figure; more than `MOST_COLUMNS` frames stand in several bands."""
     titles = [""] * len(before) if titles is None else list(titles)
     lengths = [len(before) if frames is None else len(frames), len(before), len(after), len(titles)]
     if len(set(lengths)) != 1 or not lengths[0]:
@@ -78,22 +79,26 @@ def heat_map_figure(frames, before, after, scales, titles=None):
         )
     height, width = (1, 1) if frames is None else np.asarray(frames[0]).shape[:2]
     labels = ["before the CRF", "after the CRF"] if frames is None else ["frame", "before the CRF", "after the CRF"]
-    row_in = COLUMN_IN * height / width
-    figure = new_figure(COLUMN_IN * len(before) + 1.2, len(labels) * row_in + 0.7)
-    grid = figure.subplots(len(labels), len(before), squeeze=False)
-    for column, title in enumerate(titles):
-        frame = None if frames is None else frames[column]
+    columns = min(MOST_COLUMNS, len(before))
+    bands = -(-len(before) // columns)
+    title_in = 0.25 + 0.14 * max(title.count("\n") for title in titles)
+    size_in = COLUMN_IN * columns + 1.2, bands * (len(labels) * COLUMN_IN * height / width + title_in) + 0.45
+    figure = new_figure(*size_in)
+    grid = figure.subplots(len(labels) * bands, columns, squeeze=False)
+    for number, title in enumerate(titles):
+        top, column = number // columns * len(labels), number % columns
+        frame = None if frames is None else frames[number]
         if frame is not None:
-            grid[0, column].imshow(frame)
-        grid[0, column].set_title(title, fontsize=9, color=INK)
-        for row, patch_scores in ((-2, before[column]), (-1, after[column])):
-            grid[row, column].imshow(overlay(frame, patch_scores, scales))
+            grid[top, column].imshow(frame)
+        grid[top, column].set_title(title, fontsize=9, color=INK)
+        for row, patch_scores in enumerate((before[number], after[number]), start=len(labels) - 2):
+            grid[top + row, column].imshow(overlay(frame, patch_scores, scales))
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    for axes, label in zip(grid[:, 0], labels, strict=True):
+    for axes, label in zip(grid[:, 0], labels * bands, strict=True):
         axes.set_ylabel(label, fontsize=10, color=INK)
-    _draw_color_bar(figure, grid)
+    _draw_color_bar(figure, grid[: len(labels)])
     return figure
 
 

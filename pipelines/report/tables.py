@@ -33,6 +33,31 @@ def format_mean_sd(values, decimals=3, factor=1.0):
     return f"{numbers.mean():.{decimals}f} ± {numbers.std(ddof=1):.{decimals}f}"
 
 
+def format_interval(low, high, decimals=3):
+    """Both ends of an interval; a dash where there is none.
+
+    Example:
+    >>> format_interval(-0.0448, 0.0196), format_interval(float("nan"), float("nan"))
+    ('−0.045 to 0.020', '–')
+    """
+    return MISSING if math.isnan(low) else f"{_signed(low, decimals)} to {_signed(high, decimals)}"
+
+
+def format_difference(value, decimals=3):
+    """A difference with its sign.
+
+    Example:
+    >>> format_difference(-0.0168), format_difference(0.027)
+    ('−0.017', '+0.027')
+    """
+    return MISSING if math.isnan(value) else _signed(value, decimals, "+")
+
+
+def _signed(value, decimals, sign=""):
+    """With a true minus, and none before a 0."""
+    return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}".replace("-", "−")
+
+
 def format_cell(value, decimals=3):
     """Text as it is, integers with thousands separated, numbers and lists of them as mean ± sd."""
     if value is None:
@@ -99,7 +124,7 @@ def print_table(
         title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False
     )
     for heading, is_right in zip(headings, right, strict=True):
-        table.add_column(escape(heading), justify="right" if is_right else "left")
+        table.add_column(escape(heading), justify="right" if is_right else "left", overflow="fold")
     for line in cells:
         table.add_row(*map(escape, line))
     (console or Console()).print(table)

@@ -1,8 +1,7 @@
 """Stage 5: how good the detector is on the test videos, with every figure that puts the headline right."""
 
-import csv
-import subprocess
-import sys
+import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -14,13 +13,14 @@ import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.bags import segment_bounds, whole_bags
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest, write_json
+from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.records import expand_to_frames
-from pipelines.report.evaluation import FIGURES, draw_evaluation, draw_heat_maps, metrics_table
+from pipelines.report.evaluation import write_report
+from pipelines.report.pictures import draw_heat_maps, draw_timelines
 from pipelines.report.progress import track
+from pipelines.report.provenance import provenance
 from pipelines.report.summary import write_summary
 from vad_keras import spec
-from vad_keras.metrics import bootstrap_videos, evaluate_videos
 
 KEPT = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY)
 
@@ -34,38 +34,60 @@ def run(config) -> Path:
         config: The run's `Config`.
 
     Returns:
-        Path of `metrics.json`; beside it `table.md`, `videos.csv`, `scores.npz` and, with `evaluate.images`, pictures.
+        Path of `metrics.json`; beside it `report.md`, `videos.csv`, `scores.npz` and, with `evaluate.images`, pictures.
 
     Raises:
         UserError: when there is no detector, no test video, or none with a label.
     """
     start, origin = time.monotonic(), provenance()  # what runs, not what was committed meanwhile
     folder = config.work_path / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
-    scored = list(score_videos(config))
-    videos = [
-        {
-            "video_id": video.video_id,
-            "label": video.label,
-            "class_name": video.class_name,
-            "frame_labels": video.frame_label_array(),
-            "scores": outputs[spec.ANOMALY_SCORE],
-        }
-        for video, outputs in scored
-    ]
-    np.savez(folder / "scores.npz", **{video["video_id"]: video["scores"] for video in videos})
-    threshold = config.export.threshold
-    report = evaluate_videos(videos, threshold)
-    intervals = bootstrap_intervals(videos, config.evaluate.bootstrap_samples, config.seed)
+    scored = write_scores(config)
+    videos = [as_evaluated(video, outputs[spec.ANOMALY_SCORE]) for video, outputs in scored]
     origin |= {"data": config.data.root, "split": "own", "seed": config.seed, "config": config_to_dict(config)}
-    path = write_json(folder / "metrics.json", {"metrics": report, "intervals_95": intervals, **origin})
-    _write_video_table(folder / "videos.csv", videos)
-    metrics_table(folder / "table.md", report, intervals)
-    left_out = _draw(config, folder, scored, threshold) if config.evaluate.images else ""
-    done = f"{len(videos)} test videos, frame AUC {report['frame_auc']:.3f}, inside abnormal videos "
-    done += f"{report['frame_auc_abnormal_videos']:.3f}{left_out}"
+    origin["split_fingerprint"] = _split_fingerprint(read_manifest(config.work_path / "nodes"))
+    options, threshold = config.evaluate, config.export.threshold
+    content = write_report(
+        folder,
+        {config.train_detector.model: [videos]},
+        f"Test videos of {config.data.root}",
+        origin,
+        samples=options.bootstrap_samples,
+        seed=config.seed,
+        threshold=threshold,
+        smoothing_sec=options.smoothing_sec,
+        images=options.images,
+    )
+    left_out = _draw(config, folder, scored, threshold) if options.images else ""
+    figures = content["systems"][config.train_detector.model]["figures"]
+    done = f"{len(videos)} test videos, frame AUC {figures['frame_auc']['mean']:.3f}, inside abnormal videos "
+    done += f"{figures['frame_auc_abnormal_videos']['mean']:.3f}{left_out}"
     write_summary(config, "evaluate", done, output=folder, seconds=time.monotonic() - start)
-    return path
+    return folder / "metrics.json"
+
+
+def write_scores(config):
+    """Score the test videos and write `evaluation/scores.npz`, `{video_id: (num_frames,)}`.
+
+    Returns:
+        List of `(VideoInfo, outputs)`, see `score_videos`.
+    """
+    scored = list(score_videos(config))
+    folder = config.work_path / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "scores.npz", **{video.video_id: outputs[spec.ANOMALY_SCORE] for video, outputs in scored})
+    return scored
+
+
+def as_evaluated(video, scores):
+    """A `VideoInfo` and its scores, `(num_frames,)`, as `evaluate_videos` and `write_report` take them."""
+    return {
+        "video_id": video.video_id,
+        "label": video.label,
+        "class_name": video.class_name,
+        "fps": video.fps,
+        "frame_labels": video.frame_label_array(),
+        "scores": scores,
+    }
 
 
 def score_videos(config, subset="test"):
@@ -111,8 +133,8 @@ def load_detector(config):
 
 
 def _draw(config, folder, scored, threshold):
-    """The pictures, heat maps included where the model has a CRF and the clips are still there; says it where not."""
-    draw_evaluation(folder, scored, threshold, config.train_detector.model)
+    """Timelines, and heat maps where the model has a CRF and the clips are still there; says it where not."""
+    draw_timelines(folder, scored, threshold, "Test videos")
     if not all(spec.MARGINALS in outputs for _, outputs in scored):
         return ""
     if config.features.root or not (config.work_path / "clips" / MANIFEST_NAME).exists():
@@ -122,38 +144,7 @@ def _draw(config, folder, scored, threshold):
     return ""
 
 
-def bootstrap_intervals(videos, samples, seed):
-    """95 % intervals over videos of the figures of `FIGURES`: `{name: [low, high]}`."""
-    if not samples:
-        return {}
-
-    def figures(drawn):
-        report = evaluate_videos(drawn)
-        return [report[name] for name in FIGURES]
-
-    interval = bootstrap_videos(videos, figures, samples, seed)
-    return {name: [float(interval["low"][i]), float(interval["high"][i])] for i, name in enumerate(FIGURES)}
-
-
-def provenance():
-    """Commit (`-dirty`: with uncommitted changes; empty outside a git checkout) and command of this run."""
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    return {"commit": commit, "command": " ".join(["vad", *sys.argv[1:]])}
-
-
-def _write_video_table(path, videos):
-    """One line a video: label, length, highest and mean score."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["video", "label", "class", "num_frames", "num_abnormal_frames", "max_score", "mean_score"])
-        for video in videos:
-            labels = video["frame_labels"]
-            abnormal = "" if labels is None else int(labels.sum())
-            scores = video["scores"]
-            row = [video["video_id"], video["label"], video["class_name"], len(scores), abnormal]
-            writer.writerow([*row, f"{scores.max():.4f}", f"{scores.mean():.4f}"])
+def _split_fingerprint(manifest):
+    """Of what was trained and tested on: two runs with another one cannot be compared."""
+    facts = sorted([video.video_id, video.subset, video.label] for video in manifest.videos if video.label is not None)
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

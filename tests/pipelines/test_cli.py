@@ -183,3 +183,17 @@ def test_the_module_is_the_command():
         [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0 and result.stdout.startswith("vad ")
+
+
+def test_finished_runs_are_named_after_one_option_and_trained_no_more(stages, tmp_path):
+    stages.install("aggregate")
+    assert main(["evaluate", "--runs", "runs/a", "runs/b", "--set", "seed=3", "runs/c"]) == 0
+    ((name, config),) = stages.ran
+    assert name == "aggregate" and config.evaluate.runs == ("runs/a", "runs/b", "runs/c") and config.seed == 3
+    assert not (tmp_path / "runs" / "default" / "config.json").exists()
+
+
+def test_folders_without_the_option_are_refused(stages, capsys):
+    assert main(["evaluate", "runs/a"]) == 2
+    assert "takes folders after --runs only. Received: runs/a." in capsys.readouterr().err
+    assert not stages.ran

@@ -14,7 +14,7 @@ from vad_keras import spec
 from vad_keras.metrics.report import checked_video
 from vad_keras.metrics.roc import check_frames
 
-BLOCK_NUMBERS = 2_000_000  # of one array of weighted counts: bounds the memory
+BLOCK_NUMBERS = 100_000  # of one array of weighted counts: small ones stay in the cache
 
 
 def evaluate_draws(videos, counts, threshold=0.5):

@@ -50,3 +50,12 @@ def test_frames_of_one_kind_are_refused(tmp_path):
         curves.plot_curves(tmp_path / "a.png", {"ours": (np.zeros(8), SCORES)})
     with pytest.raises(ValueError, match="at least one pair"):
         curves.plot_curves(tmp_path / "a.png", {})
+
+
+def test_each_seed_has_its_curve_and_the_legend_mean_and_deviation(monkeypatch):
+    seeds = np.stack([SCORES, 1 - SCORES, SCORES**2 - 0.5 * LABELS])
+    roc, _ = drawn(monkeypatch, {"ours": (LABELS, seeds), "rival": (LABELS, SCORES)})
+    assert len(roc.lines) == 3 + 1 + 1  # seeds of ours, the rival's, chance
+    areas = [roc_auc_score(LABELS, scores) for scores in seeds]
+    expected = f"ours, AUC {np.mean(areas):.3f} ± {np.std(areas, ddof=1):.3f}"
+    assert [text.get_text() for text in roc.get_legend().texts][:2] == [expected, f"rival, AUC {areas[0]:.3f}"]

@@ -1,44 +1,88 @@
 """Tests of pipelines.report.evaluation."""
 
+import csv
+import io
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from pipelines.data.manifest import VideoInfo
-from pipelines.report.evaluation import (
-    FIGURES,
-    PICTURED_FRAMES,
-    abnormal_first,
-    comparison_table,
-    draw_evaluation,
-    draw_heat_maps,
-    metrics_table,
-)
+from pipelines.report.evaluation import FIGURES, VIDEO_COLUMNS, comparison_table, write_report
+from pipelines.report.figures import FIGURES as ALL_FIGURES
+
+ORIGIN = {"data": "videos", "split": "own", "seed": 0, "commit": "abc", "command": "vad evaluate", "config": {"a": 1}}
+SETTINGS = {"samples": 20, "seed": 0, "threshold": 0.5}
 
 
-def scored_video(name, label, peak, intervals=(), num_frames=24):
-    """A video of 24 frames at 8 a second whose score is highest at `peak`."""
-    video = VideoInfo(name, f"{name}.mp4", "test", label, "", 8.0, num_frames, 64, 48, 6, intervals)
-    scores = np.exp(-(((np.arange(num_frames) - peak) / 4) ** 2))
-    patches = np.repeat(scores[:, None], 5, axis=1)
-    marginals = np.stack([1 - patches, patches], axis=-1)
-    return video, {"anomaly_score": scores, "unary_probability": patches / 2, "marginals": marginals}
+def report(folder, systems, **options):
+    console = Console(file=io.StringIO(), width=120)
+    return write_report(folder, systems, "Five videos", ORIGIN, **SETTINGS, console=console, **options)
 
 
-SCORED = [scored_video("calm", 0, 3), scored_video("fight", 1, 17, ((14, 20),)), scored_video("idle", 0, 20)]
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
-def test_the_table_of_one_evaluation_names_every_figure_with_its_interval(tmp_path, capsys):
-    report = {name: 0.1 * number for number, name in enumerate(FIGURES)}
-    intervals = {"frame_auc": [0.0125, 0.5], "video_auc": [float("nan"), float("nan")]}
-    metrics_table(tmp_path / "table.md", report, intervals)
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["test videos", "value", "95 % interval over videos"]
-    assert [row[0] for row in cells[2:]] == list(FIGURES.values())
-    assert cells[2] == ["frame AUC", "0.000", "0.013 to 0.500"]
-    assert cells[3][2] == "–" and next(row for row in cells if row[0] == "video AUC")[1:] == ["0.400", "–"]
-    assert "AUC inside abnormal videos" in capsys.readouterr().out
+def test_every_figure_of_every_seed_is_in_the_file_and_what_it_comes_from(tmp_path, make_videos):
+    systems = {"ours": [make_videos(0), make_videos(1)], "rival": [make_videos(2)]}
+    content = report(tmp_path, systems, facts={"rival": {"parameters": 12}})
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert stored["origin"] == ORIGIN and stored["title"] == "Five videos"
+    for name, seeds in systems.items():
+        figures = stored["systems"][name]["figures"]
+        assert set(figures) == set(ALL_FIGURES)
+        assert all(len(entry["seeds"]) == len(seeds) and entry["mean"] is not None for entry in figures.values())
+    assert stored["systems"]["rival"]["figures"]["frame_auc"]["sd"] is None  # one seed spreads nowhere
+    assert np.isnan(content["systems"]["rival"]["figures"]["frame_auc"]["sd"])
+    assert stored["systems"]["rival"]["facts"] == {"parameters": 12}
+    assert stored["differences"]["rival"]["frame_auc"]["noise"] in (True, False)
+    assert stored["videos"]["v03"]["frame_labels"][0][0] == 5
+
+
+def test_a_line_a_system_and_video(tmp_path, make_videos):
+    seeds = [make_videos(0), make_videos(1)]
+    report(tmp_path, {"ours": seeds, "rival": [make_videos(2)]}, images=False)
+    rows = rows_of(tmp_path / "videos.csv")
+    assert tuple(rows[0]) == VIDEO_COLUMNS and [row["system"] for row in rows] == ["ours"] * 12 + ["rival"] * 12
+    row, videos = rows[3], [of_seed[3] for of_seed in seeds]
+    assert (row["video"], row["label"], row["class"]) == ("v03", "1", "Fight")
+    assert int(row["num_frames"]) == videos[0]["scores"].size
+    assert int(row["num_abnormal_frames"]) == videos[0]["frame_labels"].sum()
+    assert float(row["max_score"]) == pytest.approx(np.mean([video["scores"].max() for video in videos]), abs=1e-4)
+    assert rows[2]["frame_auc"] == "" and 0 <= float(row["frame_auc"]) <= 1
+
+
+def test_pictures_are_drawn_and_named_on_the_page(tmp_path, make_videos):
+    report(tmp_path, {"ours": [make_videos(0), make_videos(1)], "rival": [make_videos(2)]})
+    page = (tmp_path / "report.md").read_text()
+    for name in ("curves.png", "classes.png"):
+        assert np.asarray(Image.open(tmp_path / name).convert("RGB")).std() > 5
+        assert f"]({name})" in page
+
+
+def test_pictures_that_the_labels_do_not_allow_are_left_out_and_old_ones_go(tmp_path, make_videos):
+    report(tmp_path, {"ours": [make_videos()]})
+    bare = [video | {"frame_labels": None, "class_name": ""} for video in make_videos()]
+    report(tmp_path, {"ours": [bare]})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.md", "videos.csv"]
+    stored = json.loads((tmp_path / "metrics.json").read_text())
+    assert stored["systems"]["ours"]["figures"]["frame_auc"]["mean"] is None
+    assert stored["systems"]["ours"]["figures"]["video_auc"]["mean"] is not None
+
+
+def test_the_order_of_the_videos_changes_no_byte(tmp_path, make_videos):
+    report(tmp_path / "one", {"ours": [make_videos()]})
+    report(tmp_path / "other", {"ours": [make_videos()[::-1]]})
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes(), path.name
+
+
+def test_facts_of_a_system_that_is_not_there_are_refused(tmp_path, make_videos):
+    with pytest.raises(ValueError, match=r"of the systems \['ours'\]\. Received also: \['theirs'\]"):
+        report(tmp_path, {"ours": [make_videos()]}, facts={"theirs": {"parameters": 1}})
 
 
 def test_the_comparison_shows_mean_and_deviation_over_seeds(tmp_path):
@@ -48,33 +92,3 @@ def test_the_comparison_shows_mean_and_deviation_over_seeds(tmp_path):
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert lines[0].startswith("| 5 folds, 3 seeds |") and all(title in lines[0] for title in FIGURES.values())
     assert lines[2].count("0.620 ± 0.020") == len(FIGURES) and lines[3].count("0.500") == len(FIGURES)
-
-
-def test_timelines_and_curves_are_pictures(tmp_path):
-    draw_evaluation(tmp_path, SCORED, 0.5, "anomaly_detector")
-    for name in ("timelines.png", "curves.png"):
-        assert np.asarray(Image.open(tmp_path / name).convert("RGB")).std() > 5
-
-
-@pytest.mark.parametrize("intervals", [None, ()])
-def test_curves_are_left_out_where_frame_labels_do_not_allow_them(tmp_path, intervals):
-    scored = [scored_video("calm", 0, 3, intervals), scored_video("fight", 1, 17, intervals)]
-    draw_evaluation(tmp_path, scored, 0.5, "anomaly_detector")
-    assert [path.name for path in tmp_path.iterdir()] == ["timelines.png"]
-
-
-def test_heat_maps_show_the_highest_frame_of_abnormal_videos_first(tmp_path):
-    asked = []
-
-    def read_frame(video, frame):
-        asked.append((video.video_id, frame))
-        return np.full((48, 64, 3), 120, np.uint8)
-
-    many = [*SCORED, *(scored_video(f"calm{number}", 0, number) for number in range(6))]
-    draw_heat_maps(tmp_path / "heat_maps.png", many, read_frame, scales=(1, 2))
-    assert asked[:3] == [("fight", 17), ("calm", 3), ("idle", 20)] and len(asked) == PICTURED_FRAMES
-    assert np.asarray(Image.open(tmp_path / "heat_maps.png").convert("RGB")).std() > 5
-
-
-def test_abnormal_videos_come_first_and_keep_their_order():
-    assert [video.video_id for video, _ in abnormal_first(SCORED)] == ["fight", "calm", "idle"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.report.heat_map import heat_map_figure, overlay, patch_heat_map, plot_heat_maps
+from pipelines.report.heat_map import MOST_COLUMNS, heat_map_figure, overlay, patch_heat_map, plot_heat_maps
 
 SCALES = (1, 2, 3)
 
@@ -65,3 +65,14 @@ def test_lists_of_different_length_are_refused(tmp_path):
         plot_heat_maps(tmp_path / "a.png", [frame], np.zeros((2, 14)), np.zeros((1, 14)), SCALES)
     with pytest.raises(ValueError, match="Received: 0, 0, 0, 0"):
         plot_heat_maps(tmp_path / "a.png", [], [], [], SCALES)
+
+
+def test_more_frames_than_columns_stand_in_bands():
+    before, after = np.random.default_rng(0).random((2, MOST_COLUMNS + 1, 14))
+    frames = np.zeros((MOST_COLUMNS + 1, 20, 20, 3), np.uint8)
+    figure = heat_map_figure(frames, before, after, SCALES, [f"{number} s" for number in range(MOST_COLUMNS + 1)])
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [f"{number} s" for number in range(MOST_COLUMNS + 1)]
+    filled = [axes for axes in figure.axes if axes.images and axes.get_label() != "<colorbar>"]
+    assert len(filled) == 3 * (MOST_COLUMNS + 1)
+    assert [axes.get_ylabel() for axes in figure.axes].count("before the CRF") == 2

@@ -53,7 +53,7 @@ def test_every_original_frame_has_the_score_of_its_sampled_frame(evaluated):
 
 def test_figures_agree_with_scikit_learn(evaluated):
     _, report, scores, videos = evaluated
-    metrics = report["metrics"]
+    metrics = {name: entry["mean"] for name, entry in report["systems"]["anomaly_detector"]["figures"].items()}
 
     def pooled(chosen):
         labels = np.concatenate([video.frame_label_array() for video in chosen])
@@ -67,16 +67,18 @@ def test_figures_agree_with_scikit_learn(evaluated):
     assert metrics["video_auc"] == pytest.approx(roc_auc_score([video.label for video in videos], highest), abs=1e-9)
     false_alarms = pooled([video for video in videos if not video.label])[1] >= 0.5
     assert metrics["false_alarm_rate_percent"] == pytest.approx(100 * false_alarms.mean())
-    assert metrics["num_frames"] == sum(video.num_frames for video in videos)
+    assert report["counts"]["num_frames"] == sum(video.num_frames for video in videos)
 
 
 def test_the_result_names_data_split_seed_commit_config_and_command(evaluated):
     config, report, _, _ = evaluated
-    assert report["data"] == config.data.root and report["split"] == "own" and report["seed"] == config.seed
-    assert set(report) >= {"commit", "command"} and report["command"].startswith("vad")
-    assert report["config"]["detector"]["key_dim"] == 4
-    low, high = report["intervals_95"]["frame_auc"]
+    origin = report["origin"]
+    assert origin["data"] == config.data.root and origin["split"] == "own" and origin["seed"] == config.seed
+    assert set(origin) >= {"commit", "command", "split_fingerprint"} and origin["command"].startswith("vad")
+    assert origin["config"]["detector"]["key_dim"] == 4
+    low, high = report["systems"]["anomaly_detector"]["figures"]["frame_auc"]["interval_95"]
     assert 0 <= low <= high <= 1
+    assert report["smoothing"]["width_sec"] == config.evaluate.smoothing_sec
 
 
 def test_tables_and_pictures_are_written(evaluated):
@@ -89,8 +91,8 @@ def test_tables_and_pictures_are_written(evaluated):
         assert (row["label"], row["num_frames"]) == (str(video.label), str(video.num_frames))
         assert int(row["num_abnormal_frames"]) == video.frame_label_array().sum()
         assert float(row["max_score"]) == pytest.approx(scores[video.video_id].max(), abs=1e-4)
-    assert "| frame AUC" in (folder / "table.md").read_text()
-    for name in ("timelines.png", "curves.png"):
+    assert "| frame AUC" in (folder / "report.md").read_text()
+    for name in ("timelines.png", "curves.png", "classes.png"):
         assert np.asarray(Image.open(folder / name).convert("RGB")).std() > 5
     assert not (folder / "heat_maps.png").exists()  # there are no clips behind these nodes
 
@@ -99,7 +101,7 @@ def test_heat_maps_are_drawn_from_the_clips_where_they_are(evaluated, monkeypatc
     config, _, _, videos = evaluated
     drawn = []
     monkeypatch.setattr(evaluate, "Clips", lambda folder, *_: SimpleNamespace(read_frame=folder))
-    monkeypatch.setattr(evaluate, "draw_evaluation", lambda *_: None)
+    monkeypatch.setattr(evaluate, "draw_timelines", lambda *_: None)
     monkeypatch.setattr(
         evaluate, "draw_heat_maps", lambda path, _, read_frame, scales: drawn.append((read_frame, path))
     )
@@ -120,21 +122,6 @@ def test_inference_gives_the_same_bytes_twice(sultani_run):
         [outputs["anomaly_score"].tobytes() for _, outputs in evaluate.score_videos(sultani_run)] for _ in range(2)
     )
     assert first == second
-
-
-def test_intervals_hold_the_figure_and_may_be_left_out():
-    random = np.random.default_rng(0)
-    frames = (np.arange(20) > 12).astype(int)
-    videos = [
-        {"label": label, "frame_labels": frames * label, "scores": random.uniform(size=20) + frames * label}
-        for label in (0, 1) * 6
-    ]
-    intervals = evaluate.bootstrap_intervals(videos, samples=50, seed=0)
-    figures = evaluate.evaluate_videos(videos)
-    for name, (low, high) in intervals.items():
-        assert low <= figures[name] <= high, name
-    assert evaluate.bootstrap_intervals(videos, samples=50, seed=0) == intervals
-    assert evaluate.bootstrap_intervals(videos, samples=0, seed=0) == {}
 
 
 def test_a_missing_detector_and_missing_test_videos_are_named(with_nodes, tmp_path, write_nodes):

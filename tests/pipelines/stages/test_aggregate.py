@@ -1,0 +1,122 @@
+"""Tests of pipelines.stages.aggregate: finished runs, written as `evaluate` writes them."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.config import UserError, config_to_dict, load_config
+from pipelines.report.evaluation import write_report
+from pipelines.stages import aggregate, evaluate
+from vad_keras.metrics import evaluate_videos
+
+LENGTHS = {"a0": 30, "a1": 24, "n0": 18, "n1": 40}
+
+
+def scored(seed, lengths=LENGTHS, start=8):
+    random, videos = np.random.default_rng(seed), []
+    for name, length in lengths.items():
+        label = int(name.startswith("a"))
+        frame_labels = label * ((np.arange(length) >= start) & (np.arange(length) < 15))
+        video = {"video_id": name, "label": label, "class_name": "Fight" if label else "", "fps": 5.0}
+        scores = random.uniform(size=length).astype("float32")
+        videos.append(video | {"frame_labels": frame_labels.astype(np.uint8), "scores": scores})
+    return videos
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Function that writes the evaluation of a run as the stage does, and returns its folder and videos."""
+
+    def write(name, seed, *overrides, videos=None, **origin):
+        folder, videos = tmp_path / name, videos or scored(seed)
+        config = load_config(overrides=[f"work_dir={folder}", f"seed={seed}", *overrides])
+        settings = {"data": "videos", "split": "own", "split_fingerprint": "one", "seed": seed, "commit": "abc"}
+        settings |= {"command": "vad evaluate", "config": config_to_dict(config)}
+        evaluation = folder / "evaluation"
+        options = {"samples": 0, "seed": 0, "threshold": 0.5, "images": False}
+        write_report(evaluation, {"anomaly_detector": [videos]}, "x", settings | origin, **options)
+        np.savez(evaluation / "scores.npz", **{video["video_id"]: video["scores"] for video in videos})
+        return folder, videos
+
+    return write
+
+
+@pytest.fixture
+def together(tmp_path):
+    """Function that runs the stage on folders and returns what it wrote."""
+
+    def run(*folders):
+        config = load_config(overrides=[f"work_dir={tmp_path / 'both'}", "evaluate.bootstrap_samples=20"])
+        options = dataclasses.replace(config.evaluate, images=False, runs=tuple(map(str, folders)))
+        return json.loads(aggregate.run(dataclasses.replace(config, evaluate=options)).read_text())
+
+    return run
+
+
+def test_seeds_of_one_system_are_pooled(finished, together, tmp_path):
+    runs = [finished(f"s{seed}", seed, "export.name=x", "evaluate.folds=0") for seed in (2, 0, 1)]
+    content = together(*(folder for folder, _ in runs))
+    assert list(content["systems"]) == ["anomaly_detector"] and content["origin"]["seed"] == "0, 1, 2"
+    values = [evaluate_videos(runs[place][1])["frame_auc"] for place in (1, 2, 0)]  # by seed
+    entry = content["systems"]["anomaly_detector"]["figures"]["frame_auc"]
+    assert entry["seeds"] == values and entry["sd"] == pytest.approx(np.std(values, ddof=1))
+    assert entry["interval_95"][0] < entry["mean"] < entry["interval_95"][1]
+    assert content["origin"]["runs"]["anomaly_detector"][0]["folder"].endswith("s0")
+    assert "mean ± sd of 3 seeds" in (tmp_path / "both" / "aggregate" / "report.md").read_text()
+
+
+def test_systems_are_told_apart_by_the_settings_they_differ_in(finished, together):
+    runs = [finished(f"full{seed}", seed, "data.workers=2")[0] for seed in (0, 1)]
+    runs.append(finished("bare", 0, "train_detector.contrast_weight=0", "train_extractor.epochs=7")[0])
+    runs.append(finished("sultani", 0, "train_detector.model=sultani", "train_detector.epochs=5")[0])
+    systems = together(*runs)["systems"]
+    assert {name: system["num_seeds"] for name, system in systems.items()} == {
+        "anomaly_detector, contrast_weight=1.0, train_detector.epochs=50, train_extractor.epochs=100": 2,
+        "anomaly_detector, contrast_weight=0.0, train_detector.epochs=50, train_extractor.epochs=7": 1,
+        "sultani, contrast_weight=1.0, train_detector.epochs=5, train_extractor.epochs=100": 1,
+    }
+
+
+def test_the_evaluation_of_a_real_run_can_be_read(detector_run, together):
+    path = evaluate.run(
+        dataclasses.replace(detector_run, evaluate=dataclasses.replace(detector_run.evaluate, images=False))
+    )
+    alone, content = json.loads(path.read_text()), together(detector_run.work_path)
+    for name, entry in content["systems"]["anomaly_detector"]["figures"].items():
+        assert entry["seeds"] == alone["systems"]["anomaly_detector"]["figures"][name]["seeds"], name
+    assert content["videos"] == alone["videos"]
+
+
+def test_what_differs_between_runs_is_named(finished, together):
+    first = finished("first", 0)[0]
+    other_data = finished("data", 1, data="other")[0]
+    with pytest.raises(
+        UserError, match=r"first and .*data cannot be put into one report: other data \(videos and other\)"
+    ):
+        together(first, other_data)
+    with pytest.raises(UserError, match=r"other split \(own and 5-fold\)"):
+        together(first, finished("split", 1, split="5-fold")[0])
+    with pytest.raises(UserError, match=r"other training or test videos or their labels \(one and two\)"):
+        together(first, finished("labels", 1, split_fingerprint="two")[0])
+    with pytest.raises(UserError, match=r"other test videos \(1 videos less, such as n1\)"):
+        together(first, finished("fewer", 1, videos=scored(1, {name: LENGTHS[name] for name in ("a0", "a1", "n0")}))[0])
+    with pytest.raises(UserError, match=r"a0 has another frame_labels \(\[\[8, 15\]\] and \[\[9, 15\]\]\)"):
+        together(first, finished("frames", 1, videos=scored(1, start=9))[0])
+
+
+def test_a_run_that_comes_twice_or_is_not_finished_is_named(finished, together, tmp_path):
+    first, same = finished("first", 0)[0], finished("same", 0)[0]
+    with pytest.raises(UserError, match=r"first and .*same have the same settings and the same seed \(0\)\. Leave one"):
+        together(first, same)
+    with pytest.raises(
+        UserError, match=r"metrics\.json does not exist\. Run `vad evaluate --set work_dir=.*none` first"
+    ):
+        together(tmp_path / "none")
+    (same / "evaluation" / "metrics.json").write_text('{"repeats": {}}')
+    with pytest.raises(UserError, match="is not of one evaluated run"):
+        together(same)
+    np.savez(first / "evaluation" / "scores.npz", a0=np.zeros(3))
+    with pytest.raises(UserError, match=r"evaluation: scores and videos must agree\. a0: 3 scores, 30 frames"):
+        together(first)
