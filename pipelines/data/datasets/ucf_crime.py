@@ -69,12 +69,11 @@ def load(config, track=iter):
     files = DatasetFiles(config)
     train = [(line.text, line) for line in read_lines(files.need(TRAIN_LIST))]
     events = _read_annotations(files.need(*ANNOTATIONS))
-    test = files.find(TEST_LIST)
-    test = (
-        [(line.text, line) for line in read_lines(test)]
-        if test
-        else [(line.text.split()[0], line) for line, _ in events.values()]
-    )
+    test_list = files.find(TEST_LIST)
+    if test_list:
+        test = [(line.text, line) for line in read_lines(test_list)]
+    else:
+        test = [(line.text.split()[0], line) for line, _ in events.values()]
     refuse_twice((_stem(listed), line) for listed, line in train + test)
     videos = [_video(files, listed, line, "train") for listed, line in train]
     return videos + [_video(files, listed, line, "test", events) for listed, line in test]
