@@ -24,7 +24,7 @@ def plot_curves(path, curves, title=""):
     """
     if not curves:
         raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
-    figure = new_figure(9.6, 5.35 + 0.18 * len(curves))
+    figure = new_figure(9.6, 5.5 + 0.185 * len(curves))
     roc, recall = figure.subplots(1, 2)
     for index, (name, (labels, scores)) in enumerate(curves.items()):
         labels, scores = np.asarray(labels).ravel(), np.asarray(scores, float)
@@ -68,6 +68,7 @@ def _finish(axes, title, x_label, y_label):
     tidy(axes)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.set_box_aspect(1)
+    axes.set_anchor("N")
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.set_xlabel(x_label, fontsize=10, color=INK)
     axes.set_ylabel(y_label, fontsize=10, color=INK)

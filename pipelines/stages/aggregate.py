@@ -13,7 +13,7 @@ from pipelines.report.scored_videos import difference_of_truths, with_scores
 from pipelines.report.summary import write_summary
 
 # What changes no score: sections, and keys of the others.
-OTHER_SECTIONS = ("evaluate", "export", "score", "bench")
+OTHER_SECTIONS = ("evaluate", "compare", "ablate", "export", "score", "bench")
 OTHER_KEYS = ("work_dir", "seed", "data.root", "data.workers", "data.videos_per_shard", "data.stall_timeout_sec")
 OTHER_KEYS += ("train_detector.cache_nodes",)
 SAME = {"data": "data", "split": "split", "split_fingerprint": "training or test videos or their labels"}
