@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,14 +14,22 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipelines import cli_datasets
-from pipelines.config import Config, UserError, load_config, save_config
+from pipelines.cli_options import (
+    ConfigOption,
+    FoldsOption,
+    JobsOption,
+    SeedsOption,
+    SetOption,
+    load_named,
+    repeats_overrides,
+)
+from pipelines.config import UserError, save_config
 from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import print_closing_table, read_summaries
 
-BUNDLED_CONFIGS = Path(__file__).parent / "configs"
 TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
 FEATURE_STAGES = ("import_features", *TRAIN_STAGES[3:])  # with features.root
-ABOVE_STAGES = ("repeats", "demo", "bench")  # each runs several stages, or parts of them
+ABOVE_STAGES = ("repeats", "compare", "ablate", "demo", "bench")  # each runs several stages, or parts of them
 
 EXIT_SKIPPED = 1
 EXIT_USER_ERROR = 2
@@ -31,18 +38,9 @@ EXIT_INTERRUPTED = 130
 AT_ONCE = "All at once"
 IN_ORDER = "The stages, in their order"
 IN_USE = "With a trained model"
+IN_NUMBERS = "How good it is, beside others"
 DATA = "Known datasets"
 MACHINE = "This machine"
-
-ConfigOption = Annotated[
-    str | None,
-    typer.Option("--config", "-c", metavar="FILE", help="TOML file, or a bundled one by name, such as demo."),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one value: detector.key_dim=32. Repeatable."),
-]
-
 
 DESCRIPTION = """Find abnormal events in surveillance video, trained from one label a video.
 
@@ -99,7 +97,7 @@ def demo(config: ConfigOption = None, overrides: SetOption = None):
 
     Makes surveillance-like clips, runs every stage on them and scores a test video. Takes minutes on two cores.
     """
-    _run(["demo"], _load(config or "demo", overrides))
+    _run(["demo"], load_named(config or "demo", overrides))
 
 
 @app.command(rich_help_panel=AT_ONCE)
@@ -109,7 +107,7 @@ def train(config: ConfigOption = None, overrides: SetOption = None):
     prepare, train-extractor, extract, train-detector, evaluate and export, one after the other. With features.root,
     import-features takes the place of the first three.
     """
-    loaded = _load(config, overrides)
+    loaded = load_named(config, overrides)
     _run(FEATURE_STAGES if loaded.features.root else TRAIN_STAGES, loaded)
 
 
@@ -119,7 +117,7 @@ def prepare(config: ConfigOption = None, overrides: SetOption = None):
 
     Writes clips/ in the run's folder. A file that cannot be decoded is skipped and named.
     """
-    _run(["prepare"], _load(config, overrides))
+    _run(["prepare"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -128,7 +126,7 @@ def train_extractor(config: ConfigOption = None, overrides: SetOption = None):
 
     Snippets carry the labels of their videos. Writes extractor.keras and TensorBoard logs.
     """
-    _run(["train_extractor"], _load(config, overrides))
+    _run(["train_extractor"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -137,7 +135,7 @@ def extract(config: ConfigOption = None, overrides: SetOption = None):
 
     One vector for each patch of each frame, in nodes/ of the run's folder.
     """
-    _run(["extract"], _load(config, overrides))
+    _run(["extract"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -147,7 +145,7 @@ def import_features(config: ConfigOption = None, overrides: SetOption = None):
     In place of prepare, train-extractor and extract: I3D, C3D or CLIP features of each listed video, which need not
     be there itself. Writes nodes/ in the run's folder. A file that cannot be used is skipped and named.
     """
-    _run(["import_features"], _load(config, overrides))
+    _run(["import_features"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -156,19 +154,18 @@ def train_detector(config: ConfigOption = None, overrides: SetOption = None):
 
     Contrastive multi-instance learning on bags of nodes. Writes detector.keras and TensorBoard logs.
     """
-    _run(["train_detector"], _load(config, overrides))
+    _run(["train_detector"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)
 def evaluate(
     config: ConfigOption = None,
     overrides: SetOption = None,
-    folds: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Cross-validation over videos; 0: the data's own split.")
-    ] = None,
+    folds: FoldsOption = None,
     seeds: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Train anew with so many seeds, rivals too; 0: do not.")
     ] = None,
+    jobs: JobsOption = None,
     runs: Annotated[
         list[str] | None,
         typer.Option(metavar="DIR [DIR ...]", help="Put finished runs, of several seeds or settings, into one report."),
@@ -181,9 +178,7 @@ def evaluate(
 
     With --runs: one report of finished runs, in aggregate/ of the run's folder. Nothing is trained.
     """
-    overrides = list(overrides or [])
-    overrides += [f"evaluate.{key}={value}" for key, value in (("folds", folds), ("seeds", seeds)) if value is not None]
-    loaded = _load(config, overrides)
+    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
     if more_runs and not runs:
         raise UserError(f"`evaluate` takes folders after --runs only. Received: {' '.join(more_runs)}.")
     if runs:
@@ -198,7 +193,7 @@ def export(config: ConfigOption = None, overrides: SetOption = None):
 
     Both models as one, with four signatures and warm-up requests, as the next version under export.root.
     """
-    _run(["export"], _load(config, overrides))
+    _run(["export"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_USE)
@@ -220,9 +215,49 @@ def score(
     One score for each original frame as CSV and JSON, and a timeline to look at.
     """
     given = {"inputs": tuple(inputs or ()), "model": model, "output": output}
-    loaded = _load(config, overrides)
+    loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
     _run(["score"], dataclasses.replace(loaded, score=changed))
+
+
+@app.command(rich_help_panel=IN_NUMBERS)
+def compare(
+    rivals: Annotated[
+        list[str] | None, typer.Argument(metavar="RIVAL", help="Such as sultani rtfm. Default: all.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Train published rivals beside the full model.
+
+    On the same folds and features; one table with intervals, in comparison/ of the run's folder.
+    """
+    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
+    chosen = dataclasses.replace(loaded.compare, rivals=tuple(rivals or loaded.compare.rivals))
+    _run(["compare"], dataclasses.replace(loaded, compare=chosen))
+
+
+@app.command(rich_help_panel=IN_NUMBERS)
+def ablate(
+    rows: Annotated[
+        list[str] | None, typer.Argument(metavar="ROW", help="Such as trn causal. Default: all of Tables 1 and 2.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Train the paper's Tables 1 and 2, and other readings of it.
+
+    On the same folds; one table with intervals and the paper's values, in ablation/ of the run's folder.
+    """
+    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
+    chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))
+    _run(["ablate"], dataclasses.replace(loaded, ablate=chosen))
 
 
 @app.command(rich_help_panel=MACHINE)
@@ -231,18 +266,10 @@ def bench(config: ConfigOption = None, overrides: SetOption = None):
 
     Decoding, preparing, extraction, a training step, and the scoring of a long video.
     """
-    _run(["bench"], _load(config or "bench", overrides))
+    _run(["bench"], load_named(config or "bench", overrides))
 
 
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=DATA)
-
-
-def _load(name, overrides) -> Config:
-    """The configuration of a file, of a bundled one (`demo`), or of the defaults."""
-    if name is None:
-        return load_config(None, overrides or ())
-    bundled = BUNDLED_CONFIGS / f"{name.removesuffix('.toml')}.toml"
-    return load_config(bundled if not Path(name).exists() and bundled.is_file() else name, overrides or ())
 
 
 def _run(stages, config):

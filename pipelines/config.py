@@ -20,7 +20,7 @@ from pipelines.config_values import (
     unknown_section,
 )
 
-__all__ = ["Config", "UserError", "config_to_dict", "load_config", "save_config"]
+__all__ = ["Config", "UserError", "change_config", "config_to_dict", "load_config", "save_config"]
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,25 @@ class EvaluateConfig:
     folds: int = 0  # cross-validation over videos; 0: the dataset's own split
     seeds: int = 0  # train anew with so many seeds; 0: measure the detector that is there
     rivals: tuple[str, ...] = ("sultani",)  # trained on the same folds when training is repeated
+    jobs: int = 1  # trainings at a time, when training is repeated; the cores are shared out
     bootstrap_samples: int = 1000
     smoothing_sec: float = 2.0  # moving average that is reported beside the plain scores; 0: none
     images: bool = True  # timelines, heat maps and curves
     runs: tuple[str, ...] = ()  # folders of finished runs to put into one report; empty: measure this one
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """`vad compare`; folds, seeds and jobs are those of [evaluate]."""
+
+    rivals: tuple[str, ...] = ()  # names of configs/systems/rivals.toml; empty: all
+
+
+@dataclass(frozen=True)
+class AblateConfig:
+    """`vad ablate`; folds, seeds and jobs are those of [evaluate]."""
+
+    rows: tuple[str, ...] = ()  # names of configs/systems/ablations.toml; empty: all
 
 
 @dataclass(frozen=True)
@@ -202,6 +217,8 @@ class Config:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     train_detector: TrainDetectorConfig = field(default_factory=TrainDetectorConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    ablate: AblateConfig = field(default_factory=AblateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     bench: BenchConfig = field(default_factory=BenchConfig)
@@ -228,8 +245,23 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     """
     types = key_types()
     entries = [] if path is None else list(_entries(read_toml(Path(path)), Path(path).name, types))
-    entries += [(*parse_override(override, types), "--set") for override in overrides]
-    config = Config()
+    return change_config(_applied(Config(), entries, types), overrides)
+
+
+def change_config(config: Config, overrides: Sequence[str], source: str = "--set") -> Config:
+    """A configuration with `section.key=value` overrides applied, read and checked as those of `load_config`.
+
+    Args:
+        config: What is changed.
+        overrides: As for `load_config`.
+        source: Where they stand, for errors.
+    """
+    types = key_types()
+    return _applied(config, [(*parse_override(override, types), source) for override in overrides], types)
+
+
+def _applied(config, entries, types):
+    """`(dotted key, value, source)` entries checked and put into the configuration."""
     for dotted, value, source in entries:
         if dotted not in types:
             raise unknown_key(dotted, source, types)

@@ -38,7 +38,7 @@ CHOICES = {
     "train_detector.contrast_form": ("hinge", "printed"),
 }
 
-# Smallest and largest value by the key's name, alone or with its section; a number that is not listed must not be negative.
+# Smallest and largest value by the key's name, alone or with its section; no other number may be negative.
 AT_LEAST_ONE = (1, math.inf)
 LIMITS = {
     "jpeg_quality": (1, 100),
@@ -48,6 +48,7 @@ LIMITS = {
     "threshold": (0, 1),
     "clip_frames": AT_LEAST_ONE,
     "repeats": AT_LEAST_ONE,
+    "jobs": AT_LEAST_ONE,
     "batches": AT_LEAST_ONE,
     "feature_dim": AT_LEAST_ONE,
     "image_size_px": AT_LEAST_ONE,

@@ -1,16 +1,12 @@
-"""Train and test again and again: folds over videos, several seeds, and rivals on the same folds.
+"""Train and test systems again and again: folds over videos, several seeds, the same folds for all of them.
 
-One repeat is a work folder of its own under `folds/`, in which the ordinary stages run unchanged; its records are links
-to those of the main run, its manifest says which videos are test videos this time. A repeat that has its scores is not
-run again.
+Every test video is scored by a model that has never seen it, nor has its extractor; the scores of all folds of a seed
+are pooled and measured once. What is finished is kept, so that a stopped command goes on, and another system, seed or
+command adds to what is there.
 """
 
-import dataclasses
-import json
-import os
-import shutil
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,39 +14,23 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest, write_json, write_manifest
-from pipelines.report.evaluation import comparison_table
+from pipelines.data.decode_pool import usable_cores
+from pipelines.data.manifest import read_manifest
+from pipelines.fold import Fold
+from pipelines.report.evaluation import write_report
+from pipelines.report.provenance import provenance
 from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import write_summary
-from pipelines.stages import evaluate, extract, prepare, train_detector, train_extractor
-from vad_keras.metrics import evaluate_videos
+from pipelines.stages import import_features, prepare
+from pipelines.stages.evaluate import as_evaluated
+from pipelines.systems import full_model, read_systems
 
-DETECTOR = "anomaly_detector"
-RIVALS = {
-    # Sultani et al. [1] on globally averaged features of the frozen backbone: 32 segments, Adagrad 0.001, 30 + 30 bags.
-    "sultani": {
-        "extractor": {"gate_dim": 0, "scales": (1,), "pooling": "average", "train_backbone": False},
-        "train_extractor": {"epochs": 0},
-        "train_detector": {
-            "model": "sultani",
-            "sampling": "segment_mean",
-            "bag_frames": 32,
-            "batch_size": 60,
-            "optimizer": "adagrad",
-            "learning_rate": 1e-3,
-            "weight_decay": 0.0,
-            "epochs": 200,
-            "patience_epochs": 30,
-        },
-    }
-}
+SYSTEMS_A_PROCESS = 6  # trained one after the other in one process, before its memory is given back
+FACTS = {"parameters": "parameters", "training_seconds": "training (s)", "inference_ms": "1,000 frames (ms)"}
 
 
 def run(config) -> Path:
     """Cross-validate (`evaluate.folds`) or repeat the own split (`folds = 0`) with `evaluate.seeds` seeds.
-
-    Folds are drawn over videos, stratified by class, anew for each seed. Each test video is scored by a model that has
-    never seen it, nor has its extractor; the scores of all folds of a seed are pooled and measured once.
 
     Args:
         config: The run's `Config`; `evaluate.rivals` are trained on the same folds.
@@ -58,29 +38,55 @@ def run(config) -> Path:
     Returns:
         Path of `evaluation/metrics.json`.
     """
-    start, origin = time.monotonic(), evaluate.provenance()  # what runs, not what was committed meanwhile
-    clips = prepare.run(config)
-    manifest = read_manifest(clips)
+    return run_systems(
+        config, [full_model(config), *read_systems("rivals", config, config.evaluate.rivals)], "evaluate"
+    )
+
+
+def run_systems(config, systems, command, folder="evaluation", facts=None):
+    """Train each system in each fold of each seed, measure all on the same videos and write one report.
+
+    Args:
+        config: The run's `Config`: its data, folds, seeds and `evaluate.jobs`.
+        systems: `System`s; paired differences are taken to the first.
+        command: Name of the command, for the summary.
+        folder: Name of the folder of the report in the run's folder.
+        facts: `{name: {column: value}}`, further columns.
+
+    Returns:
+        Path of `metrics.json`.
+    """
+    start, origin = time.monotonic(), provenance()  # what runs, not what was committed meanwhile
+    records = import_features.run(config) if config.features.root else prepare.run(config)
+    manifest = read_manifest(records)
     videos = [video for video in manifest.videos if video.label is not None]
-    reports = {name: [] for name in (DETECTOR, *config.evaluate.rivals)}
-    for seed in range(config.seed, config.seed + num_seeds(config)):
-        test_sets = draw_folds(videos, config.evaluate.folds, seed)
-        for name in reports:
-            scores = {}
-            for fold, test_ids in enumerate(test_sets):
-                folder = config.work_path / "folds" / name / f"seed{seed}-fold{fold}"
-                print(f"{name}: seed {seed}, fold {fold + 1} of {len(test_sets)}", flush=True)
-                scores |= run_repeat(
-                    repeat_config(config, name, folder, seed), clips, config.work_path, manifest, test_ids
-                )
-            reports[name].append(evaluate_videos([_scored(manifest.by_id[key], scores[key]) for key in sorted(scores)]))
-    folder = config.work_path / "evaluation"
-    origin |= {"data": config.data.root, "split": split_name(config), "config": config_to_dict(config)}
-    path = write_json(folder / "metrics.json", {"repeats": reports, **origin})
-    comparison_table(folder / "table.md", reports, split_name(config))
-    count = f"{len(videos)} videos, {split_name(config)}, {', '.join(reports)}"
-    write_summary(config, "evaluate", count, output=folder, seconds=time.monotonic() - start)
-    return path
+    seeds = range(config.seed, config.seed + num_seeds(config))
+    folds = {seed: _folds(config, records, manifest, videos, seed) for seed in seeds}
+    twins = _twins(systems)
+    _train(config, [fold for of_seed in folds.values() for fold in of_seed], list(dict.fromkeys(twins.values())))
+    scored, measured = {}, {}
+    for system, twin in twins.items():
+        results = [[fold.result_of(twin) for fold in of_seed] for of_seed in folds.values()]
+        scored[system.title] = [_pooled(manifest, of_seed) for of_seed in results]
+        measured[system.title] = _mean_facts(results) | (facts or {}).get(system.name, {})
+    origin |= {"data": config.data.root, "split": split_name(config), "seed": list(seeds)}
+    target = config.work_path / folder
+    options = config.evaluate
+    write_report(
+        target,
+        scored,
+        f"{config.data.root}, {split_name(config)}",
+        origin | {"config": config_to_dict(config)},
+        samples=options.bootstrap_samples,
+        seed=config.seed,
+        threshold=config.export.threshold,
+        facts=measured,
+        smoothing_sec=options.smoothing_sec,
+        images=options.images,
+    )
+    count = f"{len(videos)} videos, {split_name(config)}, {len(systems)} systems"
+    write_summary(config, command, count, output=target, seconds=time.monotonic() - start)
+    return target / "metrics.json"
 
 
 def num_seeds(config):
@@ -122,44 +128,18 @@ def draw_folds(videos, folds, seed):
     return [set(dealt[fold::folds]) for fold in range(folds)]
 
 
-def repeat_config(config, name, folder, seed):
-    """The configuration of one repeat of one system."""
-    changes = {"work_dir": str(folder), "seed": seed, "evaluate": dataclasses.replace(config.evaluate, images=False)}
-    changes["evaluate"] = dataclasses.replace(changes["evaluate"], bootstrap_samples=0)
-    for section, values in RIVALS.get(name, {}).items():
-        changes[section] = dataclasses.replace(getattr(config, section), **values)
-    return dataclasses.replace(config, **changes)
-
-
-def run_repeat(config, clips, main_folder, manifest, test_ids):
-    """Scores of the test videos of one repeat: `{video_id: (num_frames,)}`."""
-    folder = config.work_path
-    done = folder / "evaluation" / "scores.npz"
-    asked = folder / "repeat.json"
-    settings = config_to_dict(config) | {"test": sorted(test_ids), "clips": manifest.fingerprint}
-    if not (done.exists() and asked.exists() and _deciding(asked.read_text()) == _deciding(_text(settings))):
-        asked.unlink(missing_ok=True)  # from here on the scores are not those of the old settings
-        _link_records(clips, main_folder, folder, manifest, test_ids)
-        in_own_process(run_stages, config)
-        shutil.rmtree(folder / "nodes")
-        asked.write_text(_text(settings))
-    with np.load(done) as scores:
-        return dict(scores)
-
-
-def run_stages(config):
-    """The stages of one repeat, from training the extractor to the scores."""
-    for stage in (train_extractor, extract, train_detector, evaluate):
-        stage.run(config)
-
-
-def in_own_process(function, *arguments):
+def in_own_process(function, *arguments, threads=0):
     """Call in a fresh process: what a training took of the memory goes back with it, however many repeats follow.
+
+    Args:
+        function: Of a module, so that the process can import it.
+        arguments: Of the function.
+        threads: Of TensorFlow; 0 leaves it to take all cores.
 
     Raises:
         UserError: The process died. Its other errors are raised here as they are.
     """
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=load_tensorflow_quietly) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=load_tensorflow_quietly, initargs=(threads,)) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
@@ -169,39 +149,62 @@ def in_own_process(function, *arguments):
             ) from error
 
 
-def _text(settings):
-    return json.dumps(settings, sort_keys=True)
-
-
-def _deciding(text):
-    """The settings without those that change no score, so that another seed or rival may be added later."""
-    return {key: value for key, value in json.loads(text).items() if key not in ("evaluate", "export", "score")}
-
-
-def _link_records(clips, main_folder, folder, manifest, test_ids):
-    """`clips/` of a repeat: links to the shards, and a manifest with the subsets of this fold; `maps/` is shared."""
-    target = folder / "clips"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for path in sorted(clips.iterdir()):
-        if path.name != MANIFEST_NAME and not path.name.startswith("."):
-            os.symlink(path.resolve(), target / path.name)
-    videos = [
-        dataclasses.replace(video, subset="test" if video.video_id in test_ids else "train")
-        for video in manifest.videos
+def _folds(config, records, manifest, videos, seed):
+    tests = draw_folds(videos, config.evaluate.folds, seed)
+    plan = f"{config.evaluate.folds}fold" if config.evaluate.folds else "own"
+    folders = [config.work_path / "folds" / f"{plan}-seed{seed}-{number}" for number in range(len(tests))]
+    return [
+        Fold(folder.resolve(), seed, records.resolve(), manifest, frozenset(test))
+        for folder, test in zip(folders, tests, strict=True)
     ]
-    write_manifest(target, videos, fingerprint=manifest.fingerprint)
-    maps = main_folder / "maps"
-    maps.mkdir(exist_ok=True)
-    if not (folder / "maps").exists():
-        os.symlink(maps.resolve(), folder / "maps")
 
 
-def _scored(video, scores):
-    return {
-        "video_id": video.video_id,
-        "label": video.label,
-        "class_name": video.class_name,
-        "frame_labels": video.frame_label_array(),
-        "scores": scores,
-    }
+def _twins(systems):
+    """Each system and the first one with the same settings: it is trained once."""
+    first = {}
+    return {system: first.setdefault(repr(system.config), system) for system in systems}
+
+
+def _train(config, folds, systems):
+    """Train what has no result yet, `evaluate.jobs` groups of systems with the same nodes at a time."""
+    jobs = []
+    for fold in folds:
+        groups = {}
+        for system in systems:
+            if fold.result_of(system) is None:
+                groups.setdefault(fold.group_of(system), []).append(system)
+        jobs += [(fold, group) for group in groups.values()]
+    at_once = max(1, config.evaluate.jobs)
+    threads = max(1, usable_cores() // at_once) if at_once > 1 else 0
+    total = sum(len(group) for _, group in jobs)
+    print(f"{total} trainings to do, {len(folds) * len(systems) - total} finished before", flush=True)
+    if jobs:  # the first one alone: it fills the maps of a frozen backbone, which all share
+        _train_group(*jobs[0], threads=0)
+    with ThreadPoolExecutor(at_once) as pool:
+        pending = [pool.submit(_train_group, *job, threads=threads) for job in jobs[1:]]
+        try:
+            for future in pending:
+                future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _train_group(fold, systems, threads):
+    names = ", ".join(system.name for system in systems)
+    print(f"{fold.folder.name}: {names}", flush=True)
+    in_own_process(fold.make_nodes, systems[0], threads=threads)
+    for first in range(0, len(systems), SYSTEMS_A_PROCESS):
+        in_own_process(fold.train_and_score, systems[first : first + SYSTEMS_A_PROCESS], threads=threads)
+    fold.remove_nodes(systems[0])
+
+
+def _pooled(manifest, results):
+    """The scored test videos of all folds of a seed."""
+    scores = {key: value for _, of_fold in results for key, value in of_fold.items()}
+    return [as_evaluated(manifest.by_id[key], scores[key]) for key in sorted(scores)]
+
+
+def _mean_facts(results):
+    """Columns of what a training measured, the mean over all folds and seeds, rounded to whole numbers."""
+    facts = [facts for of_seed in results for facts, _ in of_seed]
+    return {title: round(float(np.mean([fact[key] for fact in facts]))) for key, title in FACTS.items()}

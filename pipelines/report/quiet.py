@@ -6,11 +6,16 @@ import sys
 import tempfile
 
 
-def load_tensorflow_quietly():
+def load_tensorflow_quietly(threads=0):
     """Imports TensorFlow without what its C++ libraries print while they load, which no log level reaches.
+
+    Args:
+        threads: That it may take for its operations; 0: as many as there are cores.
 
     What was printed is shown after all when the import fails, or when TF_CPP_MIN_LOG_LEVEL=0 asks for it.
     """
+    if threads:
+        os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
         return
     sys.stderr.flush()

@@ -120,7 +120,8 @@ def build_optimizer(options):
         "rmsprop": (keras.optimizers.RMSprop, {}),
         "sgd": (keras.optimizers.SGD, {"momentum": 0.9}),
     }[options.optimizer]
-    return optimizer(options.learning_rate, weight_decay=options.weight_decay or None, **settings)
+    no_decay = 0.0 if optimizer is keras.optimizers.AdamW else None  # AdamW refuses None
+    return optimizer(options.learning_rate, weight_decay=options.weight_decay or no_decay, **settings)
 
 
 def segments_of(config):
@@ -139,7 +140,8 @@ def _fit(config, detector, nodes, training, validation):
     held_out = None
     if validation:
         held_out = _validation_bags(config, nodes, validation)
-        callbacks.append(_report_images(config, nodes, validation))
+        if config.evaluate.images:
+            callbacks.append(_report_images(config, nodes, validation))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     fitted = detector.fit(
         batches,
@@ -155,14 +157,18 @@ def _fit(config, detector, nodes, training, validation):
 
 
 def validation_batches(videos, batch_size):
-    """Videos dealt out so that each batch holds both labels, as far as a loss between videos needs it.
+    """Videos dealt out so that each batch holds both labels, for losses between videos, and few padded frames.
 
     Returns:
         List of lists of about `batch_size` videos; fewer, larger ones where a label is rare.
     """
-    by_label = [[video for video in videos if video.label == label] for label in (spec.NORMAL, spec.ABNORMAL)]
+    by_length = sorted(videos, key=lambda video: video.num_sampled)
+    by_label = [[video for video in by_length if video.label == label] for label in (spec.NORMAL, spec.ABNORMAL)]
     count = max(1, min(-(-len(videos) // batch_size), *map(len, by_label)))
-    return [[video for group in by_label for video in group[first::count]] for first in range(count)]
+    parts = [np.array_split(np.arange(len(group)), count) for group in by_label]
+    return [
+        [group[i] for group, part in zip(by_label, parts, strict=True) for i in part[number]] for number in range(count)
+    ]
 
 
 def _validation_bags(config, nodes, videos):

@@ -2,9 +2,9 @@
 
 import collections
 import dataclasses
+import functools
 import json
 import os
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,15 +12,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import repeats
+from pipelines import ablate, fold, repeats
 from pipelines.config import UserError, load_config
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import VideoInfo, read_manifest, shard_name, write_manifest
 from pipelines.data.records import serialize_clip
-from pipelines.repeats import DETECTOR, draw_folds, repeat_config, split_name
+from pipelines.repeats import draw_folds, split_name
+from pipelines.systems import full_model, read_systems
 
 CLIP_FRAMES, SIZE_PX = 2, 32
-STAGES = ("train_extractor", "extract", "train_detector", "evaluate")
+STAGES = ("train_extractor", "extract", "train_detector")
+MODELS = ("anomaly_detector", "sultani")
 
 
 def video_info(video_id, label, class_name="", subset="train", num_sampled=4):
@@ -85,19 +87,6 @@ def test_the_split_is_named_in_words():
         assert split_name(config) == name
 
 
-def test_the_rival_is_sultanis_network_on_plain_features():
-    config = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
-    rival = repeat_config(config, "sultani", "folder", seed=7)
-    assert (rival.work_dir, rival.seed, rival.extractor.backbone) == ("folder", 7, "small")
-    assert (rival.extractor.gate_dim, rival.extractor.scales, rival.extractor.pooling) == (0, (1,), "average")
-    assert (rival.train_detector.model, rival.train_detector.sampling) == ("sultani", "segment_mean")
-    assert (rival.train_detector.bag_frames, rival.train_detector.batch_size) == (32, 60)
-    assert rival.train_detector.optimizer == "adagrad" and not rival.train_extractor.epochs
-    ours = repeat_config(config, DETECTOR, "folder", seed=7)
-    assert (ours.extractor, ours.train_detector, ours.data) == (config.extractor, config.train_detector, config.data)
-    assert not ours.evaluate.images and not ours.evaluate.bootstrap_samples
-
-
 OWN_TEST = {"n2", "a2", "n3", "a3"}
 LABELS = {"n0": 0, "a0": 1, "n1": 0, "a1": 1, "n2": 0, "a2": 1, "n3": 0, "a3": 1, "unknown": None}
 
@@ -126,7 +115,7 @@ def prepared(tmp_path, monkeypatch):
     """Function that returns the `Config` of a run whose clips are there; it takes overrides."""
     write_clips(tmp_path / "clips")
     monkeypatch.setattr(repeats.prepare, "run", lambda config: config.work_path / "clips")
-    monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments, threads: function(*arguments))
     sizes = [f"data.clip_frames={CLIP_FRAMES}", f"data.image_size_px={SIZE_PX}", "extractor.backbone=small"]
     return lambda *overrides: load_config(overrides=[f"work_dir={tmp_path}", *sizes, *overrides])
 
@@ -136,52 +125,71 @@ class KilledError(Exception):
 
 
 def record_stages(monkeypatch, killed_at=-1):
-    """Stages that note the configuration and the subsets they find, and score each test video by its position."""
+    """Stages that note the configuration and the subsets they find, and score each test video by its label."""
     calls = []
 
-    def stage(name):
-        def run(config):
-            if len(calls) == killed_at:
-                raise KilledError
-            videos = read_manifest(config.work_path / "clips").videos
-            calls.append((name, config, {video.video_id: video.subset for video in videos}))
-            if name == "extract":
-                (config.work_path / "nodes").mkdir()
-            if name == "evaluate":
-                tested = [video for video in videos if video.subset == "test"]
-                scores = {video.video_id: np.full(video.num_frames, 0.1 + 0.8 * video.label) for video in tested}
-                (config.work_path / "evaluation").mkdir(parents=True, exist_ok=True)
-                np.savez(config.work_path / "evaluation" / "scores.npz", **scores)
+    def note(name, config):
+        if len(calls) == killed_at:
+            raise KilledError
+        records = config.work_path / ("nodes" if name in ("train_detector", "evaluate") else "clips")
+        videos = read_manifest(records).videos
+        calls.append((name, config, {video.video_id: video.subset for video in videos}))
+        return videos
 
-        return SimpleNamespace(run=run, provenance=lambda: {"commit": str(len(calls)), "command": "vad evaluate"})
+    def extract(config):
+        videos = note("extract", config)
+        write_manifest(config.work_path / "nodes", videos)
 
-    for name in STAGES:
-        monkeypatch.setattr(repeats, name, stage(name))
+    def score(config):
+        tested = [video for video in note("evaluate", config) if video.subset == "test"]
+        scores = {video.video_id: np.full(video.num_frames, 0.1 + 0.8 * video.label) for video in tested}
+        (config.work_path / "evaluation").mkdir(parents=True, exist_ok=True)
+        np.savez(config.work_path / "evaluation" / "scores.npz", **scores)
+
+    for name in ("train_extractor", "train_detector"):
+        monkeypatch.setattr(getattr(fold, name), "run", functools.partial(note, name))
+    monkeypatch.setattr(fold.extract, "run", extract)
+    monkeypatch.setattr(fold.evaluate, "write_scores", score)
+    monkeypatch.setattr(fold, "measure_detector", lambda config: {"parameters": 7, "inference_ms": 1.0})
     return calls
+
+
+def trained(calls):
+    return [(config.train_detector.model, config.seed) for name, config, _ in calls if name == "train_detector"]
 
 
 def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared, monkeypatch):
     calls = record_stages(monkeypatch)
     config = prepared("evaluate.folds=2", "evaluate.seeds=2", "seed=5")
     report = json.loads(repeats.run(config).read_text())
-    assert [name for name, *_ in calls] == [*STAGES] * 8  # 2 systems, 2 seeds, 2 folds
-    assert report["commit"] == "0"  # asked for before the first stage ran
+    assert [name for name, *_ in calls] == [*STAGES, "evaluate"] * 8  # 2 systems, 2 seeds, 2 folds
     known = {name for name, label in LABELS.items() if label is not None}
-    for first in range(0, len(calls), 4):
-        folders = {stage[1].work_path for stage in calls[first : first + 4]}
-        subsets = [stage[2] for stage in calls[first : first + 4]]
-        assert len(folders) == 1 and all(found == subsets[0] for found in subsets) and set(subsets[0]) == set(LABELS)
     tested = collections.defaultdict(list)
     for name, repeat, subsets in calls:
+        assert set(subsets) == set(LABELS)
         if name == "evaluate":
             tested[repeat.train_detector.model, repeat.seed] += [v for v, subset in subsets.items() if subset == "test"]
-    assert sorted(tested) == [(model, seed) for model in (DETECTOR, "sultani") for seed in (5, 6)]
+    assert sorted(tested) == [(model, seed) for model in MODELS for seed in (5, 6)]
     assert all(sorted(names) == sorted(known) for names in tested.values())
-    assert tested[DETECTOR, 5] == tested["sultani", 5] != tested[DETECTOR, 6]
-    assert report["split"] == "2-fold cross-validation, 2 seeds" and report["command"] == "vad evaluate"
-    assert [[r["num_videos"] for r in report["repeats"][name]] for name in (DETECTOR, "sultani")] == [[8, 8]] * 2
-    assert report["repeats"]["sultani"][0]["video_auc"] == 1.0
-    assert "| sultani" in (config.work_path / "evaluation" / "table.md").read_text()
+    assert tested["anomaly_detector", 5] == tested["sultani", 5] != tested["anomaly_detector", 6]
+    assert report["origin"]["split"] == "2-fold cross-validation, 2 seeds" and report["origin"]["seed"] == [5, 6]
+    assert list(report["systems"]) == ["full model", "Sultani et al. [1]"]
+    assert report["systems"]["Sultani et al. [1]"]["figures"]["video_auc"]["mean"] == 1.0
+    assert report["systems"]["full model"]["facts"]["parameters"] == 7
+    assert "Sultani et al. [1]" in (config.work_path / "evaluation" / "report.md").read_text()
+
+
+def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_their_training(prepared, monkeypatch):
+    calls = record_stages(monkeypatch)
+    config = prepared('ablate.rows=["contrast", "causal", "no_halting", "trn"]')
+    content = json.loads(ablate.run(config).read_text())
+    assert len(content["systems"]) == 5 and (config.work_path / "ablation" / "report.md").exists()
+    assert [name for name, *_ in calls].count("train_extractor") == 2  # with the gate and without
+    assert len(trained(calls)) == 4  # the row `contrast` is the full model
+    assert not list(config.work_path.glob("folds/*/extractor-*/nodes"))
+    calls = record_stages(monkeypatch)
+    repeats.run(prepared())
+    assert [model for model, _ in trained(calls)] == ["sultani"]  # the full model is there
 
 
 def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeypatch):
@@ -189,39 +197,46 @@ def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeyp
     calls = record_stages(monkeypatch, killed_at=6)  # in the second repeat, between extract and train_detector
     with pytest.raises(KilledError):
         repeats.run(config)
-    second = calls[-1][1].work_path
-    (second / "nodes").rmdir()  # the stage, not this fake, would find its own nodes again
+    assert len(trained(calls)) == 1
     calls = record_stages(monkeypatch)
-    whole = repeats.run(config).read_text()
-    assert [name for name, *_ in calls] == [*STAGES] * 3 and calls[0][1].work_path == second
+    whole = json.loads(repeats.run(config).read_text())
+    assert len(trained(calls)) == 3
     again = record_stages(monkeypatch)
-    assert repeats.run(config).read_text() == whole and not again
+    assert json.loads(repeats.run(config).read_text())["systems"] == whole["systems"] and not again
 
 
 def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepared, monkeypatch):
     first = ("evaluate.folds=2", "evaluate.rivals=[]")
     record_stages(monkeypatch)
     repeats.run(prepared(*first))
-    record_stages(monkeypatch, killed_at=4)  # the first repeat has its new scores
+    record_stages(monkeypatch, killed_at=5)  # the first repeat has its new scores
     with pytest.raises(KilledError):
         repeats.run(prepared(*first, "train_detector.learning_rate=0.5"))
     calls = record_stages(monkeypatch)
     repeats.run(prepared(*first))
-    assert [name for name, *_ in calls] == [*STAGES] * 2
+    assert len(trained(calls)) == 2
 
 
 def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, monkeypatch, tmp_path):
-    def stages_run(*overrides):
+    def trainings(*overrides):
         calls = record_stages(monkeypatch)
         repeats.run(prepared("evaluate.folds=2", "evaluate.rivals=[]", *overrides))
-        return len(calls)
+        return len(trained(calls))
 
-    assert stages_run() == 8 and stages_run() == 0
-    assert stages_run("train_detector.learning_rate=0.5") == 8
-    assert stages_run("train_detector.learning_rate=0.5", "evaluate.seeds=2", "export.name=x") == 8  # the new seed
+    assert trainings() == 2 and trainings() == 0
+    assert trainings("train_detector.learning_rate=0.5") == 2
+    assert trainings("train_detector.learning_rate=0.5", "evaluate.seeds=2", "export.name=x") == 2  # the new seed
     manifest = read_manifest(tmp_path / "clips")
     write_manifest(tmp_path / "clips", manifest.videos, fingerprint="other clips")
-    assert stages_run("train_detector.learning_rate=0.5") == 8
+    assert trainings("train_detector.learning_rate=0.5") == 2
+
+
+def test_features_take_the_place_of_extractors(prepared, monkeypatch, tmp_path):
+    write_manifest(tmp_path / "nodes", read_manifest(tmp_path / "clips").videos, fingerprint="features")
+    monkeypatch.setattr(repeats.import_features, "run", lambda config: config.work_path / "nodes")
+    calls = record_stages(monkeypatch)
+    repeats.run(prepared("features.root=features", "evaluate.folds=2"))
+    assert [name for name, *_ in calls] == ["train_detector", "evaluate"] * 4
 
 
 def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared, monkeypatch):
@@ -233,22 +248,32 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         *("train_detector.epochs=1", "train_detector.batch_size=4", "train_detector.bag_frames=4"),
         *("detector.key_dim=2", "detector.value_dim=4", "detector.max_iterations=1", "evaluate.seeds=1"),
     )
-    monkeypatch.setitem(repeats.RIVALS["sultani"]["train_detector"], "epochs", 1)
-    drawn = read_by(monkeypatch, repeats.train_extractor, "training_draw")
-    held_out = read_by(monkeypatch, repeats.train_extractor, "even_draw")
-    bags = read_by(monkeypatch, repeats.train_detector, "training_bags")
-    whole = read_by(monkeypatch, repeats.train_detector, "whole_bags")
-    report = json.loads(repeats.run(config).read_text())
+    systems = [full_model(config)]
+    systems += [
+        dataclasses.replace(system, config=shortened(system.config))
+        for system in read_systems("rivals", config, ["sultani"])
+    ]
+    drawn = read_by(monkeypatch, fold.train_extractor, "training_draw")
+    held_out = read_by(monkeypatch, fold.train_extractor, "even_draw")
+    bags = read_by(monkeypatch, fold.train_detector, "training_bags")
+    whole = read_by(monkeypatch, fold.train_detector, "whole_bags")
+    report = json.loads(repeats.run_systems(config, systems, "evaluate").read_text())
     trained_on = set(LABELS) - {"unknown"} - OWN_TEST
-    for name in (DETECTOR, "sultani"):
-        folder = config.work_path / "folds" / name / "seed0-fold0"
+    (gated,) = {folder for folder in drawn if drawn[folder]}
+    assert drawn[gated] | held_out[gated] == trained_on and gated.name.startswith("extractor-")
+    for system in systems:
+        folder = gated.parent / system.name
         assert set(np.load(folder / "evaluation" / "scores.npz")) == OWN_TEST
-        assert report["repeats"][name][0]["num_videos"] == 4
         assert bags[folder] | whole[folder] == trained_on and not bags[folder] & whole[folder]
-        assert drawn[folder] | held_out[folder] == (trained_on if name == DETECTOR else set())
-        assert not (folder / "nodes").exists() and (folder / "clips").is_dir()
+        assert not (folder / "nodes").exists() and (folder / "detector.keras").is_file()
+        facts = report["systems"][system.title]["facts"]
+        assert facts["parameters"] > 0 and set(facts) == {"parameters", "training (s)", "1,000 frames (ms)"}
     assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
     assert Clips(config.work_path / "clips", CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
+
+
+def shortened(config):
+    return dataclasses.replace(config, train_detector=dataclasses.replace(config.train_detector, epochs=1))
 
 
 def refuse(message):

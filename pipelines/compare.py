@@ -1,0 +1,29 @@
+"""`vad compare`: the full model beside published rivals, trained on the same folds with several seeds."""
+
+from pathlib import Path
+
+from pipelines.repeats import run_systems
+from pipelines.systems import full_model, read_systems
+
+
+def run(config) -> Path:
+    """Train the full model and `compare.rivals`; write `comparison/` and return its `metrics.json`.
+
+    Args:
+        config: The run's `Config`.
+
+    Raises:
+        UserError: A rival is unknown.
+    """
+    systems = [full_model(config), *read_systems("rivals", config, config.compare.rivals)]
+    return run_systems(config, systems, "compare", "comparison", published_facts(systems))
+
+
+def published_facts(systems):
+    """The published frame AUC of each system as a column: UCF-Crime / ShanghaiTech, in percent."""
+    return {system.name: {"published (%)": _published(system.published)} for system in systems if system.published}
+
+
+def _published(figures):
+    """`{"ucf_crime": 75.41}` -> `"75.41 / –"`."""
+    return " / ".join(f"{figures[name]:.2f}" if name in figures else "–" for name in ("ucf_crime", "shanghaitech"))

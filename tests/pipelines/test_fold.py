@@ -1,0 +1,62 @@
+"""Tests of pipelines.fold; that its stages read no test video for training is tested with pipelines.repeats."""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from pipelines.config import change_config, load_config
+from pipelines.data.manifest import Manifest
+from pipelines.fold import RESULT, Fold
+from pipelines.systems import System, full_model, read_systems
+
+CONFIG = load_config(overrides=["extractor.train_backbone=false"])
+
+
+def new_fold(tmp_path, test_ids=("a",), seed=3):
+    return Fold(tmp_path / "fold", seed, tmp_path / "clips", Manifest([], [], "clips"), frozenset(test_ids))
+
+
+def changed(*overrides):
+    return System("changed", "changed", change_config(CONFIG, overrides))
+
+
+def test_a_training_has_its_own_folder_and_the_seed_of_its_fold(tmp_path):
+    config = new_fold(tmp_path).config_of(full_model(CONFIG))
+    assert (config.work_path, config.seed) == (tmp_path / "fold" / "anomaly_detector", 3)
+    assert not config.evaluate.images and config.train_extractor == CONFIG.train_extractor
+
+
+def test_systems_with_equal_extractors_share_a_folder_and_a_frozen_one_without_gate_is_not_trained(tmp_path):
+    fold = new_fold(tmp_path)
+    ours = fold.group_of(full_model(CONFIG))
+    assert ours.parent == tmp_path / "fold"
+    assert fold.group_of(changed("detector.key_dim=3", "train_detector.epochs=2")) == ours
+    assert fold.group_of(changed("extractor.scales=[1]")) != ours != fold.group_of(changed("train_extractor.epochs=3"))
+    plain = changed("extractor.gate_dim=0")
+    assert fold.config_of(plain).train_extractor.epochs == 0
+    moving = changed("extractor.gate_dim=0", "extractor.train_backbone=true")
+    assert fold.config_of(moving).train_extractor.epochs == CONFIG.train_extractor.epochs
+    sultani, rtfm = read_systems("rivals", CONFIG, ["sultani", "rtfm"])
+    assert fold.group_of(sultani) == fold.group_of(rtfm)
+
+
+def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
+    fold, system = new_fold(tmp_path), full_model(CONFIG)
+    assert fold.result_of(system) is None
+    folder = tmp_path / "fold" / system.name / "evaluation"
+    folder.mkdir(parents=True)
+    np.savez(folder / "scores.npz", a=np.array([0.25, 0.5]))
+    result = {"settings": fold._settings(system), "facts": {"parameters": 5}}
+    (folder.parent / RESULT).write_text(json.dumps(result))
+    facts, scores = fold.result_of(system)
+    assert facts == {"parameters": 5} and scores["a"].tolist() == [0.25, 0.5]
+    moved = dataclasses.replace(CONFIG, work_dir="elsewhere", export=dataclasses.replace(CONFIG.export, name="other"))
+    assert fold.result_of(full_model(moved)) is not None
+    assert fold.result_of(dataclasses.replace(system, config=change_config(CONFIG, ["detector.key_dim=3"]))) is None
+    for other in (
+        new_fold(tmp_path, test_ids=("a", "b")),
+        new_fold(tmp_path, seed=4),
+        dataclasses.replace(fold, manifest=Manifest([], [], "other clips")),
+    ):
+        assert other.result_of(system) is None
