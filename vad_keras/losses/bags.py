@@ -71,12 +71,17 @@ def top_k_weights(scores, mask=None, k=0.1):
         number, chosen = num_real, flat_real
     else:
         number = _number_to_choose(num_real, k)
-        lowered = ops.where(real, ops.cast(scores, "float32"), float("-inf"))
-        order = ops.argsort(-ops.reshape(ops.stop_gradient(lowered), (num_bags, -1)), axis=-1)
-        place = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest score
-        chosen = ops.logical_and(place < number, flat_real)
+        chosen = choose_highest(ops.reshape(scores, (num_bags, -1)), flat_real, number)
     weights = ops.cast(chosen, "float32") / ops.maximum(number, 1.0)
     return ops.reshape(weights, ops.shape(scores))
+
+
+def choose_highest(values, real, number):
+    """Where the `number` highest real values of each row are: `(rows, n)`, bool `(rows, n)`, `(rows, 1)` -> bool."""
+    lowered = ops.where(real, ops.stop_gradient(ops.cast(values, "float32")), float("-inf"))
+    order = ops.argsort(-lowered, axis=-1)
+    place = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest value
+    return ops.logical_and(place < number, real)
 
 
 def bag_score(scores, mask=None, k=0.1):
