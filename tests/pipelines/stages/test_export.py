@@ -15,6 +15,7 @@ from pipelines.serving.model_info import read_model_info
 from pipelines.serving.saved_scorer import SavedScorer
 from pipelines.serving.versions import versions
 from pipelines.stages import export
+from vad_keras.models.baselines import BASELINES
 
 
 def changed(config, **export_settings):
@@ -90,11 +91,12 @@ def test_a_detector_of_features_is_exported_with_its_nodes_alone(detector_run, t
 
 
 def test_a_fresh_process_knows_the_classes_of_the_models_it_loads():
-    program = """
+    names = ["RelationAwareExtractor", "AnomalyDetector", *(model.__name__ for model in BASELINES.values())]
+    program = f"""
 import pipelines.stages.export
 import keras
-for name in ("RelationAwareExtractor", "AnomalyDetector", "SultaniRanker"):
-    assert keras.saving.get_registered_object(f"vad_keras>{name}"), name
+for name in {names}:
+    assert keras.saving.get_registered_object("vad_keras>" + name), name
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,246 @@
+"""UR-DMU of Zhou et al.: two memories, of normal and of abnormal moments, and a latent space for what is normal."""
+
+import keras
+from keras import ops
+
+from vad_keras import spec
+from vad_keras.losses.bags import labels_of_bags, mean_of_bags
+from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines.global_local_attention import GlobalLocalBlock
+from vad_keras.models.baselines.temporal import (
+    cross_entropy,
+    few_frames,
+    length_of,
+    mean_over_frames,
+    mean_over_pairs,
+    weighted_mean,
+)
+
+SLOTS_PER_CHOICE = 16  # floor(K / 16) + 1 slots speak for a memory
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class URDMU(Baseline):
+    """Read two memories at each moment, keep the normal one Gaussian, and score features and read-outs together.
+
+    1. One vector a frame: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
+    2. Convolution over 3 frames to `units` (ReLU), then `depth` blocks of global and local self-attention: `x`;
+       `(B, T, D)`.
+    3. Dual memory units: of a memory `M` `(K, D)` the weights are `sigmoid(x M' / sqrt(D))` `(B, T, K)`, the read-out
+       is `weights M` `(B, T, D)`, and `S` `(B, T)` is the mean of the `floor(K / 16) + 1` highest weights: `S_a` of the
+       abnormal memory, `S_n` of the normal one.
+    4. Normal data uncertainty learning: both read-outs pass `mu`, a dense layer. Of the normal memory a second one
+       gives `log sigma^2`; in training a normal video takes `mu + sigma * noise` of it.
+    5. Dense 128 (ReLU), dense 1 (sigmoid) on `x` beside the sum of both read-outs: the scores; `(B, T)`.
+    6. Losses, `few` being the mean over the `floor(n / 16) + 1` frames of highest value of a video's n real ones:
+
+       * `bag_cross_entropy`: of `few` scores and the label, over all videos;
+       * `memory`: of abnormal videos the cross entropy of `few S_a` and of `few (1 - S_n)` to 1, of normal videos that
+         of all `S_n` to 1 and of all `S_a` to 0;
+       * `triplet`: `max(0, |n - p| - |n - a| + 1)` between unit vectors: `n` the mean `x` of a normal video where `S_n`
+         is highest, `p` and `a` those of an abnormal video where `S_n` and `S_a` are;
+       * `kl`: of the latent of normal videos to the standard Gaussian, summed over time, mean over channels;
+       * `distance`: `max(0, 100 - |a| + |n|)` of the mean latents at the frames of `a` and `n` above.
+
+    `total = bag_cross_entropy + memory_weight * memory + triplet_weight * triplet + kl_weight * kl + distance_weight *
+    distance`. `fit` takes `({"nodes", "mask"}, labels)`. Memory grows with `T * T`.
+
+    Left open in print: the authors' code forms triplets and distances of the i-th normal and the i-th abnormal video;
+    here all pairs of a normal and an abnormal video, told apart by label, are averaged, and there is none where a label
+    is missing. Its sum of the KL divergence runs over time and its mean over channels; so it does here. It counts all
+    frames of a batch at once in the terms of normal videos; here each video counts once. Padded frames are no
+    neighbours and are never chosen.
+
+    Args:
+        units: size of features and memories, D.
+        heads, head_dim, mlp_units, depth: of the self-attention.
+        dropout: rate in the self-attention.
+        memory_slots: K of each memory.
+        classifier_units: hidden size of step 5.
+        margin, distance_margin: 1 and 100 in step 6.
+        memory_weight, triplet_weight, kl_weight, distance_weight: of the total.
+        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+
+    Call arguments:
+        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+
+    Output shape:
+        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, the score of the frame
+        repeated, both 0 in padding; `"sampled_score"`, `"abnormal_memory"` (S_a), `"normal_memory"` (S_n) and `"kl"`
+        `(B, T)`; `"abnormal_center"` (a) and `"normal_center"` (n or p) `(B, D)`, `"abnormal_latent"` and
+        `"normal_latent"`, the lengths of the latents, `(B,)`.
+
+    Raises:
+        ValueError: if `memory_slots` is below 1, `patches` is unknown or the nodes do not have four axes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = URDMU(units=16, depth=1)
+    >>> outputs = model({"nodes": np.ones((2, 5, 1, 8)), "mask": np.ones((2, 5), bool)})
+    >>> tuple(outputs["anomaly_score"].shape), tuple(outputs["normal_center"].shape)
+    ((2, 5), (2, 16))
+
+    Reference: Zhou et al., Dual memory units with uncertainty regulation for weakly supervised video anomaly
+    detection, AAAI 2023; sizes and weights from its code, henrryzh1/UR-DMU (`model.py`, `memory.py`, `train.py`).
+    """
+
+    LOSS_TERMS = ("bag_cross_entropy", "memory", "triplet", "kl", "distance")
+
+    def __init__(
+        self,
+        units=512,
+        heads=4,
+        head_dim=128,
+        mlp_units=512,
+        depth=2,
+        dropout=0.5,
+        memory_slots=60,
+        classifier_units=128,
+        margin=1.0,
+        distance_margin=100.0,
+        memory_weight=0.1,
+        triplet_weight=0.1,
+        kl_weight=0.001,
+        distance_weight=0.0001,
+        patches="first",
+        **kwargs,
+    ):
+        super().__init__(patches, **kwargs)
+        if memory_slots < 1:
+            raise ValueError(f"`memory_slots` must be at least 1. Received: {memory_slots}. The authors take 60.")
+        self.sizes = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units, "depth": depth}
+        self.sizes |= {"dropout": dropout, "memory_slots": memory_slots, "classifier_units": classifier_units}
+        self.loss_options = {"margin": margin, "distance_margin": distance_margin}
+        self.term_weights = {
+            "memory_weight": memory_weight,
+            "triplet_weight": triplet_weight,
+            "kl_weight": kl_weight,
+            "distance_weight": distance_weight,
+        }
+        policy = self.dtype_policy
+        self.embed = keras.layers.Conv1D(units, 3, padding="same", activation="relu", dtype=policy)
+        self.blocks = [GlobalLocalBlock(heads, head_dim, mlp_units, dropout, dtype=policy) for _ in range(depth)]
+        self.abnormal, self.normal = (MemoryUnit(memory_slots, dtype=policy) for _ in range(2))
+        self.mu, self.log_variance = (keras.layers.Dense(units, dtype=policy) for _ in range(2))
+        self.hidden = keras.layers.Dense(classifier_units, "relu", dtype=policy)
+        self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def build_frames(self, feature_dim):
+        """Make the weights of all parts."""
+        units = self.sizes["units"]
+        self.embed.build((None, None, feature_dim))
+        for layer in (*self.blocks, self.abnormal, self.normal, self.mu, self.log_variance):
+            layer.build((None, None, units))
+        self.hidden.build((None, None, 2 * units))
+        self.scorer.build((None, None, self.sizes["classifier_units"]))
+
+    def score_frames(self, x, mask, training):
+        """Steps 2 to 5, and what the losses take of each video."""
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x, mask=mask, training=training)
+        (abnormal_memory, abnormal_read), (normal_memory, normal_read) = self.abnormal(x), self.normal(x)
+        abnormal_latent, mu, log_variance = self.mu(abnormal_read), self.mu(normal_read), self.log_variance(normal_read)
+        mu, log_variance = ops.cast(mu, "float32"), ops.cast(log_variance, "float32")
+        sampled = self._sample(mu, log_variance) if training else mu
+        where_abnormal, where_normal = few_frames(abnormal_memory, mask), few_frames(normal_memory, mask)
+        return {
+            spec.ANOMALY_SCORE: self._score(x, abnormal_latent, mu),
+            "sampled_score": self._score(x, abnormal_latent, sampled),
+            "abnormal_memory": abnormal_memory,
+            "normal_memory": normal_memory,
+            "kl": -0.5 * ops.mean(1.0 + log_variance - ops.square(mu) - ops.exp(log_variance), axis=-1),
+            "abnormal_center": weighted_mean(x, where_abnormal),
+            "normal_center": weighted_mean(x, where_normal),
+            "abnormal_latent": length_of(weighted_mean(abnormal_latent, where_abnormal)),
+            "normal_latent": length_of(weighted_mean(sampled, where_normal)),
+        }
+
+    def _sample(self, mu, log_variance):
+        noise = keras.random.normal(ops.shape(mu), dtype="float32", seed=self.seed_generator)
+        return mu + ops.exp(0.5 * log_variance) * noise
+
+    def _score(self, x, *latents):
+        """Step 5."""
+        read = sum(ops.cast(latent, x.dtype) for latent in latents)
+        return self.scorer(self.hidden(ops.concatenate([x, read], axis=-1)))[..., 0]
+
+    def loss_terms(self, labels, outputs, mask):
+        """Step 6."""
+        labels = labels_of_bags(labels)
+        is_abnormal = ops.expand_dims(labels > 0, 1)
+        scores = ops.where(is_abnormal, outputs[spec.ANOMALY_SCORE], outputs["sampled_score"])
+        kl = ops.sum(ops.where(mask, outputs["kl"], 0.0), axis=1)
+        apart = self.loss_options["distance_margin"] - ops.expand_dims(outputs["abnormal_latent"], 1)
+        terms = {
+            "bag_cross_entropy": ops.mean(cross_entropy(labels, _few(scores, mask))),
+            "memory": _memory_loss(labels, outputs["abnormal_memory"], outputs["normal_memory"], mask),
+            "triplet": self._triplet(labels, outputs["normal_center"], outputs["abnormal_center"]),
+            "kl": mean_of_bags(kl, 1.0 - labels),
+            "distance": mean_over_pairs(ops.relu(apart + ops.expand_dims(outputs["normal_latent"], 0)), labels),
+        }
+        weights = (1.0, *self.term_weights.values())
+        return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}
+
+    def _triplet(self, labels, normal_center, abnormal_center):
+        """`(B, D)` each; rows are abnormal, columns normal videos."""
+        normal_center, abnormal_center = _unit(normal_center), _unit(abnormal_center)
+        anchor = ops.expand_dims(normal_center, 0)
+        to_positive = length_of(anchor - ops.expand_dims(normal_center, 1))
+        to_negative = length_of(anchor - ops.expand_dims(abnormal_center, 1))
+        return mean_over_pairs(ops.relu(to_positive - to_negative + self.loss_options["margin"]), labels)
+
+    def get_config(self):
+        """Arguments that make an equal model."""
+        return {**super().get_config(), **self.sizes, **self.loss_options, **self.term_weights}
+
+
+class MemoryUnit(keras.layers.Layer):
+    """Step 3 of `URDMU`: `(B, T, D)` -> `S` float32 `(B, T)` and the read-out `(B, T, D)` of one memory.
+
+    Args:
+        slots: vectors of the memory, K.
+    """
+
+    def __init__(self, slots, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.slots = slots
+
+    def build(self, input_shape):
+        """Make the memory, uniform in `+-1 / sqrt(D)` as in the authors' code."""
+        units = input_shape[-1]
+        bound = units**-0.5
+        self.memory = self.add_weight(
+            name="memory", shape=(self.slots, units), initializer=keras.initializers.RandomUniform(-bound, bound)
+        )
+        self.built = True
+
+    def call(self, x):
+        """Weights, their highest, and what they read."""
+        likeness = ops.matmul(x, ops.transpose(self.memory)) * self.memory.shape[1] ** -0.5
+        weights = ops.sigmoid(ops.cast(likeness, "float32"))
+        highest = ops.top_k(weights, self.slots // SLOTS_PER_CHOICE + 1)[0]
+        return ops.mean(highest, axis=-1), ops.matmul(ops.cast(weights, x.dtype), self.memory)
+
+    def compute_output_shape(self, input_shape):
+        """`(B, T)` and `(B, T, D)`."""
+        return tuple(input_shape[:-1]), tuple(input_shape)
+
+
+def _few(values, mask):
+    """Mean over the few frames of highest value, `(B, T)` -> `(B,)`."""
+    return weighted_mean(values, few_frames(values, mask))
+
+
+def _unit(x):
+    return x / ops.maximum(ops.expand_dims(length_of(x), -1), 1e-7)
+
+
+def _memory_loss(labels, abnormal_memory, normal_memory, mask):
+    """The four terms of `memory` in step 6."""
+    of_abnormal = cross_entropy(1.0, _few(abnormal_memory, mask)) + cross_entropy(1.0, _few(1.0 - normal_memory, mask))
+    of_normal = mean_over_frames(cross_entropy(1.0, normal_memory) + cross_entropy(0.0, abnormal_memory), mask)
+    return mean_of_bags(of_abnormal, labels) + mean_of_bags(of_normal, 1.0 - labels)
