@@ -260,3 +260,11 @@ def test_adagrad_starts_from_empty_accumulators_so_that_its_first_step_is_the_le
     optimizer = train_detector.build_optimizer(options)
     optimizer.apply([np.array([1e-4, -10.0], "float32")], [weight])
     np.testing.assert_allclose(weight.numpy(), [0.999, 2.001], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", CHOICES["train_detector.optimizer"])
+def test_without_decay_a_weight_that_gets_no_gradient_stays(detector_run, name):
+    options = dataclasses.replace(detector_run.train_detector, optimizer=name, weight_decay=0.0)
+    weight = keras.Variable(np.array([1.0, 2.0], "float32"))
+    train_detector.build_optimizer(options).apply([np.zeros(2, "float32")], [weight])
+    np.testing.assert_array_equal(weight.numpy(), [1.0, 2.0])
