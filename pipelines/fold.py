@@ -27,15 +27,8 @@ from pipelines.stages import evaluate, extract, train_detector, train_extractor
 from vad_keras import spec
 
 RESULT = "result.json"
-NOT_DECIDING = (
-    "work_dir",
-    "evaluate",
-    "export",
-    "score",
-    "bench",
-    "compare",
-    "ablate",
-)  # sections that change no score
+# What changes no score.
+NOT_DECIDING = ("work_dir", "evaluate", "export", "score", "bench", "compare", "ablate")
 TIMED_FRAMES, TIMED_CALLS = 1000, 3
 
 

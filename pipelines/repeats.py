@@ -38,9 +38,8 @@ def run(config) -> Path:
     Returns:
         Path of `evaluation/metrics.json`.
     """
-    return run_systems(
-        config, [full_model(config), *read_systems("rivals", config, config.evaluate.rivals)], "evaluate"
-    )
+    rivals = read_systems("rivals", config, config.evaluate.rivals) if config.evaluate.rivals else []
+    return run_systems(config, [full_model(config), *rivals], "evaluate")
 
 
 def run_systems(config, systems, command, folder="evaluation", facts=None):

@@ -11,16 +11,7 @@ from pipelines.report.curves import plot_curves
 from pipelines.report.evaluation_page import markdown_page, print_report
 from pipelines.report.figures import classes_of, measure
 from pipelines.report.scored_videos import aligned
-from pipelines.report.tables import markdown_table, print_table
 
-FIGURES = {
-    "frame_auc": "frame AUC",
-    "frame_auc_abnormal_videos": "AUC inside abnormal videos",
-    "average_precision": "AP",
-    "false_alarm_rate_percent": "FAR at 0.5 (%)",
-    "video_auc": "video AUC",
-    "frame_auc_constant_per_video": "floor: constant per video",
-}
 VIDEO_COLUMNS = (
     *("system", "video", "label", "class", "num_frames", "num_abnormal_frames"),
     *("frame_auc", "max_score", "mean_score"),
@@ -85,23 +76,6 @@ def write_report(
     write_json(folder / "metrics.json", content)  # last: it says that the others are there
     print_report(content, console)
     return content
-
-
-def comparison_table(path, reports, title):
-    """Print and write (Markdown) mean ± sd over repeats of several systems.
-
-    Args:
-        path: Markdown file.
-        reports: `{system: [report of each seed]}`, from `evaluate_videos`.
-        title: How the videos were split.
-    """
-    rows = [
-        {"system": system, **{name: [float(report[name]) for report in of_system] for name in FIGURES}}
-        for system, of_system in reports.items()
-    ]
-    columns = {"system": title, **FIGURES}
-    print_table(rows, columns)
-    Path(path).write_text(markdown_table(rows, columns) + "\n", encoding="utf-8")
 
 
 def _draw(folder, systems, content, title):

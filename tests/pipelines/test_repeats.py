@@ -209,7 +209,7 @@ def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepa
     first = ("evaluate.folds=2", "evaluate.rivals=[]")
     record_stages(monkeypatch)
     repeats.run(prepared(*first))
-    record_stages(monkeypatch, killed_at=5)  # the first repeat has its new scores
+    record_stages(monkeypatch, killed_at=6)  # the first repeat has its new scores, the second lost its own
     with pytest.raises(KilledError):
         repeats.run(prepared(*first, "train_detector.learning_rate=0.5"))
     calls = record_stages(monkeypatch)

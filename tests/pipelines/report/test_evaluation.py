@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from pipelines.report.evaluation import FIGURES, VIDEO_COLUMNS, comparison_table, write_report
+from pipelines.report.evaluation import VIDEO_COLUMNS, write_report
 from pipelines.report.figures import FIGURES as ALL_FIGURES
 
 ORIGIN = {"data": "videos", "split": "own", "seed": 0, "commit": "abc", "command": "vad evaluate", "config": {"a": 1}}
@@ -83,12 +83,3 @@ def test_the_order_of_the_videos_changes_no_byte(tmp_path, make_videos):
 def test_facts_of_a_system_that_is_not_there_are_refused(tmp_path, make_videos):
     with pytest.raises(ValueError, match=r"of the systems \['ours'\]\. Received also: \['theirs'\]"):
         report(tmp_path, {"ours": [make_videos()]}, facts={"theirs": {"parameters": 1}})
-
-
-def test_the_comparison_shows_mean_and_deviation_over_seeds(tmp_path):
-    reports = {"ours": [dict.fromkeys(FIGURES, value) for value in (0.60, 0.62, 0.64)]}
-    reports["rival"] = [dict.fromkeys(FIGURES, 0.5)]
-    comparison_table(tmp_path / "table.md", reports, "5 folds, 3 seeds")
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    assert lines[0].startswith("| 5 folds, 3 seeds |") and all(title in lines[0] for title in FIGURES.values())
-    assert lines[2].count("0.620 ± 0.020") == len(FIGURES) and lines[3].count("0.500") == len(FIGURES)
