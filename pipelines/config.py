@@ -151,6 +151,7 @@ class EvaluateConfig:
     folds: int = 0  # cross-validation over videos; 0: the dataset's own split
     seeds: int = 0  # train anew with so many seeds; 0: measure the detector that is there
     rivals: tuple[str, ...] = ("sultani",)  # trained on the same folds when training is repeated
+    backend: str = ""  # tensorflow | jax | torch, of Keras for the repeated detectors; empty: as the environment says
     jobs: int = 1  # trainings at a time, when training is repeated; the cores are shared out
     bootstrap_samples: int = 1000
     smoothing_sec: float = 2.0  # moving average that is reported beside the plain scores; 0: none

@@ -33,6 +33,7 @@ CHOICES = {
         "ur_dmu",
         "bn_wvad",
     ),
+    "evaluate.backend": ("", "tensorflow", "jax", "torch"),
     "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
     "train_detector.optimizer": ("adam", "adagrad", "rmsprop", "sgd"),
     "train_detector.contrast_form": ("hinge", "printed"),

@@ -19,7 +19,7 @@ from pipelines.data.manifest import read_manifest
 from pipelines.fold import Fold
 from pipelines.report.evaluation import write_report
 from pipelines.report.provenance import provenance
-from pipelines.report.quiet import load_tensorflow_quietly
+from pipelines.report.quiet import start_worker
 from pipelines.report.summary import write_summary
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
@@ -127,18 +127,18 @@ def draw_folds(videos, folds, seed):
     return [set(dealt[fold::folds]) for fold in range(folds)]
 
 
-def in_own_process(function, *arguments, threads=0):
+def in_own_process(function, *arguments, threads=0, backend=""):
     """Call in a fresh process: what a training took of the memory goes back with it, however many repeats follow.
 
     Args:
         function: Of a module, so that the process can import it.
         arguments: Of the function.
-        threads: Of TensorFlow; 0 leaves it to take all cores.
+        threads, backend: See `start_worker`.
 
     Raises:
         UserError: The process died. Its other errors are raised here as they are.
     """
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=load_tensorflow_quietly, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=start_worker, initargs=(threads, backend)) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
@@ -177,10 +177,11 @@ def _train(config, folds, systems):
     threads = max(1, usable_cores() // at_once) if at_once > 1 else 0
     total = sum(len(group) for _, group in jobs)
     print(f"{total} trainings to do, {len(folds) * len(systems) - total} finished before", flush=True)
+    backend = config.evaluate.backend
     if jobs:  # the first one alone: it fills the maps of a frozen backbone, which all share
-        _train_group(*jobs[0], threads=0)
+        _train_group(*jobs[0], threads=0, backend=backend)
     with ThreadPoolExecutor(at_once) as pool:
-        pending = [pool.submit(_train_group, *job, threads=threads) for job in jobs[1:]]
+        pending = [pool.submit(_train_group, *job, threads=threads, backend=backend) for job in jobs[1:]]
         try:
             for future in pending:
                 future.result()
@@ -188,12 +189,13 @@ def _train(config, folds, systems):
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _train_group(fold, systems, threads):
+def _train_group(fold, systems, threads, backend):
     names = ", ".join(system.name for system in systems)
     print(f"{fold.folder.name}: {names}", flush=True)
     in_own_process(fold.make_nodes, systems[0], threads=threads)
     for first in range(0, len(systems), SYSTEMS_A_PROCESS):
-        in_own_process(fold.train_and_score, systems[first : first + SYSTEMS_A_PROCESS], threads=threads)
+        chunk = systems[first : first + SYSTEMS_A_PROCESS]
+        in_own_process(fold.train_and_score, chunk, threads=threads, backend=backend)
     fold.remove_nodes(systems[0])
 
 

@@ -6,16 +6,26 @@ import sys
 import tempfile
 
 
-def load_tensorflow_quietly(threads=0):
-    """Imports TensorFlow without what its C++ libraries print while they load, which no log level reaches.
+def start_worker(threads=0, backend=""):
+    """What a process does first that will train.
 
     Args:
-        threads: That it may take for its operations; 0: as many as there are cores.
+        threads: It may take for its operations; 0: as many as there are cores.
+        backend: Of Keras; empty: as the environment says.
+    """
+    if threads:
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        os.environ |= dict.fromkeys(names, str(threads))
+    if backend:
+        os.environ["KERAS_BACKEND"] = backend
+    load_tensorflow_quietly()
+
+
+def load_tensorflow_quietly():
+    """Imports TensorFlow without what its C++ libraries print while they load, which no log level reaches.
 
     What was printed is shown after all when the import fails, or when TF_CPP_MIN_LOG_LEVEL=0 asks for it.
     """
-    if threads:
-        os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
         return
     sys.stderr.flush()

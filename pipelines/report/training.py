@@ -148,8 +148,8 @@ def clear_other_state(work_dir, stage, settings):
 
 
 def use_xla():
-    """Whether `compile` uses XLA: only beside a GPU. On a CPU it is not faster and compiles anew for each length."""
-    return bool(tf.config.list_logical_devices("GPU"))
+    """Whether `compile` uses XLA: on JAX, or beside a GPU. On a CPU it is not faster and compiles anew each length."""
+    return keras.backend.backend() == "jax" or bool(tf.config.list_logical_devices("GPU"))
 
 
 def read_history(path):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
@@ -107,14 +106,12 @@ def score_videos(config, subset="test"):
         )
     detector = load_detector(config)
     segments = config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
-    predict = tf.function(
-        lambda inputs: {key: value for key, value in detector(inputs).items() if key in KEPT}, reduce_retracing=True
-    )
     bags = whole_bags(nodes, videos, batch_size=1, segments=segments)
     for inputs, _, origin in track(bags, "Scoring videos", total=len(videos)):
         video = manifest.by_id[origin["video_id"].numpy()[0].decode()]
         indices = origin["frame_indices"].numpy()[0]
-        outputs = {key: value.numpy()[0] for key, value in predict(inputs).items()}
+        outputs = detector.predict_on_batch({key: value.numpy() for key, value in inputs.items()})
+        outputs = {key: value[0] for key, value in outputs.items() if key in KEPT}
         if segments:
             part = (
                 np.searchsorted(segment_bounds(len(indices), segments).numpy(), np.arange(len(indices)), side="right")
@@ -129,7 +126,9 @@ def load_detector(config):
     path = config.work_path / "detector.keras"
     if not path.exists():
         raise UserError(f"{path} does not exist. Run `vad train-detector` first, or `vad train` for all stages.")
-    return keras.models.load_model(path, compile=False)
+    detector = keras.models.load_model(path, compile=False)
+    detector.jit_compile = keras.backend.backend() == "jax"  # elsewhere each length of a video would compile anew
+    return detector
 
 
 def _draw(config, folder, scored, threshold):

@@ -115,7 +115,7 @@ def prepared(tmp_path, monkeypatch):
     """Function that returns the `Config` of a run whose clips are there; it takes overrides."""
     write_clips(tmp_path / "clips")
     monkeypatch.setattr(repeats.prepare, "run", lambda config: config.work_path / "clips")
-    monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments, threads: function(*arguments))
+    monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments, **_: function(*arguments))
     sizes = [f"data.clip_frames={CLIP_FRAMES}", f"data.image_size_px={SIZE_PX}", "extractor.backbone=small"]
     return lambda *overrides: load_config(overrides=[f"work_dir={tmp_path}", *sizes, *overrides])
 
@@ -282,6 +282,8 @@ def refuse(message):
 
 def test_a_repeat_runs_in_a_process_of_its_own_and_its_errors_come_back():
     assert repeats.in_own_process(os.getpid) != os.getpid()
+    assert repeats.in_own_process(os.getenv, "KERAS_BACKEND", backend="torch") == "torch"
+    assert repeats.in_own_process(os.getenv, "OMP_NUM_THREADS", threads=1) == "1"
     with pytest.raises(UserError, match="no such weights"):
         repeats.in_own_process(refuse, "no such weights")
     with pytest.raises(UserError, match=r"was killed, .* Give the same command again"):
