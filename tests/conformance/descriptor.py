@@ -36,6 +36,7 @@ class Descriptor:
     other_inputs: dict = field(default_factory=dict)  # argument -> inputs that its other value needs
     call_options: dict = field(default_factory=dict)
     outputs: tuple = ("output",)
+    training_calls: int = 1  # of a model whose arguments show only as training goes on
     call: Callable | None = None  # how a function is called that does not take the inputs one by one
     exempt: dict = field(default_factory=dict)  # promise -> reason
 

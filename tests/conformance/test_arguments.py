@@ -27,7 +27,10 @@ def observations(case):
     if not isinstance(thing, keras.layers.Layer):
         return
     keras.utils.set_random_seed(0)
-    yield to_numpy(outputs(case, make(case), training=True))
+    thing = make(case)
+    for _ in range(case.descriptor.training_calls):
+        found = to_numpy(outputs(case, thing, training=True))
+    yield found
     if any(callable(value) for value in case.descriptor.changes.values()):  # a file of weights
         keras.utils.set_random_seed(0)
         yield {str(n): np.array(w) for n, w in enumerate(make(case, fix=lambda thing: None).weights)}

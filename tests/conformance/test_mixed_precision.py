@@ -14,6 +14,8 @@ IN_FLOAT32 = ("softmax", "logsumexp", "exp", "log", "sigmoid")
 WITHOUT_THESE = (
     "TemporalRelation",
     "SultaniRanker",
+    "ZaheerSelfReasoning",
+    "ZhangInnerBag",
     "RankingMIL",
     "ranking_mil",
     "bag_contrast",

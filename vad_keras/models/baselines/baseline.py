@@ -42,7 +42,10 @@ class Baseline(keras.Model):
         raise NotImplementedError
 
     def loss_terms(self, labels, outputs, mask):
-        """Labels `(B,)`, outputs of `call`, bool mask `(B, T)` -> dict of scalars: `LOSS_TERMS` and `total`."""
+        """Labels `(B,)`, outputs of `call`, bool mask `(B, T)` -> dict of scalars: `LOSS_TERMS` and `total`.
+
+        Where the total means another thing as training goes on, `validation` is a loss that epochs can be compared by.
+        """
         raise NotImplementedError
 
     def build(self, input_shape):
@@ -74,7 +77,9 @@ class Baseline(keras.Model):
         for mean in self.term_means:
             mean.update_state(terms[mean.name])
         self.bag_auc.update_state(y, y_pred[spec.ANOMALY_SCORE], mask=mask)
-        return terms["total"] + (sum(self.losses, start=0.0) if training else 0.0)
+        if not training:
+            return terms.get("validation", terms["total"])
+        return terms["total"] + sum(self.losses, start=0.0)
 
     @staticmethod
     def mask_of(inputs):

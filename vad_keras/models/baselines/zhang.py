@@ -1,0 +1,157 @@
+"""The temporal convolutional network with complementary inner bag loss of Zhang et al. [4]."""
+
+import keras
+from keras import ops
+
+from vad_keras import spec
+from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
+from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
+from vad_keras.models.baselines.baseline import Baseline
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class ZhangInnerBag(Baseline):
+    """Score each moment from itself and what came before; rank videos, and the moments inside a video.
+
+    1. One vector a frame, brought to length 1; `(B, T, C)`.
+    2. Residual blocks of a temporal convolutional network, `(B, T, channels)`: two causal convolutions, dilated by 2^i
+       in block i, each with ReLU and dropout, plus the input (through a dense layer where the sizes differ), ReLU.
+       A moment sees `receptive_field` frames: itself and preceding ones, never a later one.
+    3. Dense 1 (sigmoid); `(B, T)`.
+    4. Outer bag loss, sparsity and smoothness: `ranking_mil`, as in [1].
+    5. Inner bag loss: with the gap `g = max_t s_t - min_t s_t` of a video, `max(0, inner_margin - g)` in an abnormal
+       video, whose gap should be large, and `g` in a normal one, whose gap should be small; the mean over the videos of
+       each kind, added.
+
+    `compile` takes an optimizer only; `fit` takes `({"nodes", "mask"}, labels)` with labels `(B,)`.
+
+    Left open in print: [4] is cited here from its abstract, which fixes the two scores each bag contributes, the
+    direction of both gaps and that preceding adjacent instances are encoded. These are this project's choices: the
+    hinge with margin 1 for abnormal videos and the gap itself for normal ones, weight 1 of the inner bag loss; two
+    blocks of 512 and 32 channels (the layer sizes of [1]) with kernels of 2, which see 7 instances; the block is that
+    of Bai et al. without weight normalisation; sparsity and smoothness are kept from [1].
+
+    Args:
+        channels: of each block.
+        kernel_size: frames a convolution sees.
+        dropout: rate after each convolution.
+        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        normalize: whether each vector is brought to length 1.
+        inner_weight: of the inner bag loss.
+        inner_margin: the gap from which on an abnormal video costs nothing.
+        pairing, margin, sparsity_weight, smoothness_weight: see `vad_keras.losses.ranking_mil`.
+
+    Call arguments:
+        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+
+    Output shape:
+        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, both 0 in padding.
+
+    Raises:
+        ValueError: if `patches` or `pairing` is unknown, `kernel_size` is not positive or the nodes do not have four
+            axes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = ZhangInnerBag()
+    >>> outputs = model({"nodes": np.ones((2, 5, 1, 8)), "mask": np.ones((2, 5), bool)})
+    >>> tuple(outputs["anomaly_score"].shape), model.receptive_field
+    ((2, 5), 7)
+
+    Reference: [4] Zhang, Qing, Miao, Temporal convolutional network with complementary inner bag loss for weakly
+    supervised anomaly detection, ICIP 2019; Bai, Kolter, Koltun, arXiv:1803.01271; [1] Sultani et al., CVPR 2018.
+    """
+
+    LOSS_TERMS = ("ranking", "inner_bag", "sparsity", "temporal_smoothness")
+
+    def __init__(
+        self,
+        channels=(512, 32),
+        kernel_size=2,
+        dropout=0.6,
+        patches="first",
+        normalize=True,
+        inner_weight=1.0,
+        inner_margin=1.0,
+        pairing="all",
+        margin=1.0,
+        sparsity_weight=8e-5,
+        smoothness_weight=8e-5,
+        **kwargs,
+    ):
+        super().__init__(patches, **kwargs)
+        check_pairing(pairing)
+        if kernel_size < 1:
+            raise ValueError(f"`kernel_size` must be at least 1. Received: {kernel_size}. 1 sees no other frame.")
+        self.channels, self.kernel_size, self.dropout, self.normalize = tuple(channels), kernel_size, dropout, normalize
+        self.inner_weight, self.inner_margin = inner_weight, inner_margin
+        self.loss_options = {
+            "pairing": pairing,
+            "margin": margin,
+            "sparsity_weight": sparsity_weight,
+            "smoothness_weight": smoothness_weight,
+        }
+        places = [(size, 2**block) for block, size in enumerate(self.channels) for _ in range(2)]
+        self.convolutions = [self._convolution(size, dilation) for size, dilation in places]
+        self.dropouts = [keras.layers.Dropout(dropout) for _ in places]
+        self.shortcuts = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in self.channels]
+        self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
+
+    def _convolution(self, size, dilation):
+        return keras.layers.Conv1D(
+            size, self.kernel_size, padding="causal", dilation_rate=dilation, activation="relu", dtype=self.dtype_policy
+        )
+
+    @property
+    def receptive_field(self):
+        """Frames that a score depends on, its own included."""
+        return 1 + sum(2 * (self.kernel_size - 1) * 2**block for block in range(len(self.channels)))
+
+    def build_frames(self, feature_dim):
+        """Make the weights; a block whose size stays needs no shortcut."""
+        size = feature_dim
+        for block, channels in enumerate(self.channels):
+            self.convolutions[2 * block].build((None, None, size))
+            self.convolutions[2 * block + 1].build((None, None, channels))
+            if size != channels:
+                self.shortcuts[block].build((None, None, size))
+            size = channels
+        self.scorer.build((None, None, size))
+
+    def score_frames(self, x, mask, training):
+        """Steps 1 to 3."""
+        x = ops.normalize(x, axis=-1) if self.normalize else x
+        for block, shortcut in enumerate(self.shortcuts):
+            around = shortcut(x) if shortcut.built else x
+            for place in (2 * block, 2 * block + 1):
+                x = self.dropouts[place](self.convolutions[place](x), training=training)
+            x = ops.relu(x + ops.cast(around, x.dtype))
+        return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
+
+    def inner_bag_loss(self, labels, scores, mask):
+        """Step 5, `(B,)`, `(B, T)`, bool `(B, T)` -> scalar."""
+        gap = bag_score(scores, mask, k=1) + bag_score(-scores, mask, k=1)
+        abnormal = mean_of_bags(ops.relu(self.inner_margin - gap), labels)
+        return abnormal + mean_of_bags(gap, 1.0 - labels)
+
+    def loss_terms(self, labels, outputs, mask):
+        """Steps 4 and 5."""
+        scores = outputs[spec.ANOMALY_SCORE]
+        terms = ranking_mil(labels, scores, mask, **self.loss_options)
+        terms["inner_bag"] = self.inner_bag_loss(labels_of_bags(labels), scores, mask)
+        terms["total"] = terms["total"] + self.inner_weight * terms["inner_bag"]
+        return terms
+
+    def get_config(self):
+        """Arguments that make an equal model."""
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "kernel_size": self.kernel_size,
+            "dropout": self.dropout,
+            "normalize": self.normalize,
+            "inner_weight": self.inner_weight,
+            "inner_margin": self.inner_margin,
+            **self.loss_options,
+        }
