@@ -72,6 +72,7 @@ def length_of(x):
 
 def cross_entropy(target, probability):
     """`-(y log p + (1 - y) log(1 - p))` in float32, element by element."""
+    target = ops.cast(target, "float32")
     probability = ops.clip(ops.cast(probability, "float32"), 1e-7, 1.0 - 1e-7)
     return -(target * ops.log(probability) + (1.0 - target) * ops.log(1.0 - probability))
 

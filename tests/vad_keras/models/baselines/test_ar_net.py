@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from tests.vad_keras.models.baselines import toy
 from vad_keras.models.baselines import ARNet
@@ -17,7 +18,7 @@ def small(**kwargs):
 
 
 def terms(labels, **kwargs):
-    found = small(**kwargs).loss_terms(np.array(labels), {"anomaly_score": SCORES}, MASK)
+    found = small(**kwargs).loss_terms(np.array(labels), {"anomaly_score": ops.convert_to_tensor(SCORES)}, MASK)
     return {name: float(value) for name, value in found.items()}
 
 
