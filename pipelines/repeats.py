@@ -178,10 +178,10 @@ def _train(config, folds, systems):
     total = sum(len(group) for _, group in jobs)
     print(f"{total} trainings to do, {len(folds) * len(systems) - total} finished before", flush=True)
     backend = config.evaluate.backend
-    if jobs:  # the first one alone: it fills the maps of a frozen backbone, which all share
-        _train_group(*jobs[0], threads=0, backend=backend)
+    if jobs:  # fills the maps of a frozen backbone, which all share
+        in_own_process(jobs[0][0].make_nodes, jobs[0][1][0])
     with ThreadPoolExecutor(at_once) as pool:
-        pending = [pool.submit(_train_group, *job, threads=threads, backend=backend) for job in jobs[1:]]
+        pending = [pool.submit(_train_group, *job, threads=threads, backend=backend) for job in jobs]
         try:
             for future in pending:
                 future.result()

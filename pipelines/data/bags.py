@@ -62,7 +62,8 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         cache: keep the float16 nodes in memory.
 
     Returns:
-        `tf.data.Dataset` of `({"nodes": float32 (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))`.
+        `tf.data.Dataset` of `({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))`; the nodes are
+        float16 as they are stored, which a model brings to its own type, and float32 with `"segment_mean"`.
 
     Raises:
         UserError: for an odd batch, an unknown sampling, or training videos of one label only.
@@ -112,9 +113,9 @@ def whole_bags(folder, videos, batch_size=1, segments=0):
     """
 
     def arrange(bag):
-        nodes = tf.cast(bag["nodes"], tf.float32)
+        nodes = bag["nodes"]
         if segments:
-            nodes = segment_means(nodes, segments)
+            nodes = segment_means(tf.cast(nodes, tf.float32), segments)
         inputs = {spec.NODES: nodes, spec.MASK: tf.ones(tf.shape(nodes)[:1], tf.bool)}
         return inputs, tf.cast(bag["label"], tf.float32), {key: bag[key] for key in ("video_id", "frame_indices")}
 
@@ -145,7 +146,7 @@ def _cut(bag, bag_frames, sampling, numbers):
     if sampling == "segment_mean":
         nodes = segment_means(tf.cast(nodes, tf.float32), bag_frames)
     else:
-        nodes = tf.cast(tf.gather(nodes, _chosen_frames(num_frames, bag_frames, sampling, numbers)), tf.float32)
+        nodes = tf.gather(nodes, _chosen_frames(num_frames, bag_frames, sampling, numbers))
     length = tf.shape(nodes)[0]
     padded = tf.pad(nodes, [[0, bag_frames - length], [0, 0], [0, 0]])
     mask = tf.sequence_mask(length, bag_frames)
