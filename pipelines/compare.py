@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipelines.repeats import run_systems
-from pipelines.systems import full_model, read_systems
+from pipelines.systems import full_model, read_rivals
 
 
 def run(config) -> Path:
@@ -15,7 +15,7 @@ def run(config) -> Path:
     Raises:
         UserError: A rival is unknown.
     """
-    systems = [full_model(config), *read_systems("rivals", config, config.compare.rivals)]
+    systems = [full_model(config), *read_rivals(config, config.compare.rivals)]
     return run_systems(config, systems, "compare", "comparison", published_facts(systems))
 
 

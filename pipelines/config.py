@@ -164,6 +164,8 @@ class CompareConfig:
     """`vad compare`; folds, seeds and jobs are those of [evaluate]."""
 
     rivals: tuple[str, ...] = ()  # names of configs/systems/rivals.toml; empty: all
+    max_batch_size: int = 0  # bags; published batches are for a thousand videos and more; 0: as published
+    max_bag_frames: int = 0  # time steps, for videos shorter than the published bags; 0: as published
 
 
 @dataclass(frozen=True)

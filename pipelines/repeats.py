@@ -23,7 +23,7 @@ from pipelines.report.quiet import start_worker
 from pipelines.report.summary import write_summary
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
-from pipelines.systems import full_model, read_systems
+from pipelines.systems import full_model, read_rivals
 
 SYSTEMS_A_PROCESS = 6  # trained one after the other in one process, before its memory is given back
 FACTS = {"parameters": "parameters", "training_seconds": "training (s)", "inference_ms": "1,000 frames (ms)"}
@@ -38,7 +38,7 @@ def run(config) -> Path:
     Returns:
         Path of `evaluation/metrics.json`.
     """
-    rivals = read_systems("rivals", config, config.evaluate.rivals) if config.evaluate.rivals else []
+    rivals = read_rivals(config, config.evaluate.rivals) if config.evaluate.rivals else []
     return run_systems(config, [full_model(config), *rivals], "evaluate")
 
 

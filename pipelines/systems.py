@@ -4,6 +4,7 @@
 AUC in percent that was `published` for it. `common` changes of a file come first.
 """
 
+import dataclasses
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,23 @@ def read_systems(kind, config, names=()):
             hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(tables)}."
             raise UserError(f"`{name}` is none of the {kind}. {hint}")
     return [_system(name, tables[name], common, config, f"{kind}.toml") for name in names or tables]
+
+
+def read_rivals(config, names=()):
+    """Rivals for the data at hand: no batch and no bag larger than `compare.max_batch_size` and `.max_bag_frames`."""
+    return [
+        dataclasses.replace(system, config=_limited(system.config, config.compare))
+        for system in read_systems("rivals", config, names)
+    ]
+
+
+def _limited(config, limits):
+    options = config.train_detector
+    changes = {}
+    for key, limit in (("batch_size", limits.max_batch_size), ("bag_frames", limits.max_bag_frames)):
+        if limit:
+            changes[key] = min(getattr(options, key), limit)
+    return dataclasses.replace(config, train_detector=dataclasses.replace(options, **changes))
 
 
 def _system(name, table, common, config, source):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.config import UserError, load_config
-from pipelines.systems import FOLDER, full_model, read_systems
+from pipelines.config import UserError, change_config, load_config
+from pipelines.systems import FOLDER, full_model, read_rivals, read_systems
 from vad_keras.models.baselines import BASELINES
 
 CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
@@ -31,6 +31,16 @@ def test_the_recipe_of_sultani_is_the_published_one():
     assert (options.sampling, options.bag_frames, options.batch_size) == ("segment_mean", 32, 60)
     assert (options.optimizer, options.learning_rate) == ("adagrad", 1e-3)
     assert system.published == {"ucf_crime": 75.41}
+
+
+def test_a_recipe_is_cut_to_the_size_of_the_data_where_it_is_larger():
+    config = change_config(CONFIG, ["compare.max_batch_size=64", "compare.max_bag_frames=100"])
+    sizes = {
+        system.name: (system.config.train_detector.batch_size, system.config.train_detector.bag_frames)
+        for system in read_rivals(config, ["sultani", "ur_dmu"])
+    }
+    assert sizes == {"sultani": (60, 32), "ur_dmu": (64, 100)}
+    assert [system.config for system in read_rivals(CONFIG)] == [s.config for s in read_systems("rivals", CONFIG)]
 
 
 def test_the_last_rows_of_both_tables_of_the_paper_are_the_full_model_and_the_others_are_not():
