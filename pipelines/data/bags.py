@@ -10,6 +10,7 @@ from pipelines.config import UserError
 from pipelines.data.records import parse_bag, shard_paths
 from vad_keras import spec
 
+MIXED_BATCHES = 8  # without a cache
 SAMPLINGS = ("window", "segments", "mixed", "segment_mean")
 
 
@@ -59,7 +60,8 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         sampling: `"window"` (consecutive frames), `"segments"` (one random frame of each of `bag_frames` equal parts),
             `"mixed"` (either, by a coin) or `"segment_mean"` (the mean of each part, as in [1]).
         seed: of the shuffling and of the cuts.
-        cache: keep the float16 nodes in memory.
+        cache: keep the float16 nodes in memory. Otherwise the videos come in the order of the records, mixed within a
+            few batches.
 
     Returns:
         `tf.data.Dataset` of `({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))`; the nodes are
@@ -83,11 +85,14 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
                 "see labels.csv."
             )
         bags = read_bags(folder, chosen)
-        bags = (bags.cache() if cache else bags).shuffle(len(chosen), seed=seed + label).repeat()
+        bags = bags.cache().shuffle(len(chosen), seed=seed + label) if cache else bags
+        bags = bags.repeat()
         noise = tf.data.Dataset.random(seed=seed + 2 + label).batch(2, drop_remainder=True)
         cut = tf.data.Dataset.zip(bags, noise).map(
             lambda bag, numbers: _cut(bag, bag_frames, sampling, numbers), num_parallel_calls=tf.data.AUTOTUNE
         )
+        if not cache:  # whole videos would fill the memory that was to be spared: what is mixed is cut already
+            cut = cut.shuffle(min(len(chosen), MIXED_BATCHES * batch_size), seed=seed + label)
         halves.append(cut.batch(batch_size // 2, drop_remainder=True))
     batches = tf.data.Dataset.zip(*halves).map(_join, num_parallel_calls=tf.data.AUTOTUNE)
     return _prefetch(batches)

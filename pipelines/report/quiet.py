@@ -4,10 +4,12 @@ import importlib
 import os
 import sys
 import tempfile
+import threading
+import time
 
 
 def start_worker(threads=0, backend=""):
-    """What a process does first that will train.
+    """What a process does first that will train; it ends when the one that started it is killed.
 
     Args:
         threads: It may take for its operations; 0: as many as there are cores.
@@ -18,7 +20,14 @@ def start_worker(threads=0, backend=""):
         os.environ |= dict.fromkeys(names, str(threads))
     if backend:
         os.environ["KERAS_BACKEND"] = backend
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     load_tensorflow_quietly()
+
+
+def _end_with(parent):
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def load_tensorflow_quietly():

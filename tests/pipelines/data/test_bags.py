@@ -126,8 +126,17 @@ def test_a_seed_repeats_exactly_and_another_one_differs(nodes):
 
     first = drawn(seed=3)
     np.testing.assert_array_equal(drawn(seed=3), first)
-    np.testing.assert_array_equal(drawn(seed=3, cache=False), first)
     assert not np.array_equal(drawn(seed=4), first)
+    from_disk = drawn(seed=3, cache=False)
+    np.testing.assert_array_equal(drawn(seed=3, cache=False), from_disk)
+    assert not np.array_equal(drawn(seed=4, cache=False), from_disk)
+
+
+def test_without_a_cache_the_videos_are_mixed_and_come_equally_often(nodes):
+    drawn = [video for _, video, label in bags(*nodes, 32, cache=False) if label == 1]
+    counts = [drawn.count(number) for number in set(drawn)]
+    assert len(counts) == 3 and max(counts) - min(counts) <= 3
+    assert drawn[:3] != drawn[3:6] or drawn[3:6] != drawn[6:9]
 
 
 def test_an_epoch_lasts_until_the_more_frequent_label_was_seen(nodes):
