@@ -26,8 +26,8 @@ help:  ## show this help
 demo: $(STAMPS)/main  ## synthetic videos, all stages, a scored video: about five minutes on two cores
 	@$(BIN)/vad demo $(ARGS)
 
-test: $(STAMPS)/dev  ## run the tests (ARGS="-k crf" hands arguments to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMPS)/dev  ## run the tests, two files at a time (ARGS="-k crf" hands arguments to pytest)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 backends: $(STAMPS)/backends  ## also install JAX and PyTorch: make test then holds vad_keras to one result on all three
 
