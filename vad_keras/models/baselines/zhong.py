@@ -5,7 +5,7 @@ from keras import ops
 
 from vad_keras import cliques, spec
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
-from vad_keras.losses.bags import labels_of_bags, mean_of_bags, spread_mask, top_k_weights
+from vad_keras.losses.bags import labels_of_bags, spread_mask, top_k_weights
 from vad_keras.models.baselines.baseline import Baseline
 from vad_keras.models.baselines.temporal import mean_over_frames
 
@@ -100,7 +100,7 @@ class ZhongLabelCleaner(Baseline):
        frame; once a cleaner has been trained 0 in normal and `(q - min q) / (max q - min q)` in abnormal videos.
     6. Loss of the cleaner: direct supervision, cross-entropy of `q` to `p` without gradient at the share of frames of
        an abnormal video where `|p - 1/2|` is largest, and to 0 at every frame of a normal video; indirect supervision,
-       `mean |q - e|` in abnormal videos.
+       `mean |q - e|` in abnormal videos and 0 in normal ones.
 
     The alternation of [2] runs inside one `fit`, by a counter of training steps that is saved with the model:
     `warmup_steps` train the classifier on video labels, then cleaner and classifier take turns of `phase_steps`, the
@@ -112,10 +112,10 @@ class ZhongLabelCleaner(Baseline):
     end; here it is a head on the vectors. [2] takes the 30 % of snippets whose predictions differ least between ten
     crops for confident; one vector has no crops, so distance from 1/2 stands in. [2] averages the past predictions of
     each video, half and half every epoch; bags are drawn anew and carry no identity, so weights are averaged instead
-    (mean teacher), with a momentum that halves in 69 steps. Layer sizes, edges, dropout, the rescaled labels, both
-    supervisions and their equal weight are those of the authors' code (github.com/jx-zhong-for-academic-purpose/
-    GCN-Anomaly-Detection), which cuts graphs at 4,000 confident snippets; `graph_frames` is 256 here. The lengths of
-    the phases and the width of the classifier are this project's choices.
+    (mean teacher); its momentum halves in 14 steps, a fraction of a turn. Layer sizes, edges, dropout, the rescaled
+    labels, both supervisions and their equal weight are those of the authors' code
+    (github.com/jx-zhong-for-academic-purpose/GCN-Anomaly-Detection), which cuts graphs at 4,000 confident snippets;
+    `graph_frames` is 256 here. The lengths of the phases and the width of the classifier are this project's choices.
 
     Args:
         units: hidden layer of the classifier.
@@ -164,7 +164,7 @@ class ZhongLabelCleaner(Baseline):
         normalize=True,
         graph_frames=256,
         confident_share=0.3,
-        ensemble_momentum=0.99,
+        ensemble_momentum=0.95,
         indirect_weight=1.0,
         warmup_steps=200,
         phase_steps=100,
@@ -248,7 +248,7 @@ class ZhongLabelCleaner(Baseline):
         terms = {
             "classification": ops.mean(mean_over_frames(_cross_entropy(targets, scores), mask)),
             "direct": ops.mean(ops.sum(direct, axis=1)),
-            "indirect": mean_of_bags(mean_over_frames(apart, mask), labels),
+            "indirect": ops.mean(labels * mean_over_frames(apart, mask)),
             "bag_cross_entropy": ops.mean(bag_cross_entropy(labels, scores, mask)),
         }
         of_cleaner = terms["direct"] + self.indirect_weight * terms["indirect"]

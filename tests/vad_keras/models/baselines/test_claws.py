@@ -61,7 +61,8 @@ def test_the_hidden_layers_by_hand():
 
 
 def test_the_loss_by_hand():
-    found = small(distance_bound=0.3).loss_terms(np.array([1, 0]), {"anomaly_score": SCORES, **HIDDEN}, MASK)
+    outputs = {name: ops.convert_to_tensor(value) for name, value in {"anomaly_score": SCORES, **HIDDEN}.items()}
+    found = small(distance_bound=0.3).loss_terms(np.array([1, 0]), outputs, ops.convert_to_tensor(MASK))
     found = {name: float(value) for name, value in found.items()}
     expected = {
         "regression": (np.square([0.1, 0.8, 0.2, 0.7]).mean() + np.square([0.4, 0.1]).mean()) / 2,
