@@ -1,4 +1,4 @@
-"""Starts every descriptor on every backend, each backend in a process of its own, beside the other tests."""
+"""Runs every descriptor on every backend, each backend in a process of its own."""
 
 import importlib.util
 import os
@@ -14,44 +14,41 @@ SCRIPT = Path(__file__).with_name("on_backend.py")
 XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def processes(request, tmp_path_factory):
-    """`backend -> (process, file of its numbers, file of its messages)`; none where no test asks for numbers."""
-    started = {}
-    if any("numbers" in item.fixturenames for item in request.session.items):
-        folder = tmp_path_factory.mktemp("backends")
-        for backend in ("tensorflow", "jax", "torch"):
-            if importlib.util.find_spec(backend):
-                out, log = folder / f"{backend}.pickle", folder / f"{backend}.log"
-                environment = os.environ | {"KERAS_BACKEND": backend}
-                if backend == "jax":
-                    environment["XLA_FLAGS"] = XLA_FLAGS
-                with log.open("wb") as messages:
-                    process = subprocess.Popen(
-                        [sys.executable, SCRIPT, out], env=environment, stdout=messages, stderr=subprocess.STDOUT
-                    )
-                started[backend] = process, out, log
-    yield started
-    for process, _, _ in started.values():
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="session")
-def numbers(processes):
-    """`numbers(backend, case)`: mode -> numbers of a case; skips a backend that is not installed."""
-    known = {}
+def numbers(tmp_path_factory):
+    """`numbers(backend, case)`: mode -> numbers of a case; skips a backend that is not installed.
+
+    The first question about another backend than TensorFlow starts all three side by side.
+    """
+    folder, started, known = tmp_path_factory.mktemp("backends"), {}, {}
 
     def of(backend, case):
-        if backend not in processes:
+        if not importlib.util.find_spec(backend):
             pytest.skip(f"{backend} is not installed: make backends")
+        for name in ("tensorflow", "jax", "torch") if backend != "tensorflow" else (backend,):
+            if name not in started and importlib.util.find_spec(name):
+                started[name] = start(name, folder)
         if backend not in known:
-            process, out, log = processes[backend]
-            status = process.wait(timeout=600)
+            process, out, log = started[backend]
+            status = process.wait(timeout=900)
             assert status == 0, log.read_text()[-4000:]
             known[backend] = pickle.loads(out.read_bytes())
         found = known[backend][str(case)]
         assert isinstance(found, dict), found
         return found
 
-    return of
+    yield of
+    for process, _, _ in started.values():
+        process.kill()
+        process.wait()
+
+
+def start(backend, folder):
+    """A process that computes every case on a backend: it, the file of its numbers, the file of its messages."""
+    out, log = folder / f"{backend}.pickle", folder / f"{backend}.log"
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    if backend == "jax":
+        environment["XLA_FLAGS"] = XLA_FLAGS
+    with log.open("wb") as messages:
+        command = [sys.executable, SCRIPT, out]
+        return subprocess.Popen(command, env=environment, stdout=messages, stderr=subprocess.STDOUT), out, log
