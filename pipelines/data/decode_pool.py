@@ -12,7 +12,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipelines.data.video import VideoError, VideoReader
+from pipelines.processes import exit_with_parent
 
 JPEG_FULL_COLOUR = (
     0  # 4:4:4. Colour at half resolution (4:2:0) is smaller by a sixth, but further from what `score` sees
@@ -211,7 +211,7 @@ def jpeg_bytes(rgb, quality):
 def _serve(connection, settings):
     """The process's side: one file after the other until the parent goes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    exit_with_parent()
     try:
         connection.send(None)
         while True:
@@ -235,8 +235,3 @@ def _decode(job, path, fps, settings):
         yield Finished(
             job, reader.fps, reader.num_frames, reader.num_sampled, reader.width, reader.height, reader.warning
         )
-
-
-def _exit_with_parent():
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)

@@ -134,7 +134,7 @@ class VideoReader:
 
     def _rgb(self, frame):
         try:
-            rgb = frame.reformat(width=self.size_px, height=self.size_px, format="rgb24").to_ndarray()
+            rgb = frame.reformat(width=self.size_px, height=self.size_px, format="rgb24", threads=1).to_ndarray()
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise VideoError(self.path, f"pixel format {frame.format.name} cannot be turned to RGB ({error})") from None
         if self.num_sampled == 0:

@@ -4,12 +4,12 @@ import importlib
 import os
 import sys
 import tempfile
-import threading
-import time
+
+from pipelines.processes import exit_with_parent
 
 
 def start_worker(threads=0, backend=""):
-    """What a process does first that will train; it ends when the one that started it is killed.
+    """What a process of `multiprocessing` does first that will train; it ends when the one that started it is killed.
 
     Args:
         threads: It may take for its operations; 0: as many as there are cores.
@@ -20,14 +20,8 @@ def start_worker(threads=0, backend=""):
         os.environ |= dict.fromkeys(names, str(threads))
     if backend:
         os.environ["KERAS_BACKEND"] = backend
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    exit_with_parent()
     load_tensorflow_quietly()
-
-
-def _end_with(parent):
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def load_tensorflow_quietly():
