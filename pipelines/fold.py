@@ -23,6 +23,7 @@ import numpy as np
 from pipelines.config import config_to_dict
 from pipelines.data.manifest import MANIFEST_NAME, Manifest, write_manifest
 from pipelines.json_files import write_json
+from pipelines.report.provenance import provenance
 from pipelines.stages import evaluate, extract, train_detector, train_extractor
 from vad_keras import spec
 
@@ -108,6 +109,7 @@ class Fold:
             start = time.monotonic()
             train_detector.run(config)
             facts = {"training_seconds": time.monotonic() - start} | measure_detector(config)
+            facts["trained"] = f"{provenance()['commit'] or 'no checkout'}, {keras.backend.backend()}"
             evaluate.write_scores(config)
             nodes.unlink()
             write_json(config.work_path / RESULT, {"settings": self._settings(system), "facts": facts})

@@ -63,12 +63,14 @@ def run_systems(config, systems, command, folder="evaluation", facts=None):
     folds = {seed: _folds(config, records, manifest, videos, seed) for seed in seeds}
     twins = _twins(systems)
     _train(config, [fold for of_seed in folds.values() for fold in of_seed], list(dict.fromkeys(twins.values())))
-    scored, measured = {}, {}
+    scored, measured, trained = {}, {}, set()
     for system, twin in twins.items():
         results = [[fold.result_of(twin) for fold in of_seed] for of_seed in folds.values()]
         scored[system.title] = [_pooled(manifest, of_seed) for of_seed in results]
+        trained |= {facts.get("trained", "not noted") for of_seed in results for facts, _ in of_seed}
         measured[system.title] = _mean_facts(results) | (facts or {}).get(system.name, {})
     origin |= {"data": config.data.root, "split": split_name(config), "seed": list(seeds)}
+    origin["trained"] = sorted(trained)  # commit and backend of each training: some may be kept from earlier
     target = config.work_path / folder
     options = config.evaluate
     write_report(
