@@ -1,11 +1,12 @@
 """Options that several subcommands of `vad` share, and the configuration they ask for."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.config import Config, load_config
+from pipelines.config import Config, UserError, load_config
 
 BUNDLED_CONFIGS = Path(__file__).parent / "configs"
 
@@ -31,6 +32,10 @@ def load_named(name, overrides) -> Config:
     if name is None:
         return load_config(None, overrides or ())
     bundled = BUNDLED_CONFIGS / f"{name.removesuffix('.toml')}.toml"
+    if not Path(name).exists() and not bundled.is_file():
+        close = difflib.get_close_matches(bundled.stem, [path.stem for path in BUNDLED_CONFIGS.glob("*.toml")], n=1)
+        if close and Path(name).parent == Path():
+            raise UserError(f"no configuration file at {name}. Did you mean the bundled `{close[0]}`?")
     return load_config(bundled if not Path(name).exists() and bundled.is_file() else name, overrides or ())
 
 

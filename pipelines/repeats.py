@@ -6,7 +6,7 @@ command adds to what is there.
 """
 
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipelines.data.decode_pool import usable_cores
 from pipelines.data.manifest import read_manifest
 from pipelines.fold import Fold
 from pipelines.report.evaluation import write_report
+from pipelines.report.progress import format_duration
 from pipelines.report.provenance import provenance
 from pipelines.report.quiet import start_worker
 from pipelines.report.summary import write_summary
@@ -183,10 +184,14 @@ def _train(config, folds, systems):
     if jobs:  # fills the maps of a frozen backbone, which all share
         in_own_process(jobs[0][0].make_nodes, jobs[0][1][0])
     with ThreadPoolExecutor(at_once) as pool:
-        pending = [pool.submit(_train_group, *job, threads=threads, backend=backend) for job in jobs]
+        sizes = {pool.submit(_train_group, *job, threads=threads, backend=backend): len(job[1]) for job in jobs}
+        start, done = time.monotonic(), 0
         try:
-            for future in pending:
+            for future in as_completed(sizes):
                 future.result()
+                done += sizes[future]
+                left = (time.monotonic() - start) / done * (total - done)
+                print(f"{done} of {total} trainings done, about {format_duration(left)} left", flush=True)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -19,8 +19,10 @@ def test_a_file_at_hand_is_taken_before_a_bundled_one_of_the_same_name(tmp_path,
 
 
 def test_an_unknown_name_is_an_error():
-    with pytest.raises(UserError, match="no configuration file at dmo"):
-        load_named("dmo", None)
+    with pytest.raises(UserError, match=r"no configuration file at ucsd_pd2\. Did you mean the bundled `ucsd_ped2`\?"):
+        load_named("ucsd_pd2", None)
+    with pytest.raises(UserError, match="no configuration file at nothing_like_it"):
+        load_named("nothing_like_it", None)
 
 
 def test_given_options_become_overrides():

@@ -182,7 +182,9 @@ def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared,
     assert "Sultani et al. [1]" in (config.work_path / "evaluation" / "report.md").read_text()
 
 
-def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_their_training(prepared, monkeypatch):
+def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_their_training(
+    prepared, monkeypatch, capsys
+):
     calls = record_stages(monkeypatch)
     config = prepared('ablate.rows=["contrast", "causal", "no_halting", "trn"]')
     content = json.loads(ablate.run(config).read_text())
@@ -191,6 +193,7 @@ def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_the
         "train_extractor"
     ) == 1 + 2  # the first for the maps, then with the gate and without
     assert len(trained(calls)) == 4  # the row `contrast` is the full model
+    assert "4 of 4 trainings done, about 0.0 s left" in capsys.readouterr().out
     assert not list(config.work_path.glob("folds/*/extractor-*/nodes"))
     calls = record_stages(monkeypatch)
     repeats.run(prepared())
