@@ -227,7 +227,7 @@ def gone(pids):
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generated, tmp_path, sign):
-    overrides = ["data.videos_per_shard=1", "data.image_size_px=224", "data.workers=1"]
+    overrides = ["data.videos_per_shard=1", "data.image_size_px=672", "data.workers=1"]  # slow enough to catch
     undisturbed = prepare.run(settings(tmp_path / "undisturbed", generated, *overrides))
     for attempt in range(5):  # on a busy machine a run may end before the signal reaches it
         work = tmp_path / f"interrupted-{attempt}"
