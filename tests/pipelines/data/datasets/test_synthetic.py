@@ -1,5 +1,7 @@
 import dataclasses
 import os
+import subprocess
+import sys
 
 import av
 import numpy as np
@@ -70,6 +72,23 @@ def test_the_same_seed_gives_the_same_labels_and_pixels(small, tmp_path):
         (root / "labels.csv").read_text().splitlines()[:3] for root in (videos[0].path.parents[1], tmp_path / "again")
     ]
     assert lines[0] == lines[1]
+
+
+def test_the_bytes_do_not_depend_on_memory_that_nothing_wrote_to(small, tmp_path):
+    """glibc fills fresh memory with the byte of `MALLOC_PERTURB_`; other C libraries ignore it."""
+    _, videos = small
+    program = (
+        "import sys, pathlib; from pipelines.config import load_config; from pipelines.data.datasets import synthetic; "
+        "synthetic.render(pathlib.Path(sys.argv[1]), load_config(overrides=sys.argv[2:]).synthetic, 0, ())"
+    )
+    for byte in ("1", "77", "128"):
+        path = tmp_path / byte / "normal.mp4"
+        subprocess.run(
+            [sys.executable, "-c", program, str(path), *SMALL],
+            env={**os.environ, "MALLOC_PERTURB_": byte},
+            check=True,
+        )
+        assert path.read_bytes() == videos[0].path.read_bytes(), f"differs when fresh memory is filled with {byte}"
 
 
 def test_only_what_is_missing_is_made_again(small):
