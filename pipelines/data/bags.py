@@ -179,8 +179,15 @@ def _join(abnormal, normal):
     return inputs, tf.concat([abnormal[1], normal[1]], axis=0)
 
 
+def untuned(batches):
+    """Without the thread that tunes a pipeline while it runs: ending an iterator waits for it, for up to seconds."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
+
+
 def _prefetch(batches):
     """Overlap input and training; straight into the memory of an accelerator where there is one."""
     if tf.config.list_logical_devices("GPU"):
-        return batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0"))
-    return batches.prefetch(tf.data.AUTOTUNE)
+        return untuned(batches).apply(tf.data.experimental.prefetch_to_device("/GPU:0"))
+    return untuned(batches.prefetch(2))

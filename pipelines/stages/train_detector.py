@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.config_values import parse_override
-from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, whole_bags
+from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, untuned, whole_bags
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
@@ -173,13 +173,11 @@ def validation_batches(videos, batch_size):
 
 def _validation_bags(config, nodes, videos):
     """Whole validation videos, kept in memory."""
-    batches = [
-        whole_bags(nodes, batch, len(batch), segments_of(config))
-        for batch in validation_batches(videos, VALIDATION_BATCH)
-    ]
-    bags = functools.reduce(lambda first, second: first.concatenate(second), batches)
-    bags = bags.map(lambda inputs, label, _: (inputs, label)).cache()
-    return bags.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    batches = []
+    for batch in validation_batches(videos, VALIDATION_BATCH):
+        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments_of(config))))
+        batches.append(tf.data.Dataset.from_tensors((inputs, labels)))
+    return untuned(functools.reduce(lambda first, second: first.concatenate(second), batches))
 
 
 def _report_images(config, nodes, validation):
