@@ -7,7 +7,7 @@ still fits.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.config import UserError
@@ -38,7 +38,8 @@ class Shard:
         try:
             note = json.loads(self.note_path.read_text(encoding="utf-8"))
             whole = note["bytes"] == self.path.stat().st_size
-            return note if whole and note["fingerprint"] == self.fingerprint and not note["retry"] else None
+            current = note["fingerprint"] == self.fingerprint and "content" in note
+            return note if whole and current and not note["retry"] else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -51,6 +52,7 @@ class Shard:
             retry: Another run should try the skipped ones again.
         """
         note = {"fingerprint": self.fingerprint, "bytes": self.path.stat().st_size, "retry": retry}
+        note["content"] = _hash_of_content(self.path, infos)
         note |= {"videos": [asdict(info) for info in infos], "skipped": [[str(file), text] for file, text in skipped]}
         write_json(self.note_path, note)
 
@@ -94,6 +96,9 @@ def remove_outdated(folder, prefix, finished):
 def write_manifest_of(folder, shards):
     """Write the manifest of finished shards and return what they hold, `Collected`.
 
+    Its fingerprint is that of the content: videos that were copied or touched, and are the same, leave maps, nodes and
+    trainings as good as they were.
+
     Raises:
         UserError: None of the videos could be used.
     """
@@ -103,9 +108,17 @@ def write_manifest_of(folder, shards):
     if not videos:
         file, reason = skipped[0]
         raise UserError(f"none of the {len(skipped)} videos can be used. The first: {file}: {reason.rstrip('.')}.")
-    fingerprint = hashlib.sha256("".join(shard.fingerprint for shard in shards).encode()).hexdigest()[:16]
+    fingerprint = hashlib.sha256("".join(note["content"] for note in notes).encode()).hexdigest()[:16]
     write_manifest(folder, videos, skipped, fingerprint)
     return Collected(videos, skipped, sum(note["bytes"] for note in notes))
+
+
+def _hash_of_content(path, infos):
+    """Of the records and of what is known of their videos, wherever those lie."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(json.dumps([asdict(replace(info, path="")) for info in infos]).encode())
+    return digest.hexdigest()
 
 
 def describe_warnings(videos):

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -62,6 +63,19 @@ def test_the_manifest_names_what_is_held_and_what_is_not(tmp_path):
     assert [video.video_id for video in manifest.videos] == ["a", "c"] and list(manifest.videos) == held.videos
     assert manifest.skipped == (("b", "is empty"),) == tuple(held.skipped)
     assert held.bytes == 14 and len(manifest.fingerprint) == 16
+
+
+def test_the_fingerprint_of_a_manifest_is_that_of_its_content(tmp_path):
+    def fingerprint(settings, records=b"records", **changes):
+        shard = plan(tmp_path, settings, "a")[0]
+        shard.path.write_bytes(records)
+        shard.write_note([dataclasses.replace(info("a"), **changes)], [])
+        write_manifest_of(tmp_path, [shard])
+        return read_manifest(tmp_path).fingerprint
+
+    first = fingerprint("a")
+    assert fingerprint("b, after the file was touched", path="elsewhere/a.mp4") == first
+    assert len({first, fingerprint("a", b"others"), fingerprint("a", label=0), fingerprint("a", frame_labels=())}) == 4
 
 
 def test_a_list_of_which_nothing_is_left_is_told_with_its_first_reason(tmp_path):
