@@ -141,6 +141,7 @@ class TrainDetectorConfig:
     margin: float = 1.0
     normalize_embeddings: bool = True  # unit length before the contrast: distances lie in 0..2
     validation_fraction: float = 0.15  # of the training videos; 0: train all epochs, keep the last
+    monitor: str = "val_loss"  # val_loss | val_bag_auc: the epoch that is kept has the lowest loss or the highest AUC
     patience_epochs: int = 10
 
 

@@ -37,6 +37,7 @@ CHOICES = {
     "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
     "train_detector.optimizer": ("adam", "adagrad", "rmsprop", "sgd"),
     "train_detector.contrast_form": ("hinge", "printed"),
+    "train_detector.monitor": ("val_loss", "val_bag_auc"),
 }
 
 # Smallest and largest value by the key's name, alone or with its section; no other number may be negative.

@@ -66,7 +66,7 @@ class KeepBest(keras.callbacks.Callback):
 
     Args:
         folder: Where both files are kept.
-        monitor: Figure that is minimised, such as `"val_loss"`.
+        monitor: Figure that tells the best, see `best_epoch`.
         patience_epochs: Training stops after this many epochs without a new best; 0 never stops early.
     """
 
@@ -93,17 +93,16 @@ class KeepBest(keras.callbacks.Callback):
         if self.first_epoch:  # a resumed training may repeat the epoch in which it was killed
             self.history = [line for line in self.history if line["epoch"] < epoch]
             self.first_epoch = False
-        best_before = best_epoch(self.history, self.monitor)[1]
         self.history.append({"epoch": epoch, **{key: float(value) for key, value in (logs or {}).items()}})
-        is_best = self.history[-1][self.monitor] < best_before
-        if is_best:  # before the history that names it, and never half of it under its name
+        best = best_epoch(self.history, self.monitor)[0]
+        if best == epoch:  # before the history that names it, and never half of it under its name
             partial = self.folder / "partial.weights.h5"
             self.model.save_weights(partial)
             partial.replace(self.weights_path)
         partial = self.history_path.with_suffix(".partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in self.history), encoding="utf-8")
         partial.replace(self.history_path)
-        if self.patience_epochs and epoch - best_epoch(self.history, self.monitor)[0] >= self.patience_epochs:
+        if self.patience_epochs and epoch - best >= self.patience_epochs:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
@@ -159,9 +158,17 @@ def read_history(path):
 
 
 def best_epoch(history, monitor):
-    """Epoch and value of the lowest `monitor`, `(-1, inf)` where there is none."""
+    """Epoch and value of the best `monitor`, `(-1, inf)` where there is none.
+
+    The best AUC is the highest, among equal ones that of the lowest `val_loss`; the best of any other figure is the
+    lowest.
+    """
+
+    def rank(line):
+        return (-line[monitor], line["val_loss"]) if monitor.endswith("auc") else (line[monitor],)
+
     numbers = [line for line in history if not math.isnan(line[monitor])]
-    best = min(numbers, key=lambda line: line[monitor], default=None)
+    best = min(numbers, key=rank, default=None)
     return (best["epoch"], best[monitor]) if best else (-1, math.inf)
 
 
@@ -172,7 +179,7 @@ def training_callbacks(config, stage, description, monitor, patience_epochs):
         config: The run's configuration; only `work_dir` is used.
         stage: Name of the stage; logs go to `logs/<stage>`, the state to resume from to `state/<stage>`.
         description: Of the progress bar.
-        monitor: Validation figure to minimise; None keeps the last epoch.
+        monitor: Validation figure that tells the best epoch; None keeps the last.
         patience_epochs: See `KeepBest`.
     """
     state = Path(config.work_dir) / "state" / stage

@@ -26,6 +26,7 @@ from pipelines.report.training import best_epoch, clear_other_state, read_histor
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector
 from vad_keras.models.baselines import BASELINES
+from vad_keras.models.baselines.baseline import Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
@@ -66,7 +67,7 @@ def run(config) -> Path:
     detector.save(temporary)
     os.replace(temporary, output)
     (state / "finished").write_text(settings)
-    best = best_epoch(history, "val_loss") if validation else (len(history) - 1, float("nan"))
+    best = best_epoch(history, config.train_detector.monitor) if validation else (len(history) - 1, float("nan"))
     done = f"{len(training)} videos, {len(validation)} for validation, best epoch {best[0] + 1} of {len(history)}"
     write_summary(config, STAGE, done, output=output, seconds=time.monotonic() - start)
     return output
@@ -96,7 +97,8 @@ def build_detector(config):
 def _build_baseline(name, options):
     """A baseline with its published settings, but for the options `"key=value"`."""
     arguments = dict(parse_override(option, {}) for option in options)
-    known = [key for key in inspect.signature(BASELINES[name]).parameters if key != "kwargs"]
+    parameters = inspect.signature(BASELINES[name]).parameters | inspect.signature(Baseline).parameters
+    known = [key for key in parameters if key != "kwargs"]
     for key in arguments:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
@@ -135,7 +137,7 @@ def _fit(config, detector, nodes, training, validation):
         nodes, training, options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
     )
     callbacks = training_callbacks(
-        config, STAGE, "Training detector", "val_loss" if validation else None, options.patience_epochs
+        config, STAGE, "Training detector", options.monitor if validation else None, options.patience_epochs
     )
     held_out = None
     if validation:

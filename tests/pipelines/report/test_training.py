@@ -95,6 +95,21 @@ def test_another_figure_may_be_monitored_and_not_a_number_is_never_the_best(tmp_
     assert read_history(tmp_path / "nowhere.jsonl") == []
 
 
+def test_the_best_auc_is_the_highest_and_among_equals_that_of_the_lowest_loss(tmp_path):
+    model, callback = Weight(), KeepBest(tmp_path, "val_bag_auc", patience_epochs=2)
+    callback.set_model(model)
+    callback.on_train_begin()
+    figures = [(0.5, 1.0), (0.75, 3.0), (0.75, 2.0), (0.75, 2.5), (0.7, 0.5), (0.9, 1.0)]
+    for epoch, (auc, loss) in enumerate(figures):
+        model.value = epoch
+        callback.on_epoch_end(epoch, {"val_bag_auc": auc, "val_loss": loss})
+        if model.stop_training:
+            break
+    callback.on_train_end()
+    assert (epoch, model.value) == (4, 2)
+    assert best_epoch(read_history(tmp_path / "history.jsonl"), "val_bag_auc") == (2, 0.75)
+
+
 def test_a_kill_while_the_best_weights_are_written_leaves_the_ones_before(tmp_path):
     class Killed(Weight):
         def save_weights(self, path):

@@ -180,6 +180,19 @@ def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nod
     assert not (config.work_path / "logs/train_detector/validation").exists()
 
 
+def test_the_epoch_may_be_chosen_by_the_auc_of_the_validation_videos(with_nodes):
+    config = with_nodes("train_detector.monitor=val_bag_auc", "train_detector.patience_epochs=0")
+    train_detector.run(config)
+    history = history_of(config)
+    aucs = [line["val_bag_auc"] for line in history]
+    best, auc = best_epoch(history, "val_bag_auc")
+    assert auc == max(aucs) and history[best]["val_loss"] == min(
+        line["val_loss"] for line in history if line["val_bag_auc"] == auc
+    )
+    summary = json.loads((config.work_path / "summaries" / "train_detector.json").read_text())
+    assert f"best epoch {best + 1} of {len(history)}" in summary["done"]
+
+
 def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):
     changed = {"key_dim": 5, "value_dim": 9, "temporal_localities": (1, 4), "alignment": "causal"}
     changed |= {"normalization": "none", "inference": "algorithm_1", "max_iterations": 3, "tolerance": 0.5}
@@ -214,6 +227,7 @@ def test_options_of_a_baseline_are_read_and_unknown_ones_are_named(with_nodes):
 
     model = built("pairing=paired", "units=[8, 2]", "normalize=false")
     assert (model.loss_options["pairing"], model.units, model.normalize) == ("paired", (8, 2), False)
+    assert built("normalize=true", model="hl_net").normalize, "an option that all baselines share"
     with pytest.raises(
         UserError, match=r"no argument `pairng` in `train_detector.model_options`.*Did you mean `pairing`\?"
     ):

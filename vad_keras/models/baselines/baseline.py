@@ -12,7 +12,8 @@ PATCHES = ("first", "mean")
 class Baseline(keras.Model):
     """A published model that scores the moments of a video from one feature vector each, trained on video labels.
 
-    1. One vector a frame: patch 0, the whole frame, or the mean over patches; `(B, T, C)`. Padded frames are 0.
+    1. One vector a frame: patch 0, the whole frame, or the mean over patches, brought to length 1 with `normalize`;
+       `(B, T, C)`. Padded frames are 0.
     2. `score_frames`, which each baseline defines; `(B, T)` in [0, 1], and what its loss needs besides.
     3. `loss_terms`, which each baseline defines, on one batch of bags.
 
@@ -21,15 +22,16 @@ class Baseline(keras.Model):
 
     Args:
         patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        normalize: whether each vector is brought to length 1. Each baseline starts from what its authors did.
     """
 
     LOSS_TERMS = ()
 
-    def __init__(self, patches="first", **kwargs):
+    def __init__(self, patches="first", normalize=False, **kwargs):
         super().__init__(**kwargs)
         if patches not in PATCHES:
             raise ValueError(f"`patches` must be one of {PATCHES}. Received: {patches!r}. Patch 0 is the whole frame.")
-        self.patches = patches
+        self.patches, self.normalize = patches, normalize
         self.term_means = [keras.metrics.Mean(name) for name in self.LOSS_TERMS]
         self.bag_auc = BagAUC()
 
@@ -68,7 +70,8 @@ class Baseline(keras.Model):
     def frame_features(self, nodes):
         """Step 1, `(B, T, G, C)` -> float32 `(B, T, C)`."""
         nodes = ops.cast(nodes, "float32")
-        return nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+        x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+        return ops.normalize(x, axis=-1) if self.normalize else x
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of one batch; each term is kept as a metric."""
@@ -89,7 +92,7 @@ class Baseline(keras.Model):
 
     def get_config(self):
         """Arguments that make an equal model."""
-        return {**super().get_config(), "patches": self.patches}
+        return {**super().get_config(), "patches": self.patches, "normalize": self.normalize}
 
 
 def _feature_dim(shape):

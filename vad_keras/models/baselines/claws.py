@@ -87,14 +87,14 @@ class Claws(Baseline):
         smoothness_weight=8e-5,
         **kwargs,
     ):
-        super().__init__(patches, **kwargs)
+        super().__init__(patches, normalize, **kwargs)
         self.units, self.run_frames = tuple(units), run_frames
         if len(self.units) != 2 or run_frames < 1:
             raise ValueError(
                 "`units` must be the sizes of two layers and `run_frames` at least 1. "
                 f"Received: {self.units} and {run_frames}. [9] has units=(512, 32)."
             )
-        self.rescale, self.dropout, self.normalize = rescale, dropout, normalize
+        self.rescale, self.dropout = rescale, dropout
         self.distance_bound = distance_bound
         self.clustering_weight = clustering_weight
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
@@ -122,8 +122,7 @@ class Claws(Baseline):
         return cliques.join_blocks(ops.where(real, weights, 0.0), ops.shape(mask)[1])
 
     def score_frames(self, x, mask, training):
-        """Steps 1 to 3."""
-        x = ops.normalize(x, axis=-1) if self.normalize else x
+        """Steps 2 and 3."""
         layers = []
         for dense, suppressor, dropout in zip(self.hidden, self.suppressors, self.dropouts, strict=True):
             heard = ops.cast(dense(x), "float32") * self.suppression(suppressor(x), mask)
@@ -163,7 +162,6 @@ class Claws(Baseline):
             "run_frames": self.run_frames,
             "rescale": self.rescale,
             "dropout": self.dropout,
-            "normalize": self.normalize,
             "distance_bound": self.distance_bound,
             "clustering_weight": self.clustering_weight,
             "sparsity_weight": self.sparsity_weight,

@@ -1,7 +1,6 @@
 """The three-layer network and ranking loss of Sultani et al. [1], the baseline every paper of the field starts from."""
 
 import keras
-from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
@@ -64,10 +63,9 @@ class SultaniRanker(Baseline):
         smoothness_weight=8e-5,
         **kwargs,
     ):
-        super().__init__(patches, **kwargs)
+        super().__init__(patches, normalize, **kwargs)
         check_pairing(pairing)
         self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
-        self.normalize = normalize
         self.loss_options = {
             "pairing": pairing,
             "margin": margin,
@@ -97,8 +95,7 @@ class SultaniRanker(Baseline):
             size = dense.units
 
     def score_frames(self, x, mask, training):
-        """Steps 2 and 3."""
-        x = ops.normalize(x, axis=-1) if self.normalize else x
+        """Step 3."""
         for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
             x = dropout(dense(x), training=training)
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
@@ -113,7 +110,6 @@ class SultaniRanker(Baseline):
             **super().get_config(),
             "units": self.units,
             "dropout": self.dropout,
-            "normalize": self.normalize,
             "kernel_l2": self.kernel_l2,
             **self.loss_options,
         }

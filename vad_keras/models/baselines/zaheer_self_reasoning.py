@@ -82,13 +82,13 @@ class ZaheerSelfReasoning(Baseline):
         smoothness_weight=8e-5,
         **kwargs,
     ):
-        super().__init__(patches, **kwargs)
+        super().__init__(patches, normalize, **kwargs)
         if not distance_bound > 0:
             raise ValueError(
                 f"`distance_bound` must be positive. Received: {distance_bound}. At 0 normal videos are not clustered."
             )
         self.units, self.dropout = tuple(units), dropout
-        self.normalize, self.distance_bound = normalize, distance_bound
+        self.distance_bound = distance_bound
         self.warmup_steps, self.clustering_weight = warmup_steps, clustering_weight
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
         self.hidden = [keras.layers.Dense(size, "relu", dtype=self.dtype_policy) for size in self.units]
@@ -104,10 +104,9 @@ class ZaheerSelfReasoning(Baseline):
         self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
 
     def score_frames(self, x, mask, training):
-        """Steps 1 and 2; in training the counter goes on."""
+        """Step 2; in training the counter goes on."""
         if training:
             self.steps.assign(self.steps + 1)
-        x = ops.normalize(x, axis=-1) if self.normalize else x
         layers = []
         for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
             layers.append(dense(x))
@@ -153,7 +152,6 @@ class ZaheerSelfReasoning(Baseline):
             **super().get_config(),
             "units": self.units,
             "dropout": self.dropout,
-            "normalize": self.normalize,
             "warmup_steps": self.warmup_steps,
             "distance_bound": self.distance_bound,
             "clustering_weight": self.clustering_weight,

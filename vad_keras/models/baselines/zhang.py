@@ -80,11 +80,11 @@ class ZhangInnerBag(Baseline):
         smoothness_weight=8e-5,
         **kwargs,
     ):
-        super().__init__(patches, **kwargs)
+        super().__init__(patches, normalize, **kwargs)
         check_pairing(pairing)
         if kernel_size < 1:
             raise ValueError(f"`kernel_size` must be at least 1. Received: {kernel_size}. 1 sees no other frame.")
-        self.channels, self.kernel_size, self.dropout, self.normalize = tuple(channels), kernel_size, dropout, normalize
+        self.channels, self.kernel_size, self.dropout = tuple(channels), kernel_size, dropout
         self.inner_weight, self.inner_margin = inner_weight, inner_margin
         self.loss_options = {
             "pairing": pairing,
@@ -120,8 +120,7 @@ class ZhangInnerBag(Baseline):
         self.scorer.build((None, None, size))
 
     def score_frames(self, x, mask, training):
-        """Steps 1 to 3."""
-        x = ops.normalize(x, axis=-1) if self.normalize else x
+        """Steps 2 and 3."""
         for block, shortcut in enumerate(self.shortcuts):
             around = shortcut(x) if shortcut.built else x
             for place in (2 * block, 2 * block + 1):
@@ -150,7 +149,6 @@ class ZhangInnerBag(Baseline):
             "channels": self.channels,
             "kernel_size": self.kernel_size,
             "dropout": self.dropout,
-            "normalize": self.normalize,
             "inner_weight": self.inner_weight,
             "inner_margin": self.inner_margin,
             **self.loss_options,

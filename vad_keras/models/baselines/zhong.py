@@ -170,7 +170,7 @@ class ZhongLabelCleaner(Baseline):
         phase_steps=100,
         **kwargs,
     ):
-        super().__init__(patches, **kwargs)
+        super().__init__(patches, normalize, **kwargs)
         if not 0 < confident_share <= 1:
             raise ValueError(f"`confident_share` must lie in (0, 1]. Received: {confident_share}. [2] has 0.3.")
         if phase_steps < 1 or graph_frames < 1:
@@ -178,7 +178,7 @@ class ZhongLabelCleaner(Baseline):
                 f"`phase_steps` and `graph_frames` must be at least 1. Received: {phase_steps} and {graph_frames}."
             )
         self.units, self.cleaner_units, self.dropout = units, tuple(cleaner_units), dropout
-        self.normalize, self.graph_frames, self.confident_share = normalize, graph_frames, float(confident_share)
+        self.graph_frames, self.confident_share = graph_frames, float(confident_share)
         self.ensemble_momentum, self.indirect_weight = ensemble_momentum, indirect_weight
         self.warmup_steps, self.phase_steps = warmup_steps, phase_steps
         self.hidden = keras.layers.Dense(units, "relu", dtype=self.dtype_policy)
@@ -200,8 +200,7 @@ class ZhongLabelCleaner(Baseline):
         self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
 
     def score_frames(self, x, mask, training):
-        """Steps 1 to 4; in training the counter goes on and the average moves."""
-        x = ops.normalize(x, axis=-1) if self.normalize else x
+        """Steps 2 to 4; in training the counter goes on and the average moves."""
         if training:
             self.steps.assign(self.steps + 1)
             self._move_average()
@@ -263,7 +262,6 @@ class ZhongLabelCleaner(Baseline):
             "units": self.units,
             "cleaner_units": self.cleaner_units,
             "dropout": self.dropout,
-            "normalize": self.normalize,
             "graph_frames": self.graph_frames,
             "confident_share": self.confident_share,
             "ensemble_momentum": self.ensemble_momentum,

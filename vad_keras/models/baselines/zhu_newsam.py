@@ -79,12 +79,12 @@ class ZhuNewsamAttention(Baseline):
         smoothness_weight=8e-5,
         **kwargs,
     ):
-        super().__init__(patches, **kwargs)
+        super().__init__(patches, normalize, **kwargs)
         check_pairing(pairing)
         if score_from not in SCORE_SOURCES:
             raise ValueError(f"`score_from` must be one of {SCORE_SOURCES}. Received: {score_from!r}.")
         self.units, self.attention_units, self.dropout = tuple(units), attention_units, dropout
-        self.normalize, self.score_from = normalize, score_from
+        self.score_from = score_from
         self.pairing, self.margin = pairing, margin
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
         policy = self.dtype_policy
@@ -107,8 +107,7 @@ class ZhuNewsamAttention(Baseline):
                 size = dense.units
 
     def score_frames(self, x, mask, training):
-        """Steps 1 to 3."""
-        x = ops.normalize(x, axis=-1) if self.normalize else x
+        """Steps 2 and 3."""
         attention = self.attend(x, mask)
         for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
             x = dropout(dense(x), training=training)
@@ -146,7 +145,6 @@ class ZhuNewsamAttention(Baseline):
             "units": self.units,
             "attention_units": self.attention_units,
             "dropout": self.dropout,
-            "normalize": self.normalize,
             "score_from": self.score_from,
             "pairing": self.pairing,
             "margin": self.margin,

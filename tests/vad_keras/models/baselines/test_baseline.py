@@ -36,6 +36,12 @@ def test_scores_are_those_of_the_first_patch_or_of_their_mean():
     np.testing.assert_array_equal(scores(Thermometer("mean"))["anomaly_score"], [[0.5, 2.5, 4.5], [6.5, 8.5, 10.5]])
 
 
+def test_vectors_of_length_1_keep_their_direction():
+    model = Thermometer("mean", normalize=True)
+    np.testing.assert_allclose(scores(model)["seen"], np.where(NODES.mean(2) > 0, 1.0, 0.0), atol=1e-6)
+    assert Thermometer.from_config(model.get_config()).normalize and not Thermometer().normalize
+
+
 def test_padding_is_0_before_and_after_scoring():
     outputs = scores(Thermometer(), mask=MASK)
     np.testing.assert_array_equal(outputs["seen"][..., 0], [[0, 2, 4], [6, 8, 0]])
