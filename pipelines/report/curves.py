@@ -7,6 +7,7 @@ from pipelines.report.canvas import INK, MUTED, SERIES, new_figure, save_figure,
 from pipelines.report.tables import format_mean_sd
 
 MOST_POINTS = 2000
+MOST_LINES = 9  # more are a tangle: then each model has one line, the mean of its seeds
 LINES = ("-", "--", ":")  # once the colours are used up
 
 
@@ -16,7 +17,8 @@ def plot_curves(path, curves, title=""):
     Args:
         path: PNG to write.
         curves: Name of a model -> `(labels, scores)`, both `(num_frames,)`, all test frames pooled; of several seeds
-            the scores are `(num_seeds, num_frames)`, a curve each.
+            the scores are `(num_seeds, num_frames)`: a curve each, or, of many models, their mean at each false
+            positive rate and at each recall.
         title: Of the figure.
 
     Raises:
@@ -26,14 +28,17 @@ def plot_curves(path, curves, title=""):
         raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
     figure = new_figure(9.6, 5.5 + 0.185 * len(curves))
     roc, recall = figure.subplots(1, 2)
+    curves = {
+        name: (np.asarray(labels).ravel(), np.asarray(scores, float)) for name, (labels, scores) in curves.items()
+    }
+    apart = sum(scores.size // labels.size for labels, scores in curves.values() if labels.size) <= MOST_LINES
     for index, (name, (labels, scores)) in enumerate(curves.items()):
-        labels, scores = np.asarray(labels).ravel(), np.asarray(scores, float)
         if len(np.unique(labels)) < 2:
             raise ValueError(
                 f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
             )
         style = {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
-        _draw_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style)
+        _draw_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style, apart)
     share = np.mean(labels)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="chance, AUC 0.500")
     recall.axhline(share, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"chance, AP {share:.3f}")
@@ -43,19 +48,26 @@ def plot_curves(path, curves, title=""):
     return save_figure(figure, path)
 
 
-def _draw_seeds(roc, recall, name, labels, seeds, style):
-    """The curves of one model, one a seed; the legend gives mean ± sd."""
-    style |= {"linewidth": 1.8} if len(seeds) == 1 else {"linewidth": 1.2, "alpha": 0.7}
-    areas, averages = [], []
-    for scores in seeds:
-        false_rate, true_rate, _ = roc_curve(labels, scores)
-        (line,) = roc.plot(*_thinned(false_rate, true_rate), **style)
-        precision, found, _ = precision_recall_curve(labels, scores)
-        (step,) = recall.step(*_thinned(found, precision), where="post", **style)
-        areas.append(auc(false_rate, true_rate))
-        averages.append(average_precision_score(labels, scores))
-    line.set_label(f"{name}, AUC {format_mean_sd(areas)}")
-    step.set_label(f"{name}, AP {format_mean_sd(averages)}")
+def _draw_seeds(roc, recall, name, labels, seeds, style, apart):
+    """The curves of one model, one a seed or their mean; the legend gives mean ± sd."""
+    style |= {"linewidth": 1.2, "alpha": 0.7} if apart and len(seeds) > 1 else {"linewidth": 1.8}
+    found = [(roc_curve(labels, scores), precision_recall_curve(labels, scores)) for scores in seeds]
+    rocs = [_thinned(false_rate, true_rate) for (false_rate, true_rate, _), _ in found]
+    recalls = [_thinned(reached, precision) for _, (precision, reached, _) in found]
+    if not apart and len(seeds) > 1:
+        rocs, recalls = [_mean_curve(rocs)], [_mean_curve([(x[::-1], y[::-1]) for x, y in recalls])]
+    lines = [roc.plot(*points, **style)[0] for points in rocs]
+    steps = [recall.step(*points, where="post", **style)[0] for points in recalls]
+    areas = [auc(false_rate, true_rate) for (false_rate, true_rate, _), _ in found]
+    averages = [average_precision_score(labels, scores) for scores in seeds]
+    lines[-1].set_label(f"{name}, AUC {format_mean_sd(areas)}")
+    steps[-1].set_label(f"{name}, AP {format_mean_sd(averages)}")
+
+
+def _mean_curve(curves):
+    """Mean height of some curves of rising x in 0..1."""
+    grid = np.linspace(0, 1, MOST_POINTS)
+    return grid, np.mean([np.interp(grid, x, y) for x, y in curves], axis=0)
 
 
 def _thinned(x, y):

@@ -59,3 +59,14 @@ def test_each_seed_has_its_curve_and_the_legend_mean_and_deviation(monkeypatch):
     areas = [roc_auc_score(LABELS, scores) for scores in seeds]
     expected = f"ours, AUC {np.mean(areas):.3f} ± {np.std(areas, ddof=1):.3f}"
     assert [text.get_text() for text in roc.get_legend().texts][:2] == [expected, f"rival, AUC {areas[0]:.3f}"]
+
+
+def test_many_models_have_one_line_each_the_mean_of_their_seeds(monkeypatch):
+    seeds = np.stack([SCORES, 1 - SCORES])
+    roc, recall = drawn(monkeypatch, {f"model {i}": (LABELS, seeds) for i in range(5)})
+    assert len(roc.lines) == 5 + 1 and len(recall.lines) == 5 + 1
+    x, y = roc.lines[0].get_xydata().T
+    np.testing.assert_allclose(np.trapezoid(y, x), 0.5, atol=2e-3)  # a model and its reverse
+    assert (x[0], x[-1], y[-1]) == (0, 1, 1)
+    x, y = recall.lines[0].get_xydata().T
+    assert x[0] == 0 and y[-1] == 0.5, "where all is found, precision is the share of abnormal frames"
