@@ -85,6 +85,8 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
                 "see labels.csv."
             )
         bags = read_bags(folder, chosen)
+        if sampling == "segment_mean":  # the same each time: made once
+            bags = bags.map(lambda bag: {**bag, "nodes": segment_means(tf.cast(bag["nodes"], tf.float32), bag_frames)})
         bags = bags.cache().shuffle(len(chosen), seed=seed + label) if cache else bags
         bags = bags.repeat()
         noise = tf.data.Dataset.random(seed=seed + 2 + label).batch(2, drop_remainder=True)
@@ -148,9 +150,7 @@ def _cut(bag, bag_frames, sampling, numbers):
     """One video -> a padded training bag."""
     nodes = bag["nodes"]
     num_frames = tf.shape(nodes)[0]
-    if sampling == "segment_mean":
-        nodes = segment_means(tf.cast(nodes, tf.float32), bag_frames)
-    else:
+    if sampling != "segment_mean":
         nodes = tf.gather(nodes, _chosen_frames(num_frames, bag_frames, sampling, numbers))
     length = tf.shape(nodes)[0]
     padded = tf.pad(nodes, [[0, bag_frames - length], [0, 0], [0, 0]])
