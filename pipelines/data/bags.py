@@ -149,9 +149,8 @@ def segment_bounds(num_frames, segments):
 def _cut(bag, bag_frames, sampling, numbers):
     """One video -> a padded training bag."""
     nodes = bag["nodes"]
-    num_frames = tf.shape(nodes)[0]
     if sampling != "segment_mean":
-        nodes = tf.gather(nodes, _chosen_frames(num_frames, bag_frames, sampling, numbers))
+        nodes = tf.gather(nodes, _chosen_frames(tf.shape(nodes)[0], bag_frames, sampling, numbers))
     length = tf.shape(nodes)[0]
     padded = tf.pad(nodes, [[0, bag_frames - length], [0, 0], [0, 0]])
     mask = tf.sequence_mask(length, bag_frames)
