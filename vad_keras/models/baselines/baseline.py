@@ -1,5 +1,7 @@
 """What all baselines share: one vector a frame, masked scores, and loss terms that are metrics too."""
 
+import abc
+
 import keras
 from keras import ops
 
@@ -9,7 +11,7 @@ from vad_keras.metrics.bag_auc import BagAUC
 PATCHES = ("first", "mean")
 
 
-class Baseline(keras.Model):
+class Baseline(keras.Model, abc.ABC):
     """A published model that scores the moments of a video from one feature vector each, trained on video labels.
 
     1. One vector a frame: patch 0, the whole frame, or the mean over patches, brought to length 1 with `normalize`;
@@ -35,20 +37,20 @@ class Baseline(keras.Model):
         self.term_means = [keras.metrics.Mean(name) for name in self.LOSS_TERMS]
         self.bag_auc = BagAUC()
 
+    @abc.abstractmethod
     def build_frames(self, feature_dim):
         """Make the weights for vectors of `feature_dim` channels."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def score_frames(self, x, mask, training):
         """`(B, T, C)` and bool `(B, T)` -> dict of `anomaly_score` `(B, T)` and what `loss_terms` needs besides."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss_terms(self, labels, outputs, mask):
         """Labels `(B,)`, outputs of `call`, bool mask `(B, T)` -> dict of scalars: `LOSS_TERMS` and `total`.
 
         Where the total means another thing as training goes on, `validation` is a loss that epochs can be compared by.
         """
-        raise NotImplementedError
 
     def build(self, input_shape):
         """Make the weights for nodes of `(B, T, G, C)`."""

@@ -64,3 +64,11 @@ def test_errors_name_what_came():
         Thermometer("last")
     with pytest.raises(ValueError, match=r"\(videos, frames, patches, channels\).*\(2, 5, 8\)"):
         Thermometer()({"nodes": np.ones((2, 5, 8))})
+
+
+def test_a_baseline_without_a_loss_cannot_be_made():
+    class Half(Baseline):
+        build_frames, score_frames = Thermometer.build_frames, Thermometer.score_frames
+
+    with pytest.raises(TypeError, match="loss_terms"):
+        Half()
