@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks import rivals
 from benchmarks.__main__ import COLUMNS, jobs
-from benchmarks.measure import digits, peak_bytes, take_turns
+from benchmarks.measure import alone, digits, peak_bytes, take_turns
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -59,8 +60,9 @@ def test_subjects_take_turns():
 
 
 def test_peak_memory_sees_what_is_allocated():
-    grown = peak_bytes(lambda size: lambda: np.ones(size * 2**20).sum(), 1, 64)
-    assert grown > 200e6
+    ones = partial(partial, np.ones)
+    grown = alone(peak_bytes, ones, 2**20, 2**26)  # 8 MB, then 537
+    assert 500e6 < grown < 600e6
 
 
 def test_digits_of_a_time():
