@@ -1,5 +1,6 @@
 """The command `vad`: one subcommand a stage. A stage and its frameworks are imported only when it runs."""
 
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -24,6 +25,7 @@ from pipelines.cli_options import (
     repeats_overrides,
 )
 from pipelines.config import UserError, save_config
+from pipelines.processes import only_one_in
 from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import print_closing_table, read_summaries
 
@@ -275,15 +277,17 @@ app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=DATA)
 def _run(stages, config):
     """Runs the stages in order; ends with 1 when one skipped an input. What trains nothing leaves config.json alone."""
     start = time.time()
-    if "score" not in stages and not config.evaluate.runs:
-        save_config(config)
-    try:
-        load_tensorflow_quietly()
-        for stage in stages:
-            _stage(stage, config).run(config)
-    except KeyboardInterrupt:
-        print("\nstopped: run the same command again to go on from here", file=sys.stderr)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    trains = "score" not in stages and not config.evaluate.runs
+    with only_one_in(config.work_path) if trains else contextlib.nullcontext():
+        if trains:
+            save_config(config)
+        try:
+            load_tensorflow_quietly()
+            for stage in stages:
+                _stage(stage, config).run(config)
+        except KeyboardInterrupt:
+            print("\nstopped: run the same command again to go on from here", file=sys.stderr)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
     summaries = read_summaries(config, since=start)
     if len(stages) > 1:
         print_closing_table(summaries, Console())

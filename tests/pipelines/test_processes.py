@@ -7,6 +7,18 @@ import time
 
 import pytest
 
+from pipelines.config import UserError
+from pipelines.processes import only_one_in
+
+HOLDER = """
+import os, pathlib, sys, time
+from pipelines.processes import only_one_in
+
+with only_one_in(pathlib.Path(sys.argv[1])):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+"""
+
 SCRIPT = """
 import multiprocessing, os, time
 from pipelines.processes import exit_with_parent
@@ -49,3 +61,19 @@ def is_alive(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_folder_is_one_commands_own_until_its_process_ends(tmp_path):
+    folder = tmp_path / "run"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", HOLDER, folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as holder:
+        pid = int(holder.stdout.readline())
+        try:
+            with pytest.raises(UserError, match=rf"process {pid}.*work_dir=FOLDER"), only_one_in(folder):
+                pass
+        finally:
+            holder.kill()
+    for _ in range(2):  # killed, or ended by itself
+        with only_one_in(folder):
+            assert (folder / ".lock").read_text() == str(os.getpid())
