@@ -92,8 +92,7 @@ class Fold:
         self._link_records(config.work_path / "clips")
         maps = self.records.parent / "maps"
         maps.mkdir(exist_ok=True)
-        if not (config.work_path / "maps").exists():
-            os.symlink(maps.resolve(), config.work_path / "maps")
+        _link(config.work_path / "maps", maps)
         train_extractor.run(config)
         extract.run(config)
 
@@ -104,8 +103,7 @@ class Fold:
             (config.work_path / RESULT).unlink(missing_ok=True)
             config.work_path.mkdir(parents=True, exist_ok=True)
             nodes = config.work_path / "nodes"
-            if not nodes.is_symlink():
-                os.symlink((self.group_of(system) / "nodes").resolve(), nodes)
+            _link(nodes, self.group_of(system) / "nodes")
             start = time.monotonic()
             train_detector.run(config)
             facts = {"training_seconds": time.monotonic() - start} | measure_detector(config)
@@ -132,6 +130,13 @@ class Fold:
             for video in self.manifest.videos
         ]
         write_manifest(target, videos, fingerprint=self.manifest.fingerprint)
+
+
+def _link(path, target):
+    """Make `path` a link to `target`, also where one to a run's folder that was moved is left."""
+    if path.is_symlink():
+        path.unlink()
+    os.symlink(target.resolve(), path)
 
 
 def measure_detector(config):

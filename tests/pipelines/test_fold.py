@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from pipelines import fold
 from pipelines.config import change_config, load_config
 from pipelines.data.manifest import Manifest
 from pipelines.fold import RESULT, Fold
@@ -60,3 +61,12 @@ def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
         dataclasses.replace(fold, manifest=Manifest([], [], "other clips")),
     ):
         assert other.result_of(system) is None
+
+
+def test_links_of_a_run_that_was_moved_are_made_anew(tmp_path):
+    link = tmp_path / "maps"
+    link.symlink_to(tmp_path / "gone")
+    (tmp_path / "here").mkdir()
+    for _ in range(2):
+        fold._link(link, tmp_path / "here")
+        assert link.resolve() == tmp_path / "here"
