@@ -275,11 +275,11 @@ app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=DATA)
 
 
 def _run(stages, config):
-    """Runs the stages in order; ends with 1 when one skipped an input. What trains nothing leaves config.json alone."""
+    """Runs the stages in order; ends with 1 when one skipped an input. What changes no run needs no hold of one."""
     start = time.time()
-    trains = "score" not in stages and not config.evaluate.runs
-    with only_one_in(config.work_path) if trains else contextlib.nullcontext():
-        if trains:
+    changes_run = "score" not in stages and not config.evaluate.runs
+    with only_one_in(config.work_path) if changes_run else contextlib.nullcontext():
+        if changes_run:
             save_config(config)
         try:
             load_tensorflow_quietly()

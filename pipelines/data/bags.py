@@ -85,7 +85,7 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
                 "see labels.csv."
             )
         bags = read_bags(folder, chosen)
-        if sampling == "segment_mean":  # the same each time: made once
+        if sampling == "segment_mean":  # the same each time, so before the cache
             bags = bags.map(lambda bag: {**bag, "nodes": segment_means(tf.cast(bag["nodes"], tf.float32), bag_frames)})
         bags = bags.cache().shuffle(len(chosen), seed=seed + label) if cache else bags
         bags = bags.repeat()

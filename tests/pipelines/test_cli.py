@@ -10,7 +10,6 @@ import pytest
 from pipelines import cli
 from pipelines.cli import ABOVE_STAGES, FEATURE_STAGES, TRAIN_STAGES, main
 from pipelines.config import UserError
-from pipelines.processes import only_one_in
 from pipelines.report.summary import write_summary
 
 ALL = (
@@ -161,13 +160,21 @@ def test_a_typo_is_answered_in_one_line(arguments, expected, stages, capsys):
     assert not stages.ran
 
 
-def test_a_second_command_keeps_out_of_a_folder_in_use_unless_it_only_scores(stages, tmp_path, capsys):
-    with only_one_in(tmp_path / "runs" / "x"):
-        assert main(["compare", "--set", "work_dir=runs/x"]) == 2
+def test_a_second_command_keeps_out_of_a_folder_in_use_unless_it_only_scores(stages, capsys):
+    same, other = ["--set", "work_dir=runs/x"], ["--set", "work_dir=runs/y"]
+    second = []
+
+    def run(config):
+        second.append(main(["compare", *same]))
         assert "is at work in runs/x. Wait for its end" in capsys.readouterr().err
-        assert not stages.ran and not (tmp_path / "runs" / "x" / "config.json").exists()
-        assert main(["score", "a.mp4", "--model", "m", "--set", "work_dir=runs/x"]) == 0
-        assert main(["compare", "--set", "work_dir=runs/y"]) == 0
+        second.append(main(["score", "a.mp4", "--model", "m", *same]))
+        second.append(main(["compare", *other]))
+        return write_summary(config, "prepare", done="prepared", seconds=1.0)
+
+    stages.install("prepare", run)
+    assert main(["prepare", *same]) == 0
+    assert second == [2, 0, 0] and [name for name, _ in stages.ran] == ["prepare", "score", "compare"]
+    assert main(["compare", *same]) == 0
 
 
 def test_ctrl_c_ends_with_one_line_and_status_130(stages, capsys):

@@ -10,6 +10,8 @@ import pytest
 from pipelines.config import UserError
 from pipelines.processes import only_one_in
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
 HOLDER = """
 import os, pathlib, sys, time
 from pipelines.processes import only_one_in
@@ -42,9 +44,8 @@ if __name__ == "__main__":
 def test_a_process_ends_with_a_killed_parent_if_it_asked_for_it(watched, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(watched=watched))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (tmp_path / "out").open("w+") as out:  # not a pipe: the worker would hold it open
-        subprocess.run([sys.executable, script], stdout=out, env=environment, timeout=60, check=False)
+        subprocess.run([sys.executable, script], stdout=out, env=ENVIRONMENT, timeout=60, check=False)
         out.seek(0)
         worker = int(out.read())
     deadline = time.monotonic() + (20 if watched else 2)
@@ -65,9 +66,8 @@ def is_alive(pid):
 
 def test_a_folder_is_one_commands_own_until_its_process_ends(tmp_path):
     folder = tmp_path / "run"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", HOLDER, folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as holder:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True) as holder:
         pid = int(holder.stdout.readline())
         try:
             with pytest.raises(UserError, match=rf"process {pid}.*work_dir=FOLDER"), only_one_in(folder):
