@@ -61,7 +61,9 @@ def test_a_table_says_itself_what_is_noise(two, make_videos):
     (line,) = noise_texts(two)
     assert line.startswith("rival: beyond noise in frame AUC −0.")
     alike = {"one": [make_videos(0)], "other": [make_videos(0)]}
-    assert noise_texts(measure(alike, samples=20, seed=0, threshold=0.5)) == [
+    assert noise_texts(measure(alike, samples=20, seed=0, threshold=0.5)) == ["other: the same as one in every figure."]
+    near = {"one": [make_videos(0)], "other": [make_videos(3)]}
+    assert noise_texts(measure(near, samples=60, seed=0, threshold=0.5)) == [
         "other: noise in every figure; no difference is shown."
     ]
     assert noise_texts(measure(alike, samples=0, seed=0, threshold=0.5)) == [
