@@ -107,7 +107,7 @@ class Fold:
             start = time.monotonic()
             train_detector.run(config)
             facts = {"training_seconds": time.monotonic() - start} | measure_detector(config)
-            facts["trained"] = f"{provenance()['commit'] or 'no checkout'}, {keras.backend.backend()}"
+            facts["trained"] = f"{provenance()['commit'] or 'no checkout'} on {keras.backend.backend()}"
             evaluate.write_scores(config)
             nodes.unlink()
             write_json(config.work_path / RESULT, {"settings": self._settings(system), "facts": facts})

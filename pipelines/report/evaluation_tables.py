@@ -96,7 +96,7 @@ def noise_texts(content):
         beyond = [figure for figure, noise in verdicts.items() if noise is False]
         if all(noise is None for noise in verdicts.values()):
             lines.append(f"{name}: no interval, so nothing can be said.")
-        elif not any(entries[figure]["interval_95"][side] for figure in verdicts for side in (0, 1)):
+        elif all(entries[key]["difference"] == 0 and entries[key]["interval_95"] == [0, 0] for key in verdicts):
             lines.append(f"{name}: the same as {content['reference']} in every figure.")
         elif beyond:
             parts = [f"{FIGURES[figure]} {format_difference(entries[figure]['difference'])}" for figure in beyond]

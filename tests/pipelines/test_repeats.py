@@ -175,7 +175,7 @@ def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared,
     assert all(sorted(names) == sorted(known) for names in tested.values())
     assert tested["anomaly_detector", 5] == tested["sultani", 5] != tested["anomaly_detector", 6]
     assert report["origin"]["split"] == "2-fold cross-validation, 2 seeds" and report["origin"]["seed"] == [5, 6]
-    assert [entry.partition(", ")[2] for entry in report["origin"]["trained"]] == [keras.backend.backend()]
+    assert [entry.partition(" on ")[2] for entry in report["origin"]["trained"]] == [keras.backend.backend()]
     assert list(report["systems"]) == ["full model", "Sultani et al. [1]"]
     assert report["systems"]["Sultani et al. [1]"]["figures"]["video_auc"]["mean"] == 1.0
     assert report["systems"]["full model"]["facts"]["parameters"] == 7
