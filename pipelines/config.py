@@ -232,6 +232,11 @@ class Config:
         """The run's folder as a path."""
         return Path(self.work_dir)
 
+    @property
+    def data_name(self):
+        """What reports call the dataset: the name of its folder."""
+        return Path(self.data.root).resolve().name
+
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file, then the `--set` overrides, on top of the defaults.

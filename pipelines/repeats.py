@@ -77,7 +77,7 @@ def run_systems(config, systems, command, folder="evaluation", facts=None):
     write_report(
         target,
         scored,
-        f"{config.data.root}, {split_name(config)}",
+        f"{config.data_name}, {split_name(config)}",
         origin | {"config": config_to_dict(config)},
         samples=options.bootstrap_samples,
         seed=config.seed,

@@ -110,6 +110,11 @@ def _definitions(content):
             f"Intervals hold the middle 95 % of {samples:,} draws of whole videos with replacement, of the mean over "
             f"seeds (seed of the draws: {content['bootstrap']['seed']})."
         )
+    if samples and content["differences"]:
+        lines.append(
+            "They are not corrected for the number of differences: where there is none, about one in twenty still "
+            "leaves out 0, and more where the videos are few."
+        )
     return "\n".join(f"* {line}" for line in lines)
 
 

@@ -52,6 +52,7 @@ def test_the_last_rows_of_both_tables_of_the_paper_are_the_full_model_and_the_ot
     assert same == {"contrast", "localities_8", "max_pooling"}
     assert not rows["trn"].config.extractor.gate_dim and rows["relation_gate"].config.extractor.gate_dim
     assert not rows["relation_gate"].config.detector.self_attention_crf
+    assert not rows["no_gate"].config.extractor.gate_dim and rows["no_gate"].config.detector.self_attention_crf
 
 
 def test_systems_come_in_the_order_they_are_asked_for_and_an_unknown_one_is_named():

@@ -67,6 +67,7 @@ def test_the_page_has_every_section_and_names_where_it_comes_from(make_videos):
         "own",
         "12 test videos, 6 of them abnormal",
         "20 draws",
+        "not corrected for the number of differences",
         "![curves](curves.png)",
     ):
         assert fact in page, fact
@@ -75,7 +76,7 @@ def test_the_page_has_every_section_and_names_where_it_comes_from(make_videos):
 
 def test_a_page_of_one_system_without_classes_or_smoothing_leaves_their_sections_out(make_videos):
     page = markdown_page(content_of({"a": [make_videos(classes=("",))]}, smoothing_sec=0, samples=0))
-    assert not any(title in page for title in ("## Differences", "## Classes", "## With and", "draws"))
+    assert not any(title in page for title in ("## Differences", "## Classes", "## With and", "draws", "corrected"))
     unknown = {"video_id": "x", "label": 1, "scores": [0.5], "fps": 1.0}
     page = markdown_page(content_of({"a": [[*make_videos(), unknown]]}))
     assert "1 abnormal videos have no frame labels" in page
