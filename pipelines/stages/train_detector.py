@@ -67,8 +67,7 @@ def run(config) -> Path:
     detector.save(temporary)
     os.replace(temporary, output)
     (state / "finished").write_text(settings)
-    best = best_epoch(history, config.train_detector.monitor) if validation else (len(history) - 1, float("nan"))
-    done = f"{len(training)} videos, {len(validation)} for validation, best epoch {best[0] + 1} of {len(history)}"
+    done = _describe(config.train_detector, training, validation, history)
     write_summary(config, STAGE, done, output=output, seconds=time.monotonic() - start)
     return output
 
@@ -145,7 +144,7 @@ def _fit(config, detector, nodes, training, validation):
         if config.evaluate.images:
             callbacks.append(_report_images(config, nodes, validation))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
-    fitted = detector.fit(
+    detector.fit(
         batches,
         epochs=options.epochs,
         steps_per_epoch=steps_per_epoch(training, options.batch_size),
@@ -154,8 +153,17 @@ def _fit(config, detector, nodes, training, validation):
         shuffle=False,
         verbose=0,
     )
-    history = read_history(config.work_path / "state" / STAGE / "history.jsonl")
-    return history or [{"epoch": epoch} for epoch in fitted.epoch]
+    return read_history(config.work_path / "state" / STAGE / "history.jsonl")
+
+
+def _describe(options, training, validation, history):
+    """In words. A `bag_auc` near 0.5 tells of an epoch before the training videos were learned."""
+    text = f"{len(training)} videos, {len(validation)} for validation"
+    if not validation:
+        return f"{text}, all {options.epochs} epochs"
+    epoch, value = best_epoch(history, options.monitor)
+    figures = f"{options.monitor} {value:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
+    return f"{text}, best epoch {epoch + 1} of {len(history)} ({figures})"
 
 
 def validation_batches(videos, batch_size):

@@ -44,8 +44,9 @@ def test_the_detector_is_written_with_the_weights_of_the_best_validation_epoch(d
         np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
     history = history_of(detector_run)
     summary = json.loads((detector_run.work_path / "summaries" / "train_detector.json").read_text())
-    epoch = best_epoch(history, "val_loss")[0] + 1
-    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch} of {len(history)}"
+    epoch, loss = best_epoch(history, "val_loss")
+    figures = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
+    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({figures})"
 
 
 def test_tensorboard_reads_each_loss_term_apart_and_the_validation_figures(detector_run):
@@ -175,7 +176,7 @@ def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nod
     config = with_nodes("train_detector.validation_fraction=0", "train_detector.epochs=2")
     train_detector.run(config)
     summary = json.loads((config.work_path / "summaries" / "train_detector.json").read_text())
-    assert summary["done"].startswith("10 videos, 0 for validation")
+    assert summary["done"] == "10 videos, 0 for validation, all 2 epochs"
     assert events_of(config, "train").Tensors("epoch_loss")[-1].step == 1
     assert not (config.work_path / "logs/train_detector/validation").exists()
 
