@@ -14,6 +14,9 @@ COPIED = ("pipelines", "vad_keras", "tests", "pyproject.toml")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# (\S+\.py)\n")
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+REPORTED = re.compile(r"\]\((docs/results/\w+/comparison/report\.md)\)[^|]*((?:\|.*\n)+)")
+MEAN_AND_SD = re.compile(r"\d[\d.]* ± \d[\d.]*")
+FLOOR = re.compile(r"\| floor: constant per video *\| ([\d.]+)")
 
 
 def blocks(page):
@@ -71,7 +74,22 @@ def test_every_step_to_a_dataset_of_ones_own_works(checkout):
     run(f"python -m ruff check {' '.join(written)}", checkout)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/add_your_own_dataset.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/add_your_own_dataset.md", "docs/results/README.md"]
+)
 def test_every_link_to_a_file_leads_somewhere(page):
     targets = [target for target in LINK.findall((REPOSITORY / page).read_text()) if "://" not in target]
     assert not [target for target in targets if not ((REPOSITORY / page).parent / target).exists()]
+
+
+def test_the_figures_of_the_readme_are_those_of_the_reports_it_links_to():
+    tables = REPORTED.findall((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    assert len(tables) == 3
+    for page, table in tables:
+        report = (REPOSITORY / page).read_text(encoding="utf-8")
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+        assert [row[0] for row in rows[2:]] == ["full model", "Sultani et al."]
+        for name, *figures, floor in rows[2:]:
+            reported = next(line for line in report.splitlines() if line.startswith(f"| {name}"))
+            assert figures == MEAN_AND_SD.findall(reported), f"{page}: {name}"
+            assert floor == FLOOR.search(report)[1]
