@@ -8,7 +8,7 @@ from pipelines.report.tables import format_mean_sd
 
 MOST_POINTS = 2000
 MOST_LINES = 9  # more are a tangle: then each model has one line, the mean of its seeds
-LINES = ("-", "--", ":")  # once the colours are used up
+LINES = ("-", "--", ":", "-.")  # once the colours are used up
 
 
 def plot_curves(path, curves, title=""):
@@ -37,7 +37,9 @@ def plot_curves(path, curves, title=""):
             raise ValueError(
                 f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
             )
-        style = {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
+        style = style_of(index)
+        if index == 0 and not apart:  # found among many: the one that all others are held against
+            style |= {"linewidth": 3.0, "zorder": 3}
         _draw_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style, apart)
     share = np.mean(labels)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="chance, AUC 0.500")
@@ -48,9 +50,15 @@ def plot_curves(path, curves, title=""):
     return save_figure(figure, path)
 
 
+def style_of(index):
+    """Colour and line of a curve; those of the first 24 differ."""
+    return {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
+
+
 def _draw_seeds(roc, recall, name, labels, seeds, style, apart):
     """The curves of one model, one a seed or their mean; the legend gives mean ± sd."""
-    style |= {"linewidth": 1.2, "alpha": 0.7} if apart and len(seeds) > 1 else {"linewidth": 1.8}
+    one_a_seed = apart and len(seeds) > 1
+    style = {"linewidth": 1.8 if apart and not one_a_seed else 1.2, "alpha": 0.7 if one_a_seed else 1.0} | style
     found = [(roc_curve(labels, scores), precision_recall_curve(labels, scores)) for scores in seeds]
     rocs = [_thinned(false_rate, true_rate) for (false_rate, true_rate, _), _ in found]
     recalls = [_thinned(reached, precision) for _, (precision, reached, _) in found]

@@ -6,8 +6,10 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from pipelines.config import Config
 from pipelines.report import curves
 from pipelines.report.canvas import SERIES
+from pipelines.systems import read_systems
 
 LABELS = np.array([0, 0, 1, 0, 1, 1, 0, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.2, 0.8, 0.7, 0.6, 0.9])
@@ -61,10 +63,18 @@ def test_each_seed_has_its_curve_and_the_legend_mean_and_deviation(monkeypatch):
     assert [text.get_text() for text in roc.get_legend().texts][:2] == [expected, f"rival, AUC {areas[0]:.3f}"]
 
 
+def test_every_row_of_an_ablation_has_a_look_of_its_own(monkeypatch):
+    count = 1 + len(read_systems("ablations", Config()))
+    roc, _ = drawn(monkeypatch, {f"model {i}": (LABELS, SCORES) for i in range(count)})
+    assert len({(line.get_color(), line.get_linestyle()) for line in roc.lines[:count]}) == count
+
+
 def test_many_models_have_one_line_each_the_mean_of_their_seeds(monkeypatch):
     seeds = np.stack([SCORES, 1 - SCORES])
     roc, recall = drawn(monkeypatch, {f"model {i}": (LABELS, seeds) for i in range(5)})
     assert len(roc.lines) == 5 + 1 and len(recall.lines) == 5 + 1
+    first, *others = (line.get_linewidth() for line in roc.lines[:5])
+    assert first > 2 * max(others), "the first is the one that all others are held against"
     x, y = roc.lines[0].get_xydata().T
     np.testing.assert_allclose(np.trapezoid(y, x), 0.5, atol=2e-3)  # a model and its reverse
     assert (x[0], x[-1], y[-1]) == (0, 1, 1)
