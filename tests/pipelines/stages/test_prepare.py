@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -202,7 +203,11 @@ def start(tmp_path, config_overrides):
     script.write_text(COMMAND)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen(
-        [sys.executable, script, *config_overrides], env=environment, cwd=tmp_path, stderr=subprocess.PIPE
+        [sys.executable, script, *config_overrides],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
     )
 
 
