@@ -245,7 +245,7 @@ def compare(
 @app.command(rich_help_panel=IN_NUMBERS)
 def ablate(
     rows: Annotated[
-        list[str] | None, typer.Argument(metavar="ROW", help="Such as trn causal. Default: all of Tables 1 and 2.")
+        list[str] | None, typer.Argument(metavar="ROW", help="Such as trn causal. Default: all of them.")
     ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,

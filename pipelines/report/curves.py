@@ -37,7 +37,7 @@ def plot_curves(path, curves, title=""):
             raise ValueError(
                 f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
             )
-        style = style_of(index)
+        style = {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
         if index == 0 and not apart:  # found among many: the one that all others are held against
             style |= {"linewidth": 3.0, "zorder": 3}
         _draw_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style, apart)
@@ -48,11 +48,6 @@ def plot_curves(path, curves, title=""):
     _finish(recall, "Precision and recall", "recall", "precision")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
     return save_figure(figure, path)
-
-
-def style_of(index):
-    """Colour and line of a curve; those of the first 24 differ."""
-    return {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
 
 
 def _draw_seeds(roc, recall, name, labels, seeds, style, apart):

@@ -47,7 +47,7 @@ def run(config) -> Path:
     write_report(
         folder,
         {name: [run["videos"] for run in of_system] for name, of_system in systems.items()},
-        f"Test videos of {origin['data']}",
+        f"{Path(origin['data']).resolve().name}, own split",
         origin | {"config": config_to_dict(config)},
         samples=config.evaluate.bootstrap_samples,
         seed=config.seed,

@@ -48,7 +48,7 @@ def run(config) -> Path:
     content = write_report(
         folder,
         {config.train_detector.model: [videos]},
-        f"Test videos of {config.data_name}",
+        f"{config.data_name}, own split",
         origin,
         samples=options.bootstrap_samples,
         seed=config.seed,
