@@ -26,7 +26,7 @@ def backbone_weights(folder):
     """Weights file of a small backbone."""
     path = folder / "small.weights.h5"
     keras.utils.set_random_seed(5)
-    models.presets.build_backbone("small", 32).save_weights(path)
+    models.backbones.build_backbone("small", 32).save_weights(path)
     return str(path)
 
 

@@ -6,7 +6,7 @@ from keras import ops
 from vad_keras.layers.patch_pooling import MultiScalePatchPooling
 from vad_keras.layers.relation_gate import RelationGate
 from vad_keras.layers.temporal_relation import TemporalRelation, repeat_last_frame
-from vad_keras.models.presets import BACKBONES, build_backbone
+from vad_keras.models.backbones import BACKBONES, build_backbone
 from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES
 
 FRAMES = "frames"
@@ -151,11 +151,11 @@ class RelationAwareExtractor(keras.Model):
         return self.feature_maps(frames, training)
 
     def _preprocess(self, images):
-        preset = BACKBONES[self.backbone_name]
+        expected = BACKBONES[self.backbone_name]
         images = ops.cast(images, "float32")
-        if preset["channels"] == "BGR":
+        if expected["channels"] == "BGR":
             images = ops.flip(images, axis=-1)
-        images = images * preset["scale"] - ops.convert_to_tensor(preset["offset"], dtype="float32")
+        images = images * expected["scale"] - ops.convert_to_tensor(expected["offset"], dtype="float32")
         return ops.cast(images, self.compute_dtype)
 
     def nodes_from_maps(self, maps, mask=None, training=False):

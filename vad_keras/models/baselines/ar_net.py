@@ -5,8 +5,8 @@ from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, top_k_weights
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import cross_entropy, mean_over_frames, weighted_mean
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import cross_entropy, mean_over_frames, weighted_mean
 
 
 @keras.saving.register_keras_serializable("vad_keras")

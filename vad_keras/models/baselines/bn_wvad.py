@@ -5,9 +5,9 @@ from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.bags import choose_highest, labels_of_bags, mean_of_bags
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.global_local_attention import GlobalLocalBlock
-from vad_keras.models.baselines.temporal import length_of, silence
+from vad_keras.models.baselines._attention import GlobalLocalBlock
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import length_of, silence
 
 EPSILON = 1e-5  # of the batch normalisation
 

@@ -5,8 +5,8 @@ from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.bags import labels_of_bags
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import (
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import (
     cross_entropy,
     few_frames,
     mean_over_frames,

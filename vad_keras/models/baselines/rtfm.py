@@ -7,8 +7,8 @@ from vad_keras import spec
 from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import cross_entropy, length_of, mean_over_pairs, silence, weighted_mean
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, silence, weighted_mean
 
 DILATIONS = (1, 2, 4)
 MAGNITUDE_FORMS = ("squared", "printed")

@@ -4,7 +4,7 @@ import keras
 
 from vad_keras import spec
 from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines._base import Baseline
 
 
 @keras.saving.register_keras_serializable("vad_keras")

@@ -5,9 +5,9 @@ from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.global_local_attention import GlobalLocalBlock
-from vad_keras.models.baselines.temporal import (
+from vad_keras.models.baselines._attention import GlobalLocalBlock
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import (
     cross_entropy,
     few_frames,
     length_of,

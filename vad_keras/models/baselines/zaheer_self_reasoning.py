@@ -7,9 +7,9 @@ from vad_keras import spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, spread_mask
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import mean_over_frames
-from vad_keras.models.baselines.two_means import clustering_loss, two_means
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import mean_over_frames
+from vad_keras.models.baselines._two_means import clustering_loss, two_means
 
 
 @keras.saving.register_keras_serializable("vad_keras")

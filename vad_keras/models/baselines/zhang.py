@@ -6,7 +6,7 @@ from keras import ops
 from vad_keras import spec
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
 from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines._base import Baseline
 
 
 @keras.saving.register_keras_serializable("vad_keras")

@@ -6,8 +6,8 @@ from keras import ops
 from vad_keras import cliques, spec
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
 from vad_keras.losses.bags import labels_of_bags, spread_mask, top_k_weights
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import mean_over_frames
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import mean_over_frames
 
 
 class LabelNoiseCleaner(keras.layers.Layer):

@@ -8,7 +8,7 @@ from vad_keras.losses.bags import labels_of_bags, mean_of_bags
 from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines._base import Baseline
 
 SCORE_SOURCES = ("scorer", "attended")
 

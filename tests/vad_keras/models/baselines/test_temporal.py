@@ -1,10 +1,10 @@
-"""Tests of vad_keras.models.baselines.temporal."""
+"""Tests of vad_keras.models.baselines._temporal."""
 
 import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.baselines.temporal import (
+from vad_keras.models.baselines._temporal import (
     cross_entropy,
     few_frames,
     length_of,

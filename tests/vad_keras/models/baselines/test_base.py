@@ -1,11 +1,11 @@
-"""Tests of vad_keras.models.baselines.baseline."""
+"""Tests of vad_keras.models.baselines._base."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines._base import Baseline
 
 NODES = np.arange(2 * 3 * 2 * 1, dtype="float32").reshape(2, 3, 2, 1)
 MASK = np.array([[True, True, True], [True, True, False]])

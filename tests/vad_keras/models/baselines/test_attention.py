@@ -1,4 +1,4 @@
-"""Tests of vad_keras.models.baselines.global_local_attention."""
+"""Tests of vad_keras.models.baselines._attention."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.baselines.global_local_attention import GlobalLocalBlock
+from vad_keras.models.baselines._attention import GlobalLocalBlock
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 5, 6)).astype("float32")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras.models.baselines.temporal import proximity, silence, softmax_over_keys
+from vad_keras.models.baselines._temporal import proximity, silence, softmax_over_keys
 
 
 class GlobalLocalBlock(keras.layers.Layer):
