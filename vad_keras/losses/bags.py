@@ -80,8 +80,8 @@ def choose_highest(values, real, number):
     """Where the `number` highest real values of each row are: `(rows, n)`, bool `(rows, n)`, `(rows, 1)` -> bool."""
     lowered = ops.where(real, ops.stop_gradient(ops.cast(values, "float32")), float("-inf"))
     order = ops.argsort(-lowered, axis=-1)
-    place = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest value
-    return ops.logical_and(place < number, real)
+    rank = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest value
+    return ops.logical_and(rank < number, real)
 
 
 def bag_score(scores, mask=None, k=0.1):

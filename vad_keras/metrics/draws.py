@@ -87,12 +87,12 @@ def _levels(videos):
     for number, video in enumerate(videos):
         if video["frame_labels"] is None:
             continue
-        distinct, place = np.unique(video["scores"], return_inverse=True)
-        positive = np.bincount(place, video["frame_labels"], len(distinct))
+        distinct, level = np.unique(video["scores"], return_inverse=True)
+        positive = np.bincount(level, video["frame_labels"], len(distinct))
         columns["video"].append(np.full(len(distinct), number))
         columns["score"].append(distinct)
         columns["positive"].append(positive)
-        columns["negative"].append(np.bincount(place, minlength=len(distinct)) - positive)
+        columns["negative"].append(np.bincount(level, minlength=len(distinct)) - positive)
     empty = {"video": np.zeros(0, np.int64)}
     return {key: np.concatenate([empty.get(key, np.zeros(0)), *parts]) for key, parts in columns.items()}
 
@@ -152,8 +152,8 @@ def _ranking_figures(levels, counts):
         rates = _share(negatives, negatives[:, -1:])
         reached = np.concatenate([np.zeros((len(positives), 1)), positives], axis=1)
         for percent in (1, 5, 10):
-            place = np.sum(rates <= percent / 100, axis=1)
-            recall = _share(reached[np.arange(len(reached)), place], positives[:, -1])
+            last = np.sum(rates <= percent / 100, axis=1)
+            recall = _share(reached[np.arange(len(reached)), last], positives[:, -1])
             figures[f"recall_at_fpr_{percent}_percent"][block] = np.where(negatives[:, -1] > 0, recall, np.nan)
     return figures
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras.models.baselines._temporal import proximity, silence, softmax_over_keys
+from vad_keras.models.baselines._temporal import proximity, zero_padding, softmax_over_keys
 
 
 class GlobalLocalBlock(keras.layers.Layer):
@@ -73,7 +73,7 @@ class GlobalLocalBlock(keras.layers.Layer):
         """Steps 1 to 4."""
         x = x + self.dropouts[0](self._attend(self.norms[0](x), mask), training=training)
         hidden = self.dropouts[1](self.expand(self.norms[1](x)), training=training)
-        return silence(x + self.dropouts[2](self.contract(hidden), training=training), mask)
+        return zero_padding(x + self.dropouts[2](self.contract(hidden), training=training), mask)
 
     def _attend(self, x, mask):
         """Steps 1 to 3, before the residual."""

@@ -9,7 +9,7 @@ from vad_keras.losses.bags import choose_highest, mean_of_bags
 FRAMES_PER_CHOICE = 16  # k = floor(T / 16) + 1 frames speak for a video in [10] and in what builds on it
 
 
-def silence(x, mask):
+def zero_padding(x, mask):
     """`(B, T, ...)` with 0 in padding, as a convolution finds it behind the end of a video."""
     for _ in x.shape[2:]:
         mask = ops.expand_dims(mask, -1)
@@ -38,7 +38,7 @@ def mean_over_frames(values, mask):
     return ops.sum(values, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
 
 
-def few_frames(values, mask, frames_per_choice=FRAMES_PER_CHOICE):
+def top_frames(values, mask, frames_per_choice=FRAMES_PER_CHOICE):
     """Weights of the mean over the `floor(n / frames_per_choice) + 1` frames of highest value, n the real frames.
 
     Args:
@@ -60,7 +60,7 @@ def weighted_mean(x, weights):
     x = ops.cast(x, "float32")
     if len(x.shape) == 2:
         return ops.sum(ops.where(weights > 0, x, 0.0) * weights, axis=1)
-    return ops.einsum("bt,btc->bc", weights, silence(x, weights > 0))
+    return ops.einsum("bt,btc->bc", weights, zero_padding(x, weights > 0))
 
 
 def length_of(x):

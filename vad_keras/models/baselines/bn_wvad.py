@@ -7,7 +7,7 @@ from vad_keras import spec
 from vad_keras.losses.bags import choose_highest, labels_of_bags, mean_of_bags
 from vad_keras.models.baselines._attention import GlobalLocalBlock
 from vad_keras.models.baselines._base import Baseline
-from vad_keras.models.baselines._temporal import length_of, silence
+from vad_keras.models.baselines._temporal import length_of, zero_padding
 
 EPSILON = 1e-5  # of the batch normalisation
 
@@ -130,8 +130,8 @@ class BNWVAD(Baseline):
         for dense, norm in zip(self.head, self.norms, strict=True):
             features = dense(x)
             x = ops.relu(norm(features, training=training, mask=mask))
-            divergences.append(silence(_divergence(features, norm), mask))
-        classifier = silence(self.scorer(x)[..., 0], mask)
+            divergences.append(zero_padding(_divergence(features, norm), mask))
+        classifier = zero_padding(self.scorer(x)[..., 0], mask)
         score = classifier * sum(divergences)
         ordinary = sum(dense.units**0.5 for dense in self.head)
         return {
@@ -147,7 +147,7 @@ class BNWVAD(Baseline):
         pull_push = [self._pull_push(labels, divergence, mask) for divergence in divergences]
         layer_weights = self.loss_options["layer_weights"]
         terms = {
-            "normal": mean_of_bags(length_of(silence(outputs["classifier_score"], mask)), 1.0 - labels),
+            "normal": mean_of_bags(length_of(zero_padding(outputs["classifier_score"], mask)), 1.0 - labels),
             "pull_push": sum(w * term for w, term in zip(layer_weights, pull_push, strict=True)),
         }
         weights = self.term_weights.values()

@@ -8,10 +8,10 @@ from vad_keras.losses.bags import labels_of_bags
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    few_frames,
+    top_frames,
     mean_over_frames,
     proximity,
-    silence,
+    zero_padding,
     softmax_over_keys,
     weighted_mean,
 )
@@ -130,8 +130,8 @@ class HLNet(Baseline):
                 hidden = next(dropouts)(layer(hidden, graph=graph, mask=mask), training=training)
             found.append(hidden)
         logit = self.scorer(ops.concatenate(found, axis=-1))[..., 0]
-        logits = {"logit": silence(logit, mask), "online_logit": silence(online_logit, mask)}
-        online_score = silence(ops.sigmoid(online_logit), mask)
+        logits = {"logit": zero_padding(logit, mask), "online_logit": zero_padding(online_logit, mask)}
+        online_score = zero_padding(ops.sigmoid(online_logit), mask)
         score = online_score if self.online else ops.sigmoid(logit)
         return {spec.ANOMALY_SCORE: score, "online_score": online_score, **logits}
 
@@ -159,8 +159,8 @@ class HLNet(Baseline):
         logit, online_logit = outputs["logit"], outputs["online_logit"]
         online_surprise = cross_entropy(1.0, ops.sigmoid(online_logit))  # -log q
         terms = {
-            "bag_cross_entropy": _of_few(labels, logit, mask),
-            "online_cross_entropy": _of_few(labels, online_logit, mask),
+            "bag_cross_entropy": _top_mean_cross_entropy(labels, logit, mask),
+            "online_cross_entropy": _top_mean_cross_entropy(labels, online_logit, mask),
             "distillation": ops.mean(
                 mean_over_frames(ops.stop_gradient(ops.sigmoid(logit)) * online_surprise, mask),
             ),
@@ -201,8 +201,8 @@ class GraphConvolution(keras.layers.Layer):
 
     def call(self, h, graph, mask):
         """`(B, T, C)`, `(B, T, T)` and bool `(B, T)` -> `(B, T, units)`."""
-        around = h if self.residual is None else self.residual(silence(h, mask))
-        return ops.relu(ops.matmul(ops.cast(graph, h.dtype), self.dense(h)) + around)
+        skip = h if self.residual is None else self.residual(zero_padding(h, mask))
+        return ops.relu(ops.matmul(ops.cast(graph, h.dtype), self.dense(h)) + skip)
 
     def compute_output_shape(self, input_shape):
         """`(B, T, units)`."""
@@ -217,7 +217,7 @@ def _build_in_turn(layers, size):
     return size
 
 
-def _of_few(labels, logit, mask):
+def _top_mean_cross_entropy(labels, logit, mask):
     """Mean over videos of the cross entropy of step 7."""
-    chosen = few_frames(logit, mask)
+    chosen = top_frames(logit, mask)
     return ops.mean(cross_entropy(labels, ops.sigmoid(weighted_mean(logit, chosen))))

@@ -8,7 +8,7 @@ from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_w
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 from vad_keras.models.baselines._base import Baseline
-from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, silence, weighted_mean
+from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, zero_padding, weighted_mean
 
 DILATIONS = (1, 2, 4)
 MAGNITUDE_FORMS = ("squared", "printed")
@@ -117,7 +117,7 @@ class RTFM(Baseline):
     def score_frames(self, x, mask, training):
         """Steps 2 to 4."""
         features = self.dropouts[0](self.network(x, mask=mask, training=training), training=training)
-        magnitude = silence(length_of(features), mask)
+        magnitude = zero_padding(length_of(features), mask)
         chosen = top_k_weights(self.hide(magnitude, training=training), mask, self.k)
         if self.magnitude_form == "squared":
             bag_magnitude = length_of(weighted_mean(features, chosen))
@@ -214,12 +214,12 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
 
     def call(self, x, mask, training=False):
         """Pyramid and attention side by side, then one convolution over both."""
-        x = silence(x, mask)
+        x = zero_padding(x, mask)
         scales = [
             norm(convolution(x), training=training, mask=mask)
             for convolution, norm in zip(self.pyramid, self.norms[:-1], strict=True)
         ]
-        both = silence(ops.concatenate([*scales, self._attend(self.reduce(x), mask, training)], axis=-1), mask)
+        both = zero_padding(ops.concatenate([*scales, self._attend(self.reduce(x), mask, training)], axis=-1), mask)
         return self.norms[-1](self.fuse(both), training=training, mask=mask) + ops.cast(x, self.compute_dtype)
 
     def _attend(self, x, mask, training):
@@ -227,7 +227,7 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
         num_real = ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1), 1.0)[:, None, None]
         phi = self.phi(x) / ops.cast(num_real, x.dtype)  # divided first: float16 ends at 65504
         weights = ops.matmul(self.theta(x), ops.transpose(phi, (0, 2, 1)))
-        found = self.back(ops.matmul(weights, silence(self.g(x), mask)))
+        found = self.back(ops.matmul(weights, zero_padding(self.g(x), mask)))
         return self.attention_norm(found, training=training, mask=mask) + x
 
     def compute_output_shape(self, input_shape):

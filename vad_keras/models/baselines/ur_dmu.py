@@ -9,7 +9,7 @@ from vad_keras.models.baselines._attention import GlobalLocalBlock
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    few_frames,
+    top_frames,
     length_of,
     mean_over_frames,
     mean_over_pairs,
@@ -145,7 +145,7 @@ class URDMU(Baseline):
         abnormal_latent, mu, log_variance = self.mu(abnormal_read), self.mu(normal_read), self.log_variance(normal_read)
         mu, log_variance = ops.cast(mu, "float32"), ops.cast(log_variance, "float32")
         sampled = self._sample(mu, log_variance) if training else mu
-        where_abnormal, where_normal = few_frames(abnormal_memory, mask), few_frames(normal_memory, mask)
+        where_abnormal, where_normal = top_frames(abnormal_memory, mask), top_frames(normal_memory, mask)
         return {
             spec.ANOMALY_SCORE: self._score(x, abnormal_latent, mu),
             "sampled_score": self._score(x, abnormal_latent, sampled),
@@ -175,7 +175,7 @@ class URDMU(Baseline):
         kl = ops.sum(ops.where(mask, outputs["kl"], 0.0), axis=1)
         apart = self.loss_options["distance_margin"] - ops.expand_dims(outputs["abnormal_latent"], 1)
         terms = {
-            "bag_cross_entropy": ops.mean(cross_entropy(labels, _few(scores, mask))),
+            "bag_cross_entropy": ops.mean(cross_entropy(labels, _top_mean(scores, mask))),
             "memory": _memory_loss(labels, outputs["abnormal_memory"], outputs["normal_memory"], mask),
             "triplet": self._triplet(labels, outputs["normal_center"], outputs["abnormal_center"]),
             "kl": mean_of_bags(kl, 1.0 - labels),
@@ -230,9 +230,9 @@ class MemoryUnit(keras.layers.Layer):
         return tuple(input_shape[:-1]), tuple(input_shape)
 
 
-def _few(values, mask):
+def _top_mean(values, mask):
     """Mean over the few frames of highest value, `(B, T)` -> `(B,)`."""
-    return weighted_mean(values, few_frames(values, mask))
+    return weighted_mean(values, top_frames(values, mask))
 
 
 def _unit(x):
@@ -241,6 +241,7 @@ def _unit(x):
 
 def _memory_loss(labels, abnormal_memory, normal_memory, mask):
     """The four terms of `memory` in step 6."""
-    of_abnormal = cross_entropy(1.0, _few(abnormal_memory, mask)) + cross_entropy(1.0, _few(1.0 - normal_memory, mask))
+    of_abnormal = cross_entropy(1.0, _top_mean(abnormal_memory, mask))
+    of_abnormal = of_abnormal + cross_entropy(1.0, _top_mean(1.0 - normal_memory, mask))
     of_normal = mean_over_frames(cross_entropy(1.0, normal_memory) + cross_entropy(0.0, abnormal_memory), mask)
     return mean_of_bags(of_abnormal, labels) + mean_of_bags(of_normal, 1.0 - labels)

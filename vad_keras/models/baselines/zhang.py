@@ -92,9 +92,9 @@ class ZhangInnerBag(Baseline):
             "sparsity_weight": sparsity_weight,
             "smoothness_weight": smoothness_weight,
         }
-        places = [(size, 2**block) for block, size in enumerate(self.channels) for _ in range(2)]
-        self.convolutions = [self._convolution(size, dilation) for size, dilation in places]
-        self.dropouts = [keras.layers.Dropout(dropout) for _ in places]
+        positions = [(size, 2**block) for block, size in enumerate(self.channels) for _ in range(2)]
+        self.convolutions = [self._convolution(size, dilation) for size, dilation in positions]
+        self.dropouts = [keras.layers.Dropout(dropout) for _ in positions]
         self.shortcuts = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in self.channels]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
@@ -122,10 +122,10 @@ class ZhangInnerBag(Baseline):
     def score_frames(self, x, mask, training):
         """Steps 2 and 3."""
         for block, shortcut in enumerate(self.shortcuts):
-            around = shortcut(x) if shortcut.built else x
-            for place in (2 * block, 2 * block + 1):
-                x = self.dropouts[place](self.convolutions[place](x), training=training)
-            x = ops.relu(x + ops.cast(around, x.dtype))
+            skip = shortcut(x) if shortcut.built else x
+            for layer in (2 * block, 2 * block + 1):
+                x = self.dropouts[layer](self.convolutions[layer](x), training=training)
+            x = ops.relu(x + ops.cast(skip, x.dtype))
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
 
     def inner_bag_loss(self, labels, scores, mask):

@@ -73,8 +73,8 @@ def similarity_edges(x, pairs):
 
 def consistency_edges(pairs):
     """Temporal consistency graph, `(B, N, S, S)`; 0 outside `pairs`."""
-    place = ops.arange(pairs.shape[3], dtype="float32")
-    return ops.where(pairs, ops.exp(-ops.abs(place[:, None] - place)), 0.0)
+    frame = ops.arange(pairs.shape[3], dtype="float32")
+    return ops.where(pairs, ops.exp(-ops.abs(frame[:, None] - frame)), 0.0)
 
 
 def propagate(edges, x, kernels):
