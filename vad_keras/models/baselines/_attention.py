@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras.models.baselines._temporal import proximity, zero_padding, softmax_over_keys
+from vad_keras.models.baselines._temporal import proximity, softmax_over_keys, zero_padding
 
 
 class GlobalLocalBlock(keras.layers.Layer):

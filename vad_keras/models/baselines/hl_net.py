@@ -8,12 +8,12 @@ from vad_keras.losses.bags import labels_of_bags
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    top_frames,
     mean_over_frames,
     proximity,
-    zero_padding,
     softmax_over_keys,
+    top_frames,
     weighted_mean,
+    zero_padding,
 )
 
 KERNEL = 5  # frames, of the residual and of the causal convolution

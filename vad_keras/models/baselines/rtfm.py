@@ -8,7 +8,7 @@ from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_w
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 from vad_keras.models.baselines._base import Baseline
-from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, zero_padding, weighted_mean
+from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, weighted_mean, zero_padding
 
 DILATIONS = (1, 2, 4)
 MAGNITUDE_FORMS = ("squared", "printed")

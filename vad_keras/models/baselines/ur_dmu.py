@@ -9,10 +9,10 @@ from vad_keras.models.baselines._attention import GlobalLocalBlock
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    top_frames,
     length_of,
     mean_over_frames,
     mean_over_pairs,
+    top_frames,
     weighted_mean,
 )
 

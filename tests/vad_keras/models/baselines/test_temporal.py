@@ -6,14 +6,14 @@ from keras import ops
 
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    top_frames,
     length_of,
     mean_over_frames,
     mean_over_pairs,
     proximity,
-    zero_padding,
     softmax_over_keys,
+    top_frames,
     weighted_mean,
+    zero_padding,
 )
 
 MASK = np.array([[True, True, True], [True, False, False]])
