@@ -5,6 +5,7 @@ from itertools import pairwise
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.spec import DEFAULT_SCALES, num_patches
 
 MODES = ("max", "average")
@@ -70,13 +71,9 @@ class MultiScalePatchPooling(keras.layers.Layer):
 
     def __init__(self, scales=DEFAULT_SCALES, mode="max", **kwargs):
         super().__init__(**kwargs)
+        checks.integer_lists(1, scales=scales)
+        checks.choice(MODES, mode=mode)
         self.scales = tuple(int(scale) for scale in scales)
-        if not self.scales or min(self.scales) < 1:
-            raise ValueError(
-                f"`scales` must be grid sizes >= 1, one or more (1 is the whole frame). Received: {scales}"
-            )
-        if mode not in MODES:
-            raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}.")
         self.mode = mode
         self.supports_masking = True
 

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from vad_keras import checks
+
 
 def repeat_last_frame(frames, mask):
     """Replace padded frames by the last real one (by zeros where no frame is real).
@@ -101,11 +103,10 @@ class TemporalRelation(keras.layers.Layer):
 
     def __init__(self, units, num_frames, max_tuples=3, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if num_frames < 2 or max_tuples < 1:
-            raise ValueError(
-                "`num_frames` must be at least 2 (a relation needs two frames) and `max_tuples` at least 1. "
-                f"Received: {num_frames} and {max_tuples}."
-            )
+        checks.integers(1, units=units, max_tuples=max_tuples)
+        checks.integers(2, num_frames=num_frames)  # a relation needs two frames
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.seed(seed)
         self.units = units
         self.num_frames = num_frames
         self.max_tuples = max_tuples

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from vad_keras import checks
+
 FORMS = ("hinge", "printed")
 
 
@@ -49,10 +51,8 @@ def bag_contrast(positive, negative, margin=1.0, form="hinge", positive_mask=Non
 
 
 def _check(positive, negative, margin, form):
-    if form not in FORMS:
-        raise ValueError(f"`form` must be one of {FORMS}. Received: {form!r}. 'printed' is Eq. 10 as in the paper.")
-    if not margin > 0:
-        raise ValueError(f"`margin` must be positive. Received: {margin}. At 0 the loss is 0 everywhere.")
+    checks.choice(FORMS, "'printed' is Eq. 10 as in the paper.", form=form)
+    checks.numbers_in("(0, inf)", margin=margin)
     shapes = tuple(positive.shape), tuple(negative.shape)
     if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
         raise ValueError(

@@ -4,16 +4,17 @@ import numbers
 
 from keras import ops
 
+from vad_keras import checks
+
 
 def labels_of_bags(labels):
-    """Video labels `(B,)` or `(B, 1)` as float32 `(B,)`, 1 for abnormal."""
-    shape = tuple(labels.shape)
-    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
-        raise ValueError(
-            f"`labels` must hold one label a video, shape (B,). Received shape: {shape}. "
-            "Frame labels are for evaluation only; pass the label of the video."
-        )
-    return ops.cast(ops.reshape(labels, (-1,)), "float32")
+    """Video labels ``(B,)`` or ``(B, 1)`` as float32 ``(B,)``, 1 for abnormal.
+
+    A label other than 0 and 1 raises a ``ValueError`` in an array. In a tensor it becomes NaN, and so does the loss: a
+    compiled step cannot raise an error for what a batch holds.
+    """
+    labels = ops.cast(ops.reshape(checks.labels(labels), (-1,)), "float32")
+    return ops.where(ops.logical_or(ops.equal(labels, 0.0), ops.equal(labels, 1.0)), labels, float("nan"))
 
 
 def spread_mask(scores, mask):
@@ -95,6 +96,8 @@ def check_k(k):
     """Raise a `ValueError` unless `k` is a count, a share or `"mean"`."""
     if isinstance(k, str):
         good = k == "mean"
+    elif isinstance(k, bool):
+        good = False
     elif isinstance(k, numbers.Integral):
         good = k >= 1
     else:

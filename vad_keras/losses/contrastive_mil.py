@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from vad_keras import spec
-from vad_keras.losses.bag_contrast import bag_contrast
+from vad_keras import checks, spec
+from vad_keras.losses.bag_contrast import FORMS, bag_contrast
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
-from vad_keras.losses.bags import labels_of_bags, mean_of_bags, top_k_weights
+from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 
@@ -69,6 +69,7 @@ def contrastive_mil(
     Reference: Sec 3.4, Eq. 9, 10; [1] Sultani et al., Real-world anomaly detection in surveillance videos.
     """
     _check_keys(outputs, (spec.PATCH_SCORE, spec.EMBEDDING, *cross_entropy_on))
+    check_options(sparsity_weight, smoothness_weight, contrast_weight, k, margin, contrast_form)
     labels = labels_of_bags(labels)
     scores = outputs[spec.PATCH_SCORE]
     embeddings = bag_embedding(outputs[spec.EMBEDDING], scores, mask, k)
@@ -88,6 +89,24 @@ def contrastive_mil(
         + contrast_weight * terms["contrast"]
     )
     return terms
+
+
+def check_options(
+    sparsity_weight=0.0,
+    smoothness_weight=0.0,
+    contrast_weight=0.0,
+    k=0.1,
+    margin=1.0,
+    contrast_form="hinge",
+    normalize_embeddings=False,
+    cross_entropy_on=(),
+):
+    """Raise a ``ValueError`` unless these are arguments of ``contrastive_mil``."""
+    weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+    checks.numbers_in("[0, inf)", contrast_weight=contrast_weight, **weights)
+    checks.numbers_in("(0, inf)", margin=margin)
+    checks.choice(FORMS, contrast_form=contrast_form)
+    check_k(k)
 
 
 def bag_embedding(embedding, scores, mask=None, k=0.1):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
@@ -45,7 +46,7 @@ def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_w
 
     Reference: [1] Sultani et al., Real-world anomaly detection in surveillance videos, Eq. 6, 7.
     """
-    check_pairing(pairing)
+    check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
     labels = labels_of_bags(labels)
     highest = bag_score(scores, mask, k=1)
     hinge = ops.relu(margin - ops.expand_dims(highest, 1) + ops.expand_dims(highest, 0))  # (abnormal, normal)
@@ -71,12 +72,11 @@ def _pairs(labels, pairing):
     return pairs
 
 
-def check_pairing(pairing):
-    """Raise a `ValueError` unless `pairing` is known."""
-    if pairing not in PAIRINGS:
-        raise ValueError(
-            f"`pairing` must be one of {PAIRINGS}. Received: {pairing!r}. Use 'all' as in the code of [1]."
-        )
+def check_ranking(pairing, margin, sparsity_weight, smoothness_weight):
+    """Raise a ``ValueError`` unless these are arguments of ``ranking_mil``."""
+    checks.choice(PAIRINGS, "Use 'all' as in the code of [1].", pairing=pairing)
+    weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+    checks.numbers_in("[0, inf)", margin=margin, **weights)
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -104,7 +104,7 @@ class RankingMIL(keras.losses.Loss):
         self, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5, name="ranking_mil", dtype=None
     ):
         super().__init__(name=name, reduction="sum_over_batch_size", dtype=dtype)
-        check_pairing(pairing)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.pairing, self.margin = pairing, margin
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
 

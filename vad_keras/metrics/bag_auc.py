@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from vad_keras import checks
+
 
 @keras.saving.register_keras_serializable("vad_keras")
 class BagAUC(keras.metrics.AUC):
@@ -31,6 +33,7 @@ class BagAUC(keras.metrics.AUC):
     """
 
     def __init__(self, num_thresholds=1000, name="bag_auc", dtype=None):
+        checks.integers(2, num_thresholds=num_thresholds)
         super().__init__(num_thresholds=num_thresholds, name=name, dtype=dtype)
 
     def update_state(self, y_true, y_pred, sample_weight=None, mask=None):
@@ -43,7 +46,7 @@ class BagAUC(keras.metrics.AUC):
             scores = ops.where(mask, scores, 0.0)
         if len(scores.shape) > 1:
             scores = ops.max(scores, axis=tuple(range(1, len(scores.shape))))
-        super().update_state(ops.reshape(y_true, (-1,)), scores, sample_weight=sample_weight)
+        super().update_state(ops.reshape(checks.labels(y_true), (-1,)), scores, sample_weight=sample_weight)
 
     def get_config(self):
         """Arguments that make an equal metric."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from vad_keras import checks
+
 
 def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     """95 % interval of a statistic by drawing whole videos with replacement.
@@ -85,9 +87,6 @@ def interval_of_draws(values):
 
 def _drawn(num_videos, samples, seed):
     """Positions of the videos of each draw, `(samples, N)`."""
-    if num_videos < 1 or samples < 1:
-        raise ValueError(
-            f"the bootstrap needs at least one video and one sample. Received: {num_videos} videos, samples={samples}."
-            " Set the number of samples to 1000 or so."
-        )
+    checks.integers(1, num_videos=num_videos, samples=samples)
+    checks.seed(seed)
     return np.random.default_rng(seed).integers(num_videos, size=(samples, num_videos))

@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.metrics.report import checked_video
 from vad_keras.metrics.roc import check_frames
 
@@ -39,6 +39,7 @@ def evaluate_draws(videos, counts, threshold=0.5):
     >>> evaluate_draws(videos, [[1, 1], [0, 2], [2, 0]])["frame_auc"].tolist()
     [1.0, 1.0, nan]
     """
+    checks.numbers_in("(-inf, inf)", threshold=threshold)
     videos = [checked_video(number, video) for number, video in enumerate(videos)]
     for video in videos:
         labels = video["frame_labels"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vad_keras import checks
 from vad_keras.metrics.roc import flatten
 
 
@@ -25,6 +26,7 @@ def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
 
     Reference: Sec 4.1, Table 3; [1] Sultani et al., Real-world anomaly detection in surveillance videos.
     """
+    checks.numbers_in("(-inf, inf)", threshold=threshold)
     scores = flatten(scores_of_normal_videos)
     if not scores.size:
         return float("nan")

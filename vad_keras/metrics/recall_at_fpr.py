@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vad_keras import checks
 from vad_keras.metrics.roc import counts_above
 
 
@@ -26,8 +27,7 @@ def recall_at_fpr(labels, scores, fpr):
     >>> recall_at_fpr([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], fpr=0.1)
     0.5
     """
-    if not 0 <= fpr <= 1:
-        raise ValueError(f"`fpr` must be a share in [0, 1]. Received: {fpr}. One percent is 0.01.")
+    checks.numbers_in("[0, 1]", fpr=fpr)
     false_positives, true_positives = counts_above(labels, scores)
     if not false_positives[-1] or not true_positives[-1]:
         return float("nan")

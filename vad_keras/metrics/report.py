@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.metrics.average_precision import average_precision
 from vad_keras.metrics.false_alarm_rate import false_alarm_rate
 from vad_keras.metrics.frame_auc import frame_auc
@@ -48,6 +48,7 @@ def evaluate_videos(videos, threshold=0.5):
     >>> report["frame_auc"], report["video_auc"], report["classes"]["Arson"]["num_videos"]
     (1.0, 1.0, 1)
     """
+    checks.numbers_in("(-inf, inf)", threshold=threshold)
     videos = [checked_video(number, video) for number, video in enumerate(videos)]
     known = [video for video in videos if video["frame_labels"] is not None]
     labels, scores = _column(known, "frame_labels"), _column(known, "scores")

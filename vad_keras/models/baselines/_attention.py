@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.models.baselines._temporal import proximity, softmax_over_keys, zero_padding
 
 
@@ -43,10 +44,8 @@ class GlobalLocalBlock(keras.layers.Layer):
 
     def __init__(self, heads, head_dim, mlp_units, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        if min(heads, head_dim) < 1:
-            raise ValueError(
-                f"`head_dim` and `heads` must be at least 1. Received: {head_dim} and {heads}. The authors: 128, 4."
-            )
+        checks.integers(1, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         self.supports_masking = True
         self.heads, self.head_dim, self.mlp_units = heads, head_dim, mlp_units
         policy = self.dtype_policy

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import cross_entropy, mean_over_frames, weighted_mean
@@ -61,10 +61,10 @@ class ARNet(Baseline):
 
     def __init__(self, units=0, dropout=0.7, alpha=4, center_weight=20.0, patches="first", **kwargs):
         super().__init__(patches, **kwargs)
-        if alpha < 1:
-            raise ValueError(
-                f"`alpha` must be at least 1. Received: {alpha}. One in `alpha` moments speaks for its video; 1 is all."
-            )
+        checks.integers(0, units=units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[1, inf)", alpha=alpha)
+        checks.numbers_in("[0, inf)", center_weight=center_weight)
         self.units, self.alpha, self.center_weight = units, alpha, center_weight
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")

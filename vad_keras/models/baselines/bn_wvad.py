@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import choose_highest, labels_of_bags, mean_of_bags
 from vad_keras.models.baselines._attention import GlobalLocalBlock
 from vad_keras.models.baselines._base import Baseline
@@ -95,12 +95,19 @@ class BNWVAD(Baseline):
         **kwargs,
     ):
         super().__init__(patches, **kwargs)
-        _check(units, head_ratios, sample_share, batch_share)
+        checks.integers(1, units=units, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
+        checks.integers(0, depth=depth)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("(0, 1]", sample_share=sample_share, batch_share=batch_share)
+        weights = {"normal_weight": normal_weight, "pull_push_weight": pull_push_weight}
+        checks.numbers_in("[0, inf)", margin=margin, **weights)
+        checks.number_lists("[0, inf)", 2, layer_weights=layer_weights)
+        _check_ratios(units, head_ratios)
         self.sizes = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units, "depth": depth}
         self.sizes |= {"dropout": dropout, "head_ratios": tuple(head_ratios)}
         self.loss_options = {"sample_share": sample_share, "batch_share": batch_share, "margin": margin}
         self.loss_options |= {"layer_weights": tuple(layer_weights)}
-        self.term_weights = {"normal_weight": normal_weight, "pull_push_weight": pull_push_weight}
+        self.term_weights = weights
         policy = self.dtype_policy
         self.embed = keras.layers.Conv1D(units, 3, padding="same", activation="relu", dtype=policy)
         self.blocks = [GlobalLocalBlock(heads, head_dim, mlp_units, dropout, dtype=policy) for _ in range(depth)]
@@ -213,11 +220,9 @@ def _share_of(real, share):
     return ops.maximum(ops.floor(number * share + 1e-4), 1.0)  # 1e-4: 0.2 * 5 may be a little less than 1 in float32
 
 
-def _check(units, head_ratios, sample_share, batch_share):
-    for name, share in (("sample_share", sample_share), ("batch_share", batch_share)):
-        if not 0 < share <= 1:
-            raise ValueError(f"`{name}` must be a share of the frames, in (0, 1]. Received: {share}. 0.2 is a fifth.")
-    if len(head_ratios) != 2 or min(units // ratio for ratio in head_ratios) < 1:
+def _check_ratios(units, head_ratios):
+    checks.integer_lists(1, 2, head_ratios=head_ratios)
+    if min(units // ratio for ratio in head_ratios) < 1:
         raise ValueError(
             f"`head_ratios` must be two numbers of at most units={units}. Received: {tuple(head_ratios)}. "
             "They divide `units` into the sizes of both layers of the head."

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import cliques, spec
+from vad_keras import checks, cliques, spec
 from vad_keras.losses.bags import labels_of_bags, spread_mask
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 from vad_keras.models.baselines._base import Baseline
@@ -88,12 +88,13 @@ class Claws(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
+        checks.integer_lists(1, 2, units=units)
+        checks.integers(1, run_frames=run_frames)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+        checks.numbers_in("(0, inf)", distance_bound=distance_bound)
+        checks.numbers_in("[0, inf)", clustering_weight=clustering_weight, **weights)
         self.units, self.run_frames = tuple(units), run_frames
-        if len(self.units) != 2 or run_frames < 1:
-            raise ValueError(
-                "`units` must be the sizes of two layers and `run_frames` at least 1. "
-                f"Received: {self.units} and {run_frames}. [9] has units=(512, 32)."
-            )
         self.rescale, self.dropout = rescale, dropout
         self.distance_bound = distance_bound
         self.clustering_weight = clustering_weight

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import (
@@ -90,11 +90,10 @@ class HLNet(Baseline):
         **kwargs,
     ):
         super().__init__(patches, **kwargs)
-        if not 0 <= similarity_threshold < 1:
-            raise ValueError(
-                f"`similarity_threshold` must lie in [0, 1), as a cosine does. Received: {similarity_threshold}. "
-                "At 0 every similar frame is a neighbour."
-            )
+        checks.integer_lists(1, units=units)
+        checks.integers(1, branch_units=branch_units)
+        checks.numbers_in("[0, 1)", dropout=dropout, similarity_threshold=similarity_threshold)
+        checks.numbers_in("[0, inf)", distillation_weight=distillation_weight)
         self.units, self.branch_units, self.dropout = tuple(units), branch_units, dropout
         self.similarity_threshold, self.distillation_weight = similarity_threshold, distillation_weight
         self.online = online

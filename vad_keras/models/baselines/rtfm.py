@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
@@ -88,17 +88,16 @@ class RTFM(Baseline):
     ):
         super().__init__(patches, **kwargs)
         check_k(k)
-        if magnitude_form not in MAGNITUDE_FORMS:
-            raise ValueError(
-                f"`magnitude_form` must be one of {MAGNITUDE_FORMS}. Received: {magnitude_form!r}. "
-                "'squared' is what the authors ran."
-            )
+        checks.choice(MAGNITUDE_FORMS, "'squared' is what the authors ran.", magnitude_form=magnitude_form)
+        checks.integer_lists(1, units=units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         self.units, self.k, self.margin, self.magnitude_form = tuple(units), k, margin, magnitude_form
         self.term_weights = {
             "magnitude_weight": magnitude_weight,
             "sparsity_weight": sparsity_weight,
             "smoothness_weight": smoothness_weight,
         }
+        checks.numbers_in("[0, inf)", margin=margin, **self.term_weights)
         policy = self.dtype_policy
         self.hidden = [keras.layers.Dense(size, "relu", dtype=policy) for size in self.units]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")

@@ -2,8 +2,8 @@
 
 import keras
 
-from vad_keras import spec
-from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
+from vad_keras import checks, spec
+from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
 from vad_keras.models.baselines._base import Baseline
 
 
@@ -64,7 +64,10 @@ class SultaniRanker(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        check_pairing(pairing)
+        checks.integer_lists(1, 2, units=units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[0, inf)", kernel_l2=kernel_l2)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
         self.loss_options = {
             "pairing": pairing,

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags
 from vad_keras.models.baselines._attention import GlobalLocalBlock
 from vad_keras.models.baselines._base import Baseline
@@ -107,8 +107,10 @@ class URDMU(Baseline):
         **kwargs,
     ):
         super().__init__(patches, **kwargs)
-        if memory_slots < 1:
-            raise ValueError(f"`memory_slots` must be at least 1. Received: {memory_slots}. The authors take 60.")
+        checks.integers(1, units=units, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
+        checks.integers(1, memory_slots=memory_slots, classifier_units=classifier_units)
+        checks.integers(0, depth=depth)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         self.sizes = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units, "depth": depth}
         self.sizes |= {"dropout": dropout, "memory_slots": memory_slots, "classifier_units": classifier_units}
         self.loss_options = {"margin": margin, "distance_margin": distance_margin}
@@ -118,6 +120,7 @@ class URDMU(Baseline):
             "kl_weight": kl_weight,
             "distance_weight": distance_weight,
         }
+        checks.numbers_in("[0, inf)", **self.loss_options, **self.term_weights)
         policy = self.dtype_policy
         self.embed = keras.layers.Conv1D(units, 3, padding="same", activation="relu", dtype=policy)
         self.blocks = [GlobalLocalBlock(heads, head_dim, mlp_units, dropout, dtype=policy) for _ in range(depth)]

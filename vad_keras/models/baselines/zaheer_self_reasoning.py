@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, spread_mask
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
@@ -83,10 +83,12 @@ class ZaheerSelfReasoning(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        if not distance_bound > 0:
-            raise ValueError(
-                f"`distance_bound` must be positive. Received: {distance_bound}. At 0 normal videos are not clustered."
-            )
+        checks.integer_lists(1, units=units)
+        checks.integers(0, warmup_steps=warmup_steps)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("(0, inf)", distance_bound=distance_bound)
+        weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+        checks.numbers_in("[0, inf)", clustering_weight=clustering_weight, **weights)
         self.units, self.dropout = tuple(units), dropout
         self.distance_bound = distance_bound
         self.warmup_steps, self.clustering_weight = warmup_steps, clustering_weight

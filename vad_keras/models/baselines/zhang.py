@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
-from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
+from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
 from vad_keras.models.baselines._base import Baseline
 
 
@@ -81,9 +81,11 @@ class ZhangInnerBag(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        check_pairing(pairing)
-        if kernel_size < 1:
-            raise ValueError(f"`kernel_size` must be at least 1. Received: {kernel_size}. 1 sees no other frame.")
+        checks.integer_lists(1, channels=channels)
+        checks.integers(1, kernel_size=kernel_size)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[0, inf)", inner_weight=inner_weight, inner_margin=inner_margin)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.channels, self.kernel_size, self.dropout = tuple(channels), kernel_size, dropout
         self.inner_weight, self.inner_margin = inner_weight, inner_margin
         self.loss_options = {

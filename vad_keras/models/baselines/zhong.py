@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import cliques, spec
+from vad_keras import checks, cliques, spec
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
 from vad_keras.losses.bags import labels_of_bags, spread_mask, top_k_weights
 from vad_keras.models.baselines._base import Baseline
@@ -171,12 +171,13 @@ class ZhongLabelCleaner(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        if not 0 < confident_share <= 1:
-            raise ValueError(f"`confident_share` must lie in (0, 1]. Received: {confident_share}. [2] has 0.3.")
-        if phase_steps < 1 or graph_frames < 1:
-            raise ValueError(
-                f"`phase_steps` and `graph_frames` must be at least 1. Received: {phase_steps} and {graph_frames}."
-            )
+        checks.integers(1, units=units, phase_steps=phase_steps, graph_frames=graph_frames)
+        checks.integers(0, warmup_steps=warmup_steps)
+        checks.integer_lists(1, 3, cleaner_units=cleaner_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("(0, 1]", confident_share=confident_share)
+        checks.numbers_in("[0, 1]", ensemble_momentum=ensemble_momentum)
+        checks.numbers_in("[0, inf)", indirect_weight=indirect_weight)
         self.units, self.cleaner_units, self.dropout = units, tuple(cleaner_units), dropout
         self.graph_frames, self.confident_share = graph_frames, float(confident_share)
         self.ensemble_momentum, self.indirect_weight = ensemble_momentum, indirect_weight

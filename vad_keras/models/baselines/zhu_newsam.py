@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags
-from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
+from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 from vad_keras.models.baselines._base import Baseline
@@ -80,9 +80,11 @@ class ZhuNewsamAttention(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        check_pairing(pairing)
-        if score_from not in SCORE_SOURCES:
-            raise ValueError(f"`score_from` must be one of {SCORE_SOURCES}. Received: {score_from!r}.")
+        checks.integer_lists(1, 2, units=units)
+        checks.integers(1, attention_units=attention_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
+        checks.choice(SCORE_SOURCES, score_from=score_from)
         self.units, self.attention_units, self.dropout = tuple(units), attention_units, dropout
         self.score_from = score_from
         self.pairing, self.margin = pairing, margin
