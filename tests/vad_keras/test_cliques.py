@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vad_keras.cliques import (
     ALIGNMENTS,
     BandedAffinity,
+    banded,
     block_key_frames,
     block_size,
     clique_members,
@@ -189,3 +190,12 @@ def test_gathering_and_splitting_compile(compiled):
     values, frames = np.ones((2, 6, 3), "float32"), np.zeros((2, 1, 4), "int32")
     gathered, joined = compiled(both)(values, frames)
     assert tuple(gathered.shape) == (2, 1, 4, 3) and tuple(joined.shape) == (2, 6, 3)
+
+
+def test_a_banded_affinity_is_known_in_the_forms_a_saved_model_gives_back():
+    affinity = make_affinity([4], 4, 2, 2)
+    for form in (affinity, list(affinity), affinity._asdict()):
+        assert isinstance(banded(form), BandedAffinity) and banded(form).weights is affinity.weights
+    assert banded(np.zeros((1, 4, 2, 4, 2))) is None
+    in_order, of_a_dict = keras.tree.flatten(affinity), keras.tree.flatten(affinity._asdict())
+    assert all(one is other for one, other in zip(in_order, of_a_dict, strict=True))  # older files hold a dict

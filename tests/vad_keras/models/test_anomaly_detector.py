@@ -1,7 +1,10 @@
 """Tests of vad_keras.models.anomaly_detector."""
 
+import io
 import math
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -145,6 +148,15 @@ def test_saved_model_gives_the_same_scores_and_trains_on(tmp_path, inference):
         np.testing.assert_array_equal(found[name], expected[name])
     again.fit(INPUTS, LABELS, batch_size=4, verbose=0)
     assert int(again.optimizer.iterations) == 4
+
+
+def test_files_keep_the_layout_of_older_ones(tmp_path):
+    model = small()
+    model.save(tmp_path / "detector.keras")
+    with zipfile.ZipFile(tmp_path / "detector.keras") as archive:
+        weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
+        assert "skip" not in weights
+        np.testing.assert_array_equal(weights["around/vars/0"], keras.ops.convert_to_numpy(model.skip.kernel))
 
 
 def test_predict_takes_any_length_and_gives_the_same_bytes_twice():
