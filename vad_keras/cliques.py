@@ -2,7 +2,7 @@
 
 A clique of temporal locality tau joins frame ``j`` with tau - 1 adjacent frames (Sec 3.3.3). A key that no clique of a
 frame reaches needs neither storage nor arithmetic, so time is cut into blocks of ``S`` query frames, and each block
-sees the ``M = S + max(tau) - 1`` key frames that hold all its cliques: two matrix products a block, at a cost linear
+sees the ``M = S + max(tau) - 1`` key frames that hold all its cliques: two matrix products per block, at a cost linear
 in ``T``.
 
 The affinity of a batch is a ``BandedAffinity``.

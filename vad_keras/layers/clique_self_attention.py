@@ -35,7 +35,7 @@ class CliqueSelfAttention(keras.layers.Layer):
 
     Call arguments:
         nodes: ``(B, T, G, C)``.
-        mask: bool ``(B, T)``, True for real frames; padding stands at the end. None: all frames are real.
+        mask: bool ``(B, T)``, True for real frames; padding is at the end. None: all frames are real.
         return_affinity: also return the affinity, for ``MeanFieldCRF`` (see ``vad_keras.cliques``).
 
     Output shape:

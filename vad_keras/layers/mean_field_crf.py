@@ -66,7 +66,7 @@ class MeanFieldCell(keras.layers.Layer):
         return ops.softmax(-(unary_energy + pairwise_energy), axis=-1)
 
     def logit_update(self, unary_logits, affinity, mask=None):
-        """The same update on logits, which ``MeanFieldCRF`` runs: what one of two labels does not hold, the other does.
+        """The same update on logits, which ``MeanFieldCRF`` runs: the probabilities of two labels sum to 1.
 
         With ``q`` the probability of label 1 and ``r`` the weights of all neighbours together, the messages of the
         labels are ``affinity (1 - q) = r - affinity q`` and ``affinity q``: one product per iteration instead of two.
@@ -98,7 +98,7 @@ class MeanFieldCell(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("vad_keras")
 class MeanFieldCRF(keras.layers.Layer):
-    """Marginals of all nodes under the CRF, by a recurrence that each video leaves when it has converged.
+    """Marginals of all nodes under the CRF, by a recurrence that stops for each video when it has converged.
 
     1. ``Q = softmax(-E_u)``;
     2. ``Q <- softmax(-(E_u + (affinity Q) U))``, the node's own weight left out (Eq. 6 to 8);
@@ -109,13 +109,13 @@ class MeanFieldCRF(keras.layers.Layer):
     for logits; ``tests/vad_keras/layers/test_mean_field_crf.py::test_the_crf_is_its_cell_called_again_and_again`` holds
     the two equal.
 
-    With ``inference="algorithm_1"`` the loop is the printed one: ``E = softmax(-E_u)``, ``E_hat = softmax(E)``, then
-    ``E = E_hat - f_p(H) U``, ``E_hat = softmax(E)``. Line 9 of the print divides by a constant of each node; here it is
-    the softmax of line 10 that does so. The print counts from 0 to ``max_iter``; here ``max_iterations`` passes are
+    With ``inference="algorithm_1"`` the loop is that of the paper: ``E = softmax(-E_u)``, ``E_hat = softmax(E)``, then
+    ``E = E_hat - f_p(H) U``, ``E_hat = softmax(E)``. Line 9 of the paper divides by a constant of each node; here it is
+    the softmax of line 10 that normalizes. The paper counts from 0 to ``max_iter``; here ``max_iterations`` passes are
     made. The unary term is soon forgotten, and no message depends on the marginals.
 
     Args:
-        max_iterations: most updates a video gets.
+        max_iterations: maximum number of updates per video.
         tolerance: largest change of a marginal at which a video stops; 0 never stops early.
         inference: ``"mean_field"`` or ``"algorithm_1"``.
 

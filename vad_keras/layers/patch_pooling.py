@@ -47,7 +47,7 @@ class MultiScalePatchPooling(keras.layers.Layer):
 
     Args:
         scales: grids, as patches along one side.
-        mode: ``"max"`` (Sec 4.2, what was run) or ``"average"`` (Sec 3.2).
+        mode: ``"max"`` (Sec 4.2, used in the experiments) or ``"average"`` (Sec 3.2).
 
     Call arguments:
         maps: ``(..., H, W, C)`` with static ``H`` and ``W``.

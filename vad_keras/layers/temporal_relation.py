@@ -16,7 +16,7 @@ def repeat_last_frame(frames, mask):
         mask: bool ``(B, K)``, padding at the end.
 
     Returns:
-        ``(B, K, ...)``, independent of what stood in the padding.
+        ``(B, K, ...)``, independent of what the padding holds.
 
     Example:
 
@@ -62,10 +62,10 @@ def _nth_tuple(rank, num_frames, size):
 
 @keras.saving.register_keras_serializable("vad_keras")
 class TemporalRelation(keras.layers.Layer):
-    """Relate ordered tuples of 2, 3, ..., K frames of a snippet and add up what the tuples say.
+    """Relate ordered tuples of 2, 3, ..., K frames of a snippet and add up their outputs.
 
     1. ``x_t = W dropout(f_t) + c``: the embedding of each frame, ``(B, K, units)``;
-    2. for each scale ``k`` in 2..K take at most ``max_tuples`` tuples ``t_1 < ... < t_k``: drawn anew in training,
+    2. for each scale ``k`` in 2..K take at most ``max_tuples`` tuples ``t_1 < ... < t_k``: sampled in training,
        evenly spaced at inference;
     3. ``g_k = relu(W_k [relu(x_t1); ...; relu(x_tk)] + c_k)``, added over tuples and scales: ``(B, units)``.
 
@@ -80,8 +80,8 @@ class TemporalRelation(keras.layers.Layer):
         seed: of dropout and tuples.
 
     Call arguments:
-        frames: ``(B, K, D)``, one feature vector a frame.
-        mask: bool ``(B, K)``, True for real frames; padding stands at the end. None: all frames are real.
+        frames: ``(B, K, D)``, one feature vector per frame.
+        mask: bool ``(B, K)``, True for real frames; padding is at the end. None: all frames are real.
         training: draw tuples and drop features.
 
     Output shape:

@@ -18,9 +18,9 @@ def labels_of_bags(labels):
 
 
 def spread_mask(scores, mask):
-    """The mask of frames `(B, T)` spread over the trailing axes of `scores` `(B, T, ...)`, boolean.
+    """The mask of frames ``(B, T)`` spread over the trailing axes of ``scores`` ``(B, T, ...)``, boolean.
 
-    `None` means that every frame is real.
+    ``None`` means that every frame is real.
     """
     shape = tuple(scores.shape)
     if len(shape) < 2:
@@ -35,7 +35,7 @@ def spread_mask(scores, mask):
     if len(mask_shape) != 2 or unequal:
         raise ValueError(
             f"`mask` must have the first two axes of `scores`, (videos, frames)={shape[:2]}. "
-            f"Received shape: {mask_shape}. Pass one boolean a frame, True for a real frame."
+            f"Received shape: {mask_shape}. Pass one boolean per frame, True for a real frame."
         )
     mask = ops.cast(mask, "bool")
     for _ in shape[2:]:
@@ -44,24 +44,25 @@ def spread_mask(scores, mask):
 
 
 def mean_of_bags(values, chosen):
-    """Mean of `values` `(B,)` over the bags in which `chosen` `(B,)` is 1; 0 when there is none."""
+    """Mean of ``values`` ``(B,)`` over the bags in which ``chosen`` ``(B,)`` is 1; 0 when there is none."""
     return ops.sum(values * chosen) / ops.maximum(ops.sum(chosen), 1.0)
 
 
 def top_k_weights(scores, mask=None, k=0.1):
-    """Weights that average over the `k` highest-scored real nodes of each bag.
+    """Weights that average over the ``k`` highest-scored real nodes of each bag.
 
     Args:
-        scores: `(B, T, ...)`, any number of trailing patch axes.
-        mask: boolean `(B, T)`, True for a real frame. Padded nodes are never chosen.
+        scores: ``(B, T, ...)``, any number of trailing patch axes.
+        mask: boolean ``(B, T)``, True for a real frame. Padded nodes are never chosen.
         k: an integer is a number of nodes (at most all real ones); a float in (0, 1] is a share of the real nodes of
-            that video, rounded up; `"mean"` takes every real node. Note that `1` is the maximum and `1.0` the mean.
+            that video, rounded up; ``"mean"`` takes every real node. Note that ``1`` is the maximum and ``1.0`` the
+            mean.
 
     Returns:
-        float32 of the shape of `scores`: `1 / k` at the chosen nodes, 0 elsewhere. No gradient passes through it.
+        float32 of the shape of ``scores``: ``1 / k`` at the chosen nodes, 0 elsewhere. No gradient passes through it.
 
     Raises:
-        ValueError: if `k` is none of the above.
+        ValueError: if ``k`` is none of the above.
     """
     check_k(k)
     real = spread_mask(scores, mask)
@@ -78,7 +79,7 @@ def top_k_weights(scores, mask=None, k=0.1):
 
 
 def choose_highest(values, real, number):
-    """Where the `number` highest real values of each row are: `(rows, n)`, bool `(rows, n)`, `(rows, 1)` -> bool."""
+    """Mark the ``number`` ``(rows, 1)`` highest real values of each row: ``(rows, n)``, bool ``(rows, n)`` -> bool."""
     lowered = ops.where(real, ops.stop_gradient(ops.cast(values, "float32")), float("-inf"))
     order = ops.argsort(-lowered, axis=-1)
     rank = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest value
@@ -86,14 +87,14 @@ def choose_highest(values, real, number):
 
 
 def bag_score(scores, mask=None, k=0.1):
-    """Mean of the `k` highest real scores of each bag, `(B, T, ...)` -> `(B,)`; `k=1` is the maximum."""
+    """Mean of the ``k`` highest real scores of each bag, ``(B, T, ...)`` -> ``(B,)``; ``k=1`` is the maximum."""
     weights = top_k_weights(scores, mask, k)
     scores = ops.where(weights > 0, ops.cast(scores, "float32"), 0.0)
     return ops.sum(scores * weights, axis=tuple(range(1, len(scores.shape))))
 
 
 def check_k(k):
-    """Raise a `ValueError` unless `k` is a count, a share or `"mean"`."""
+    """Raise a ``ValueError`` unless ``k`` is a count, a share or ``"mean"``."""
     if isinstance(k, str):
         good = k == "mean"
     elif isinstance(k, bool):

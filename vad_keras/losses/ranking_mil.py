@@ -1,4 +1,4 @@
-"""The ranking loss of Sultani et al. [1], the usual loss of weakly supervised detection and our baseline's."""
+"""The ranking loss of Sultani et al. [1], the usual loss of weakly supervised detection."""
 
 import keras
 from keras import ops
@@ -14,28 +14,28 @@ PAIRINGS = ("all", "paired")
 def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5):
     """Hinge between the highest score of an abnormal and of a normal video, with sparsity and smoothness.
 
-    1. `ranking`: mean over pairs (a, n) of `max(0, margin - max_t scores_a + max_t scores_n)`.
-    2. `sparsity`, `temporal_smoothness`: mean over the abnormal videos, as in [1].
+    1. ``ranking``: mean over pairs (a, n) of ``max(0, margin - max_t scores_a + max_t scores_n)``.
+    2. ``sparsity``, ``temporal_smoothness``: mean over the abnormal videos, as in [1].
 
-    `total = ranking + sparsity_weight * sparsity + smoothness_weight * temporal_smoothness`. Abnormal and normal
-    videos are told apart by `labels`, never by position.
+    ``total = ranking + sparsity_weight * sparsity + smoothness_weight * temporal_smoothness``. Abnormal and normal
+    videos are distinguished by ``labels``, never by position.
 
     Args:
-        labels: `(B,)`, 1 for an abnormal video and 0 for a normal one.
-        scores: anomaly scores in [0, 1], `(B, T, ...)`.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
-        pairing: `"all"` takes every abnormal with every normal video, `"paired"` the i-th abnormal with the i-th
-            normal one; a video without a partner then takes no part.
+        labels: ``(B,)``, 1 for an abnormal video and 0 for a normal one.
+        scores: anomaly scores in [0, 1], ``(B, T, ...)``.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
+        pairing: ``"all"`` takes every abnormal with every normal video, ``"paired"`` the i-th abnormal with the i-th
+            normal one; a video without a partner is then ignored.
         margin: of the hinge.
         sparsity_weight: 8e-5 in [1].
         smoothness_weight: 8e-5 in [1].
 
     Returns:
-        dict of float32 scalars: `ranking`, `sparsity`, `temporal_smoothness` (each before its weight) and `total`.
-        `ranking` is 0 when the batch has no pair.
+        dict of float32 scalars: ``ranking``, ``sparsity``, ``temporal_smoothness`` (each before its weight) and
+        ``total``. ``ranking`` is 0 when the batch has no pair.
 
     Raises:
-        ValueError: if the shapes do not fit or `pairing` is unknown.
+        ValueError: if the shapes do not fit or ``pairing`` is unknown.
 
     Example:
 
@@ -63,7 +63,7 @@ def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_w
 
 
 def _pairs(labels, pairing):
-    """`(B, B)`, 1 where row (abnormal) and column (normal) are compared. A mask, so that shapes stay static."""
+    """``(B, B)``, 1 where row (abnormal) and column (normal) are compared. A mask, so that shapes stay static."""
     pairs = ops.expand_dims(labels, 1) * ops.expand_dims(1.0 - labels, 0)
     if pairing == "paired":
         abnormal_number = ops.expand_dims(ops.cumsum(labels), 1)
@@ -81,14 +81,14 @@ def check_ranking(pairing, margin, sparsity_weight, smoothness_weight):
 
 @keras.saving.register_keras_serializable("vad_keras")
 class RankingMIL(keras.losses.Loss):
-    """`ranking_mil` for `compile(loss=...)` on a model whose one output is `(B, T, ...)`, videos of equal length.
+    """``ranking_mil`` for ``compile(loss=...)`` of a model with one output, ``(B, T, ...)``, without a mask.
 
     Args:
-        pairing, margin, sparsity_weight, smoothness_weight: see `ranking_mil`.
-        name, dtype: as in `keras.losses.Loss`. The value is one number for the batch, so there is no `reduction`.
+        pairing, margin, sparsity_weight, smoothness_weight: see ``ranking_mil``.
+        name, dtype: as in ``keras.losses.Loss``. The value is one number for the batch, so there is no ``reduction``.
 
     Raises:
-        ValueError: if `pairing` is unknown.
+        ValueError: if ``pairing`` is unknown.
 
     Example:
 
@@ -109,12 +109,12 @@ class RankingMIL(keras.losses.Loss):
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
 
     def call(self, y_true, y_pred):
-        """Labels `(B,)` and scores `(B, T, ...)` -> scalar."""
+        """Labels ``(B,)`` and scores ``(B, T, ...)`` -> scalar."""
         options = {name: value for name, value in self.get_config().items() if name not in ("name", "dtype")}
         return ranking_mil(y_true, y_pred, **options)["total"]
 
     def get_config(self):
-        """Arguments that make an equal loss."""
+        """Return the arguments that rebuild the loss."""
         return {
             "name": self.name,
             "dtype": self.dtype,

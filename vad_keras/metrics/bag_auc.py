@@ -11,17 +11,17 @@ class BagAUC(keras.metrics.AUC):
     """Area under the ROC curve of bags, the score of a bag being the maximum over its real nodes.
 
     It needs no frame label, so it may choose an epoch on validation videos. The curve is cut at evenly spaced
-    thresholds in [0, 1]; `vad_keras.metrics.video_auc` is exact.
+    thresholds in [0, 1]; ``vad_keras.metrics.video_auc`` is exact.
 
     Args:
         num_thresholds: points of the curve.
-        name, dtype: as in `keras.metrics.AUC`.
+        name, dtype: as in ``keras.metrics.AUC``.
 
-    Call arguments of `update_state`:
-        y_true: `(B,)` or `(B, 1)`, 1 for an abnormal video.
-        y_pred: scores in [0, 1], `(B,)` or `(B, T, ...)`.
-        sample_weight: `(B,)` or `None`.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
+    Call arguments of ``update_state``:
+        y_true: ``(B,)`` or ``(B, 1)``, 1 for an abnormal video.
+        y_pred: scores in [0, 1], ``(B,)`` or ``(B, T, ...)``.
+        sample_weight: ``(B,)`` or ``None``.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
 
     Example:
 
@@ -49,5 +49,5 @@ class BagAUC(keras.metrics.AUC):
         super().update_state(ops.reshape(checks.labels(y_true), (-1,)), scores, sample_weight=sample_weight)
 
     def get_config(self):
-        """Arguments that make an equal metric."""
+        """Return the arguments that rebuild the metric."""
         return {"num_thresholds": self.num_thresholds, "name": self.name, "dtype": self.dtype}

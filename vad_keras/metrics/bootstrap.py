@@ -1,4 +1,4 @@
-"""How far a figure would move if other videos had been filmed."""
+"""Bootstrap intervals of a metric over videos."""
 
 import numpy as np
 
@@ -9,21 +9,21 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     """95 % interval of a statistic by drawing whole videos with replacement.
 
     Frames of one video resemble each other, so videos are drawn, not frames. A draw in which the statistic is nan
-    (e.g. no abnormal video in it) is left out and counted. It takes any statistic; `draw_videos` and `evaluate_draws`
-    give the figures of `evaluate_videos` on the same draws, and far faster.
+    (e.g. no abnormal video in it) is left out and counted. It takes any statistic; ``draw_videos`` and
+    ``evaluate_draws`` give the metrics of ``evaluate_videos`` on the same draws, and far faster.
 
     Args:
-        videos: list of anything, one entry a video.
+        videos: list of anything, one entry per video.
         statistic: function of such a list that returns a float or an array of floats.
         samples: number of draws.
         seed: of the draws; the same seed gives the same interval.
 
     Returns:
-        dict: `low`, `high` (2.5 and 97.5 percentiles), `standard_deviation` and `defined` (draws that counted), each
-        of the shape of the statistic; nan where no draw counted.
+        dict: ``low``, ``high`` (2.5 and 97.5 percentiles), ``standard_deviation`` and ``defined`` (draws that counted),
+        each of the shape of the statistic; nan where no draw counted.
 
     Raises:
-        ValueError: if there is no video or `samples` is below 1.
+        ValueError: if there is no video or ``samples`` is below 1.
 
     Example:
 
@@ -41,13 +41,13 @@ def draw_videos(num_videos, samples=1000, seed=0):
     Args:
         num_videos: N, of which each draw takes N.
         samples: number of draws.
-        seed: of the draws; the draws are those of `bootstrap_videos` with the same seed.
+        seed: of the draws; the draws are those of ``bootstrap_videos`` with the same seed.
 
     Returns:
-        int64 `(samples, N)`; each row adds up to N.
+        int64 ``(samples, N)``; each row adds up to N.
 
     Raises:
-        ValueError: if there is no video or `samples` is below 1.
+        ValueError: if there is no video or ``samples`` is below 1.
 
     Example:
 
@@ -58,13 +58,13 @@ def draw_videos(num_videos, samples=1000, seed=0):
 
 
 def interval_of_draws(values):
-    """95 % interval of a figure from its values in many draws; nan ones are left out and counted.
+    """95 % interval of a metric from its values in many draws; nan ones are left out and counted.
 
     Args:
-        values: `(samples,)` or `(samples, ...)`.
+        values: ``(samples,)`` or ``(samples, ...)``.
 
     Returns:
-        dict: `low`, `high`, `standard_deviation` and `defined`, as of `bootstrap_videos`.
+        dict: ``low``, ``high``, ``standard_deviation`` and ``defined``, as of ``bootstrap_videos``.
 
     Example:
 
@@ -86,7 +86,7 @@ def interval_of_draws(values):
 
 
 def _drawn(num_videos, samples, seed):
-    """Positions of the videos of each draw, `(samples, N)`."""
+    """Positions of the videos of each draw, ``(samples, N)``."""
     checks.integers(1, num_videos=num_videos, samples=samples)
     checks.seed(seed)
     return np.random.default_rng(seed).integers(num_videos, size=(samples, num_videos))

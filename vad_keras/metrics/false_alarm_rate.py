@@ -10,7 +10,7 @@ def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
     """Share of the frames of normal videos whose score reaches the threshold, in percent.
 
     Args:
-        scores_of_normal_videos: scores of every frame, an array or a list of arrays, one a video.
+        scores_of_normal_videos: scores of every frame, an array or a list of arrays, one per video.
         threshold: a score of at least this is an alarm. The "threshold of 0.5%" of Sec 4.1 is 0.5, as in [1].
 
     Returns:

@@ -1,4 +1,4 @@
-"""The anomaly detector: node features of whole videos -> one score a frame, and where in the picture."""
+"""The anomaly detector: node features of whole videos -> one score per frame and per patch."""
 
 import difflib
 import inspect
@@ -22,22 +22,22 @@ class AnomalyDetector(BagModel):
     """Clique self-attention, mean-field CRF and multi-instance scorer over the nodes of a video.
 
     1. ``b``: nodes, normalised over channels, ``(B, T, G, C)``;
-    2. ``h``, affinity: ``CliqueSelfAttention(b)``, plus a linear path around it, ``(B, T, G, F)`` (Eq. 1, 3, 4);
+    2. ``h``, affinity: ``CliqueSelfAttention(b)``, plus a linear skip path, ``(B, T, G, F)`` (Eq. 1, 3, 4);
     3. ``E_u = f_u(b)``, ``E_hat = MeanFieldCRF(E_u, affinity)``, ``(B, T, G, 2)`` (Eq. 5 to 8);
     4. ``v = f_s(h)``, the patch scores, ``(B, T, G)`` (Sec 3.4);
-    5. one score a frame from the scores of its patches, ``(B, T)``.
+    5. one score per frame from the scores of its patches, ``(B, T)``.
 
     ``compile(optimizer)`` is enough: the loss is ``vad_keras.losses.contrastive_mil`` (Eq. 9) and each of its terms is
-    a metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label a video, ``(B,)``; abnormal and normal
-    videos of a batch are told apart by label.
+    a metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label per video, ``(B,)``; abnormal and normal
+    videos of a batch are distinguished by label.
 
     Args:
         key_dim, value_dim, temporal_localities, alignment, normalization: of the attention.
         max_iterations, tolerance, inference: of the CRF.
         node_normalization: ``"layer"`` (mean 0 and variance 1 over the channels of a node), ``"unit"`` (each node is
-            brought to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
+            scaled to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
         projection_dim: nodes are first brought to this size by a dense layer with ReLU; 0 leaves them as they are.
-        residual: add a linear map of the nodes to ``h``; False is the print.
+        residual: add a linear map of the nodes to ``h``; False is the model as printed.
         self_attention_crf: False scores each node by itself: ``h`` is the linear map of the nodes alone, ``E_hat`` the
             softmax of the unary energies. These are the rows of Table 1 without the self-attention CRF.
         hidden_units: of the scorer.
@@ -48,7 +48,7 @@ class AnomalyDetector(BagModel):
 
     Call arguments:
         inputs: dict with ``nodes`` ``(B, T, G, C)`` and optionally ``mask``, bool ``(B, T)``, True for real frames;
-            padding stands at the end and changes no real frame.
+            padding is at the end and changes no real frame.
 
     Output shape:
         Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``patch_score`` ``(B, T, G)``; ``marginals``
@@ -222,7 +222,7 @@ class AnomalyDetector(BagModel):
         return contrastive_mil(labels, outputs, mask, **self.loss_options)
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         attention, crf = self.attention, self.crf
         return {
             **super().get_config(),

@@ -1,4 +1,4 @@
-"""What the anomaly detector and every baseline share: how bags come in, and loss terms that are metrics too."""
+"""What the anomaly detector and every baseline share: inputs, loss terms and metrics."""
 
 import abc
 

@@ -20,7 +20,7 @@ ANOMALY_PROBABILITY = "anomaly_probability"
 
 @keras.saving.register_keras_serializable("vad_keras")
 class RelationAwareExtractor(CheckedModel):
-    """Turn snippets of ``K`` frames into node features, and learn them by telling abnormal snippets from normal ones.
+    """Turn snippets of ``K`` frames into node features, and learn them by classifying snippets as abnormal or normal.
 
     1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``; with ``motion`` each position also
        gets how much it differs from the frame before, ``(B, K, h, w, 2 C)``;
@@ -53,7 +53,7 @@ class RelationAwareExtractor(CheckedModel):
 
     Call arguments:
         inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
-            ``(B, K)``, True for real frames; padding stands at the end. Instead of ``frames`` it may hold ``maps``, the
+            ``(B, K)``, True for real frames; padding is at the end. Instead of ``frames`` it may hold ``maps``, the
             result of ``feature_maps``.
 
     Output shape:
@@ -232,7 +232,7 @@ class RelationAwareExtractor(CheckedModel):
         return {
             **super().get_config(),
             "backbone": self.backbone_name,
-            "weights": None,  # they lie in the saved file; the path or the download may be gone
+            "weights": None,  # they are in the saved file; the path or the download may be gone
             "image_size": self.image_size,
             "clip_frames": self.clip_frames,
             "scales": self.patches.scales,

@@ -268,7 +268,7 @@ def test_the_crf_is_its_cell_called_again_and_again(form):
 def test_errors_name_what_came():
     with pytest.raises(ValueError, match=r"`inference` must be one of.*'gibbs'"):
         MeanFieldCRF(inference="gibbs")
-    with pytest.raises(ValueError, match=r"`max_iterations` must be at least 1\. Received: 0"):
+    with pytest.raises(ValueError, match=r"`max_iterations` must be an integer of at least 1\. Received: 0"):
         MeanFieldCRF(max_iterations=0)
     with pytest.raises(ValueError, match=r"\(B, T, G, 2\)\. Received: \(1, 4, 2, 3\)"):
         MeanFieldCRF()(np.zeros((1, 4, 2, 3), "float32"), np.zeros((1, 4, 2, 4, 2), "float32"))

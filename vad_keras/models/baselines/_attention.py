@@ -1,4 +1,4 @@
-"""The transformer block of UR-DMU, which BN-WVAD takes over: each frame attends to all frames and to its neighbours."""
+"""The transformer block of UR-DMU, which BN-WVAD reuses: each frame attends to all frames and to its neighbours."""
 
 import keras
 from keras import ops
@@ -10,11 +10,11 @@ from vad_keras.models.baselines._temporal import proximity, softmax_over_keys, z
 class GlobalLocalBlock(keras.layers.Layer):
     """Multi-head self-attention with a global and a local part, then a feed-forward network, both residual.
 
-    1. `q, k, v, t = LayerNorm(x) W`; `(B, T, heads, head_dim)` each, no bias.
-    2. Global: `softmax(q k' / sqrt(head_dim)) v`. Local: `A t` with `A_ij` proportional to `exp(-|i - j| / e)`, rows
-       summing to 1.
-    3. `x + Dropout([global, local] W_o)`; `(B, T, C)`.
-    4. `x + MLP(LayerNorm(x))` with one hidden layer of `mlp_units` and GELU.
+    1. ``q, k, v, t = LayerNorm(x) W``; ``(B, T, heads, head_dim)`` each, no bias.
+    2. Global: ``softmax(q k' / sqrt(head_dim)) v``. Local: ``A t`` with ``A_ij`` proportional to ``exp(-|i - j| / e)``,
+       rows summing to 1.
+    3. ``x + Dropout([global, local] W_o)``; ``(B, T, C)``.
+    4. ``x + MLP(LayerNorm(x))`` with one hidden layer of ``mlp_units`` and GELU.
 
     Args:
         heads, head_dim: of the attention.
@@ -22,14 +22,14 @@ class GlobalLocalBlock(keras.layers.Layer):
         dropout: rate after both parts and in step 4.
 
     Call arguments:
-        x: `(B, T, C)`.
-        mask: bool `(B, T)`; padded frames are neither keys nor neighbours.
+        x: ``(B, T, C)``.
+        mask: bool ``(B, T)``; padded frames are neither keys nor neighbours.
 
     Output shape:
-        `(B, T, C)`, 0 in padding.
+        ``(B, T, C)``, 0 in padding.
 
     Raises:
-        ValueError: if `heads` or `head_dim` is below 1.
+        ValueError: if ``heads`` or ``head_dim`` is below 1.
 
     Example:
 
@@ -55,7 +55,7 @@ class GlobalLocalBlock(keras.layers.Layer):
         self.dropouts = [keras.layers.Dropout(dropout, dtype=policy) for _ in range(3)]
 
     def build(self, input_shape):
-        """Make the weights for `(B, T, C)`."""
+        """Make the weights for ``(B, T, C)``."""
         units = input_shape[-1]
         shape = (None, None, units)
         for norm in self.norms:

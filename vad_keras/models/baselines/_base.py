@@ -1,4 +1,4 @@
-"""What all baselines share: one vector a frame, masked scores, and loss terms that are metrics too."""
+"""What all baselines share: one vector per frame, masked scores, and loss terms that are metrics too."""
 
 import abc
 
@@ -13,14 +13,14 @@ PATCHES = ("first", "mean")
 class Baseline(BagModel):
     """A published model that scores the moments of a video from one feature vector each, trained on video labels.
 
-    1. One vector a frame: patch 0, the whole frame, or the mean over patches, brought to length 1 with `normalize`;
-       `(B, T, C)`. Padded frames are 0.
-    2. `score_frames`, which each baseline defines; `(B, T)` in [0, 1], and what its loss needs besides.
-    3. `loss_terms`, which each baseline defines, on one batch of bags.
+    1. One vector per frame: patch 0, the whole frame, or the mean over patches, scaled to length 1 with ``normalize``;
+       ``(B, T, C)``. Padded frames are 0.
+    2. ``score_frames``, which each baseline defines; ``(B, T)`` in [0, 1], and what its loss needs besides.
+    3. ``loss_terms``, which each baseline defines, on one batch of bags.
 
     Args:
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1. Each baseline starts from what its authors did.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1. Each baseline starts from what its authors did.
     """
 
     def __init__(self, patches="first", normalize=False, **kwargs):
@@ -30,11 +30,11 @@ class Baseline(BagModel):
 
     @abc.abstractmethod
     def build_frames(self, feature_dim):
-        """Make the weights for vectors of `feature_dim` channels."""
+        """Make the weights for vectors of ``feature_dim`` channels."""
 
     @abc.abstractmethod
     def score_frames(self, x, mask, training):
-        """`(B, T, C)` and bool `(B, T)` -> dict of `anomaly_score` `(B, T)` and what `loss_terms` needs besides."""
+        """``(B, T, C)``, bool ``(B, T)`` -> dict of ``anomaly_score`` ``(B, T)`` and other inputs of ``loss_terms``."""
 
     def build_nodes(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""
@@ -52,11 +52,11 @@ class Baseline(BagModel):
         return {**outputs, spec.ANOMALY_SCORE: scores, spec.PATCH_SCORE: patch_scores}
 
     def frame_features(self, nodes):
-        """Step 1, `(B, T, G, C)` -> float32 `(B, T, C)`."""
+        """Step 1, ``(B, T, G, C)`` -> float32 ``(B, T, C)``."""
         nodes = ops.cast(nodes, "float32")
         x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
         return ops.normalize(x, axis=-1) if self.normalize else x
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {**super().get_config(), "patches": self.patches, "normalize": self.normalize}

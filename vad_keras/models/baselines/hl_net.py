@@ -21,29 +21,30 @@ KERNEL = 5  # frames, of the residual and of the causal convolution
 
 @keras.saving.register_keras_serializable("vad_keras")
 class HLNet(Baseline):
-    """Score each moment by what is similar, what is near and what scores alike, and distil that for online use.
+    """Score each moment by graphs of similar, near and alike scored frames; an online branch learns from the scores.
 
-    1. One vector a frame, `x`: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
-    2. Two dense layers of `units` (ReLU), each with dropout: `f`; `(B, T, 128)`.
-    3. HLC approximator: dense 64 and 32 (ReLU), a causal convolution over 5 frames: the online logits; `(B, T)`. It
+    1. One vector per frame, ``x``: patch 0, the whole frame, or the mean over patches; ``(B, T, C)``.
+    2. Two dense layers of ``units`` (ReLU), each with dropout: ``f``; ``(B, T, 128)``.
+    3. HLC approximator: dense 64 and 32 (ReLU), a causal convolution over 5 frames: the online logits; ``(B, T)``. It
        sees no later frame.
-    4. Three graphs, `(B, T, T)`. Holistic: the softmax over a row of the cosine similarity of `x`, set to 0 where it is
-       not above `similarity_threshold`. Localized: `exp(-|i - j| / e)`. Score: the softmax over a row of
-       `1 / (1 + exp(-(1 - |p_i - p_j| - 0.5) / 0.1))`, `p` the sigmoids of the online logits, without gradient.
-    5. A branch for each graph `A`: twice `ReLU(A h W + R(h))` with dropout, `R` a convolution over 5 frames at first,
-       then the identity; `(B, T, branch_units)`.
-    6. Dense 1 on the three branches together: the logits; `(B, T)`. The scores are their sigmoids.
-    7. Loss: the cross entropy to the label of the video of `sigmoid(mean of the floor(n / 16) + 1 highest logits)`, for
-       the logits and for the online logits, plus `distillation_weight` times `-mean_t p_t log q_t`, the scores `p`
-       without gradient and `q` the online scores.
+    4. Three graphs, ``(B, T, T)``. Holistic: the softmax over a row of the cosine similarity of ``x``, set to 0 where
+       it is not above ``similarity_threshold``. Localized: ``exp(-|i - j| / e)``. Score: the softmax over a row of ``1
+       / (1 + exp(-(1 - |p_i - p_j| - 0.5) / 0.1))``, ``p`` the sigmoids of the online logits, without gradient.
+    5. A branch for each graph ``A``: twice ``ReLU(A h W + R(h))`` with dropout, ``R`` a convolution over 5 frames at
+       first, then the identity; ``(B, T, branch_units)``.
+    6. Dense 1 on the three branches together: the logits; ``(B, T)``. The scores are their sigmoids.
+    7. Loss: the cross entropy to the label of the video of ``sigmoid(mean of the floor(n / 16) + 1 highest logits)``,
+       for the logits and for the online logits, plus ``distillation_weight`` times ``-mean_t p_t log q_t``, the scores
+       ``p`` without gradient and ``q`` the online scores.
 
-    `fit` takes `({"nodes", "mask"}, labels)`. The graphs need memory that grows with `T * T`.
+    ``fit`` takes ``({"nodes", "mask"}, labels)``. The graphs need memory that grows with ``T * T``.
 
-    Left open in print: how a graph treats padding; here padded frames are no neighbours. The range of the localized
-    graph (exponent 1, divisor e), 16 frames for each chosen one, dropout 0.6, and the sizes of all layers are those of
-    the authors' code. The distillation loss is one-sided as printed: it asks for high online scores where scores are
-    high and nothing where they are low, which the second cross entropy does. Their approximator learns at half the
-    rate of the rest and all rates fall to a tenth after 10 epochs; here one rate serves all.
+    Differences from the paper, and what it leaves open: how a graph treats padding; here padded frames are no
+    neighbours. The range of the localized graph (exponent 1, divisor e), 16 frames for each chosen one, dropout 0.6,
+    and the sizes of all layers are those of the authors' code. The distillation loss is one-sided as printed: it asks
+    for high online scores where scores are high and nothing where they are low, which the second cross entropy does.
+    Their approximator learns at half the rate of the rest and all rates fall to a tenth after 10 epochs; here one rate
+    serves all.
 
     Args:
         units: sizes of the two layers of step 2.
@@ -52,17 +53,20 @@ class HLNet(Baseline):
         similarity_threshold: of step 4.
         distillation_weight: of step 7.
         online: report the score of the approximator, which sees no later frame, as the anomaly score.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` and `"online_score"` `(B, T)` in [0, 1], `"logit"` and `"online_logit"`
-        `(B, T)`, `"patch_score"` `(B, T, G)`, the score of the frame repeated. All are 0 in padding.
+        dict of float32: ``"anomaly_score"`` and ``"online_score"`` ``(B, T)`` in [0, 1], ``"logit"`` and
+        ``"online_logit"`` ``(B, T)``, ``"patch_score"`` ``(B, T, G)``, the score of the frame repeated. All are 0 in
+        padding.
 
     Raises:
-        ValueError: if `similarity_threshold` is not in [0, 1), `patches` is unknown or the nodes do not have four axes.
+        ValueError: if ``similarity_threshold`` is not in [0, 1), ``patches`` is unknown or the nodes do not have four
+            axes.
 
     Example:
 
@@ -73,7 +77,7 @@ class HLNet(Baseline):
     ((2, 5), (2, 5))
 
     Reference: [10] Wu et al., Not only look, but also listen: learning multimodal violence detection under weak
-    supervision, ECCV 2020; sizes and rates from its code, Roc-Ng/XDVioDet (`model.py`, `layers.py`, `train.py`).
+    supervision, ECCV 2020; sizes and rates from its code, Roc-Ng/XDVioDet (``model.py``, ``layers.py``, ``train.py``).
     """
 
     LOSS_TERMS = ("bag_cross_entropy", "online_cross_entropy", "distillation")
@@ -135,7 +139,7 @@ class HLNet(Baseline):
         return {spec.ANOMALY_SCORE: score, "online_score": online_score, **logits}
 
     def _approximate(self, h):
-        """Step 3; padding stands behind all real frames, where a causal convolution does not look."""
+        """Step 3; padding comes after all real frames, where a causal convolution does not look."""
         for dense in self.approximator:
             h = dense(h)
         return self.causal(h)[..., 0]
@@ -168,7 +172,7 @@ class HLNet(Baseline):
         return {**terms, "total": total + self.distillation_weight * terms["distillation"]}
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -181,7 +185,7 @@ class HLNet(Baseline):
 
 
 class GraphConvolution(keras.layers.Layer):
-    """Step 5 of `HLNet`: `ReLU(A h W + R(h))` for features `h` and one of its graphs `A`."""
+    """Step 5 of ``HLNet``: ``ReLU(A h W + R(h))`` for features ``h`` and one of its graphs ``A``."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -190,7 +194,7 @@ class GraphConvolution(keras.layers.Layer):
         self.dense = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        """Make the weights for `(B, T, C)`; the residual needs some where `C` is not `units`."""
+        """Make the weights for ``(B, T, C)``; the residual needs some where ``C`` is not ``units``."""
         self.dense.build(input_shape)
         self.residual = None
         if input_shape[-1] != self.units:
@@ -199,12 +203,12 @@ class GraphConvolution(keras.layers.Layer):
         self.built = True
 
     def call(self, h, graph, mask):
-        """`(B, T, C)`, `(B, T, T)` and bool `(B, T)` -> `(B, T, units)`."""
+        """``(B, T, C)``, ``(B, T, T)`` and bool ``(B, T)`` -> ``(B, T, units)``."""
         skip = h if self.residual is None else self.residual(zero_padding(h, mask))
         return ops.relu(ops.matmul(ops.cast(graph, h.dtype), self.dense(h)) + skip)
 
     def compute_output_shape(self, input_shape):
-        """`(B, T, units)`."""
+        """``(B, T, units)``."""
         return (*input_shape[:-1], self.units)
 
 

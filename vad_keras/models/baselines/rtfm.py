@@ -1,4 +1,4 @@
-"""RTFM of Tian et al.: a multi-scale temporal network whose feature magnitudes tell abnormal moments."""
+"""RTFM of Tian et al.: a multi-scale temporal network whose feature magnitudes mark abnormal moments."""
 
 import keras
 from keras import ops
@@ -18,46 +18,48 @@ MAGNITUDE_FORMS = ("squared", "printed")
 class RTFM(Baseline):
     """Learn features that are long where a video is abnormal, and score them by three dense layers.
 
-    1. One vector a frame, `x`: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
+    1. One vector per frame, ``x``: patch 0, the whole frame, or the mean over patches; ``(B, T, C)``.
     2. Multi-scale temporal network (Sec 3.2): three convolutions over 3 frames of dilation 1, 2 and 4 beside a
-       self-attention of all frames, `C / 4` channels each; one more convolution over 3 frames; plus `x`: the features
-       `X`; `(B, T, C)`.
-    3. Dense 512 and 128 (ReLU), dense 1 (sigmoid), with dropout before each (Sec 3.4): the scores; `(B, T)`.
-    4. Of each video the `k` real frames with the longest features are chosen (Sec 3.3).
-    5. Magnitude loss (Sec 3.3) over all pairs of an abnormal and a normal video with magnitudes `a` and `n`.
-       `"squared"`, the form of the authors' code: `(|margin - a| + n)^2`, a magnitude being the length of the mean
-       chosen feature. `"printed"`: `max(0, margin - (a - n))`, a magnitude being the mean length of the chosen.
+       self-attention of all frames, ``C / 4`` channels each; one more convolution over 3 frames; plus ``x``: the
+       features ``X``; ``(B, T, C)``.
+    3. Dense 512 and 128 (ReLU), dense 1 (sigmoid), with dropout before each (Sec 3.4): the scores; ``(B, T)``.
+    4. Of each video the ``k`` real frames with the longest features are chosen (Sec 3.3).
+    5. Magnitude loss (Sec 3.3) over all pairs of an abnormal and a normal video with magnitudes ``a`` and ``n``.
+       ``"squared"``, the form of the authors' code: ``(|margin - a| + n)^2``, a magnitude being the length of the mean
+       chosen feature. ``"printed"``: ``max(0, margin - (a - n))``, a magnitude being the mean length of the chosen.
     6. Cross entropy (Sec 3.4) between the label and the mean score of the chosen frames, mean over videos.
     7. Sparsity and temporal smoothness of the scores, sums over time, mean over the abnormal videos.
 
-    `total = bag_cross_entropy + magnitude_weight * magnitude + sparsity_weight * sparsity + smoothness_weight *
-    temporal_smoothness`. `fit` takes `({"nodes", "mask"}, labels)`. Memory grows with `T * T`.
+    ``total = bag_cross_entropy + magnitude_weight * magnitude + sparsity_weight * sparsity + smoothness_weight *
+    temporal_smoothness``. ``fit`` takes ``({"nodes", "mask"}, labels)``. Memory grows with ``T * T``.
 
-    Left open in print: batch normalisation, which the code has behind each convolution and in the attention (from an
-    identity on); the attention divides by the number of frames instead of a softmax there and here. In training the
-    code hides moments from the choice of step 4 at the rate of the dropout; so it is here. Its magnitude loss pairs
-    videos by position and its smoothness runs across the seams of a batch; here pairs are formed by label, all with
-    all, and no term leaves a video. Padded frames enter neither convolutions, nor attention, nor the statistics.
+    Differences from the paper, and what it leaves open: batch normalisation, which the code has behind each convolution
+    and in the attention (from an identity on); the attention divides by the number of frames instead of a softmax there
+    and here. In training the code hides moments from the choice of step 4 at the rate of the dropout; the same holds
+    here. Its magnitude loss pairs videos by position and its smoothness runs across the seams of a batch; here pairs
+    are formed by label, all with all, and no term leaves a video. Padded frames enter neither convolutions, nor
+    attention, nor the statistics.
 
     Args:
         units: sizes of the two hidden layers of step 3.
         dropout: rate of step 3 and of the choice in step 4.
-        k: number (integer) or share (float) of the real frames of a video that are chosen, or `"mean"`.
+        k: number (integer) or share (float) of the real frames of a video that are chosen, or ``"mean"``.
         margin: of the magnitude loss.
-        magnitude_form: `"squared"` or `"printed"`.
+        magnitude_form: ``"squared"`` or ``"printed"``.
         magnitude_weight, sparsity_weight, smoothness_weight: of the total.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1], `"magnitude"` `(B, T)`, the length of each feature,
-        `"bag_magnitude"` and `"bag_score"` `(B,)` of the chosen frames, `"patch_score"` `(B, T, G)`, the score of the
-        frame repeated. All are 0 in padding.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1], ``"magnitude"`` ``(B, T)``, the length of each
+        feature, ``"bag_magnitude"`` and ``"bag_score"`` ``(B,)`` of the chosen frames, ``"patch_score"`` ``(B, T, G)``,
+        the score of the frame repeated. All are 0 in padding.
 
     Raises:
-        ValueError: if `magnitude_form`, `k` or `patches` is none of the above or the nodes do not have four axes.
+        ValueError: if ``magnitude_form``, ``k`` or ``patches`` is none of the above or the nodes do not have four axes.
 
     Example:
 
@@ -68,7 +70,7 @@ class RTFM(Baseline):
     ((2, 5), (2,))
 
     Reference: Tian et al., Weakly-supervised video anomaly detection with robust temporal feature magnitude learning,
-    ICCV 2021; sizes and rates also from its code, tianyu0207/RTFM (`model.py`, `train.py`).
+    ICCV 2021; sizes and rates also from its code, tianyu0207/RTFM (``model.py``, ``train.py``).
     """
 
     LOSS_TERMS = ("bag_cross_entropy", "magnitude", "sparsity", "temporal_smoothness")
@@ -146,7 +148,7 @@ class RTFM(Baseline):
         return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}
 
     def _magnitude_loss(self, labels, magnitude):
-        """Step 5: `(B,)`, `(B,)` -> scalar; rows are abnormal, columns normal videos."""
+        """Step 5: ``(B,)``, ``(B,)`` -> scalar; rows are abnormal, columns normal videos."""
         abnormal, normal = ops.expand_dims(magnitude, 1), ops.expand_dims(magnitude, 0)
         if self.magnitude_form == "squared":
             pairs = ops.square(ops.abs(self.margin - abnormal) + normal)
@@ -155,7 +157,7 @@ class RTFM(Baseline):
         return mean_over_pairs(pairs, labels)
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -168,14 +170,14 @@ class RTFM(Baseline):
 
 
 class MultiScaleTemporalNetwork(keras.layers.Layer):
-    """Step 2 of `RTFM`: `(B, T, C)` and a mask -> `(B, T, C)`, with batch statistics of real frames only."""
+    """Step 2 of ``RTFM``: ``(B, T, C)`` and a mask -> ``(B, T, C)``, with batch statistics of real frames only."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make the weights for `C` channels."""
+        """Make the weights for ``C`` channels."""
         channels = input_shape[-1]
         branch = max(1, channels // 4)
         self.pyramid = [self._convolution(branch, 3, d, use_bias=True) for d in DILATIONS]
@@ -208,7 +210,7 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
         )
 
     def _norm(self, **options):
-        """As PyTorch makes it, in which the rates were found."""
+        """With the defaults of PyTorch, for which the rates were tuned."""
         return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, **options)
 
     def call(self, x, mask, training=False):

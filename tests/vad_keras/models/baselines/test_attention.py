@@ -66,5 +66,5 @@ def test_dropout_acts_in_training_only():
 
 
 def test_a_head_of_no_size_is_refused():
-    with pytest.raises(ValueError, match=r"`head_dim` and `heads` must be at least 1\. Received: 0 and 2"):
+    with pytest.raises(ValueError, match=r"`head_dim` must be an integer of at least 1\. Received: 0"):
         GlobalLocalBlock(heads=2, head_dim=0, mlp_units=4)
