@@ -82,7 +82,7 @@ LAYERS = [
         layers.MeanFieldCell,
         {"marginals": random(3, 5, 3, 2, seed=5, low=0.0), "unary_energy": ENERGY, "affinity": AFFINITY},
         outputs=("marginals",),
-        exempt=dict.fromkeys(("padding", "cut"), "takes no mask: the CRF silences padding around it"),
+        exempt=dict.fromkeys(("padding", "cut"), "takes no mask: the CRF sets padding to 0 before it"),
     ),
     Descriptor(
         layers.MultiScalePatchPooling,

@@ -31,6 +31,8 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     >>> 1.0 <= interval["low"] <= 2.0 <= interval["high"] <= 3.0
     True
     """
+    if not len(videos):
+        raise ValueError("`videos` must hold at least one video. Received: none.")
     draws = ([videos[i] for i in drawn] for drawn in _drawn(len(videos), samples, seed))
     return interval_of_draws([statistic(draw) for draw in draws])
 
