@@ -71,6 +71,8 @@ def regularize(model):
     """Weigh the squares of one kernel."""
     layer = next(getattr(model, name) for name in ("f_s", "scorer", "head") if hasattr(model, name))
     layer.kernel_regularizer = keras.regularizers.L2(0.5)
+    if layer.built:
+        layer.kernel.regularizer = layer.kernel_regularizer
 
 
 if __name__ == "__main__":
