@@ -31,7 +31,8 @@ from pipelines.report.summary import print_closing_table, read_summaries
 
 TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
 FEATURE_STAGES = ("import_features", *TRAIN_STAGES[3:])  # with features.root
-ABOVE_STAGES = ("repeats", "compare", "ablate", "demo", "bench")  # each runs several stages, or parts of them
+EXPERIMENTS = ("aggregate", "repeats", "compare", "ablate")  # each trains, or puts together, several runs
+ABOVE_STAGES = ("demo", "bench")
 
 EXIT_SKIPPED = 1
 EXIT_USER_ERROR = 2
@@ -301,7 +302,8 @@ def _stage(name, config):
         name = "aggregate"
     elif name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds):
         name = "repeats"
-    return importlib.import_module(f"pipelines.{name}" if name in ABOVE_STAGES else f"pipelines.stages.{name}")
+    package = "pipelines.experiments" if name in EXPERIMENTS else "pipelines.stages"
+    return importlib.import_module(f"pipelines.{name}" if name in ABOVE_STAGES else f"{package}.{name}")
 
 
 def main(arguments: list[str] | None = None) -> int:

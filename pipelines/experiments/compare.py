@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipelines.repeats import run_systems
-from pipelines.systems import full_model, read_rivals
+from pipelines.experiments.repeats import run_systems
+from pipelines.experiments.systems import full_model, read_rivals
 
 
 def run(config) -> Path:

@@ -1,9 +1,9 @@
-"""Tests of pipelines.ablate; its trainings are tested with pipelines.repeats."""
+"""Tests of pipelines.experiments.ablate; its trainings are tested with pipelines.experiments.repeats."""
 
 import pytest
 
-from pipelines import ablate
 from pipelines.config import UserError, load_config
+from pipelines.experiments import ablate
 
 
 def test_the_asked_rows_are_trained_beside_the_full_model_with_the_papers_values(monkeypatch):

@@ -1,4 +1,4 @@
-"""Tests of pipelines.stages.aggregate: finished runs, written as `evaluate` writes them."""
+"""Tests of pipelines.experiments.aggregate: finished runs, written as `evaluate` writes them."""
 
 import dataclasses
 import json
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError, config_to_dict, load_config
+from pipelines.experiments import aggregate
 from pipelines.report.evaluation import write_report
-from pipelines.stages import aggregate, evaluate
+from pipelines.stages import evaluate
 from vad_keras.metrics import evaluate_videos
 
 LENGTHS = {"a0": 30, "a1": 24, "n0": 18, "n1": 40}

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipelines.compare import published_facts
-from pipelines.repeats import run_systems
-from pipelines.systems import full_model, read_systems
+from pipelines.experiments.compare import published_facts
+from pipelines.experiments.repeats import run_systems
+from pipelines.experiments.systems import full_model, read_systems
 
 
 def run(config) -> Path:

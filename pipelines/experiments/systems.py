@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.config import Config, UserError, change_config
 from pipelines.config_values import read_toml
 
-FOLDER = Path(__file__).parent / "configs" / "systems"
+FOLDER = Path(__file__).parents[1] / "configs" / "systems"
 FULL_MODEL = "anomaly_detector"
 
 

@@ -1,10 +1,10 @@
-"""Tests of pipelines.compare; its trainings are tested with pipelines.repeats."""
+"""Tests of pipelines.experiments.compare; its trainings are tested with pipelines.experiments.repeats."""
 
 import pytest
 
-from pipelines import compare
 from pipelines.config import UserError, load_config
-from pipelines.systems import System, full_model
+from pipelines.experiments import compare
+from pipelines.experiments.systems import System, full_model
 
 
 def test_published_figures_stand_in_one_column_and_missing_ones_are_dashes():

@@ -1,15 +1,15 @@
-"""Tests of pipelines.fold; that its stages read no test video for training is tested with pipelines.repeats."""
+"""Tests of pipelines.experiments.fold; `test_repeats.py` tests that no test video is trained on."""
 
 import dataclasses
 import json
 
 import numpy as np
 
-from pipelines import fold
 from pipelines.config import change_config, load_config
 from pipelines.data.manifest import Manifest
-from pipelines.fold import RESULT, Fold
-from pipelines.systems import System, full_model, read_systems
+from pipelines.experiments import fold
+from pipelines.experiments.fold import RESULT, Fold
+from pipelines.experiments.systems import System, full_model, read_systems
 
 CONFIG = load_config(overrides=["extractor.train_backbone=false"])
 

@@ -16,7 +16,8 @@ import numpy as np
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.decode_pool import usable_cores
 from pipelines.data.manifest import read_manifest
-from pipelines.fold import Fold
+from pipelines.experiments.fold import Fold
+from pipelines.experiments.systems import full_model, read_rivals
 from pipelines.report.evaluation import write_report
 from pipelines.report.progress import format_duration
 from pipelines.report.provenance import provenance
@@ -24,7 +25,6 @@ from pipelines.report.quiet import start_worker
 from pipelines.report.summary import write_summary
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
-from pipelines.systems import full_model, read_rivals
 
 SYSTEMS_A_PROCESS = 6  # trained one after the other in one process, before its memory is given back
 FACTS = {"parameters": "parameters", "training_seconds": "training (s)", "inference_ms": "1,000 frames (ms)"}

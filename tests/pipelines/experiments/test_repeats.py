@@ -1,4 +1,4 @@
-"""Tests of pipelines.repeats: with stages that only write down what they are given, and once with the real ones."""
+"""Tests of pipelines.experiments.repeats: with stages that only record their input, and once with the real ones."""
 
 import collections
 import dataclasses
@@ -13,13 +13,13 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import ablate, fold, repeats
 from pipelines.config import UserError, load_config
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import VideoInfo, read_manifest, shard_name, write_manifest
 from pipelines.data.records import serialize_clip
-from pipelines.repeats import draw_folds, split_name
-from pipelines.systems import full_model, read_systems
+from pipelines.experiments import ablate, fold, repeats
+from pipelines.experiments.repeats import draw_folds, split_name
+from pipelines.experiments.systems import full_model, read_systems
 
 CLIP_FRAMES, SIZE_PX = 2, 32
 STAGES = ("train_extractor", "extract", "train_detector")

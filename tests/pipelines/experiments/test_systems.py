@@ -1,9 +1,9 @@
-"""Tests of pipelines.systems."""
+"""Tests of pipelines.experiments.systems."""
 
 import pytest
 
 from pipelines.config import UserError, change_config, load_config
-from pipelines.systems import FOLDER, full_model, read_rivals, read_systems
+from pipelines.experiments.systems import FOLDER, full_model, read_rivals, read_systems
 from vad_keras.models.baselines import BASELINES
 
 CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
