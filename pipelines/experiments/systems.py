@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.config import Config, UserError, change_config
-from pipelines.config_values import read_toml
+from pipelines.config.values import read_toml
 
 FOLDER = Path(__file__).parents[1] / "configs" / "systems"
 FULL_MODEL = "anomaly_detector"

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.config_values import parse_override
+from pipelines.config.values import parse_override
 from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, untuned, whole_bags
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest

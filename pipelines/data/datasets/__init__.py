@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.config_values import CHOICES
+from pipelines.config.values import CHOICES
 from pipelines.data.manifest import array_to_intervals
 
 DATASETS = CHOICES["data.dataset"]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config import UserError
-from pipelines.config_values import CHOICES
+from pipelines.config.values import CHOICES
 from pipelines.data.feature_layouts import (
     AUTO,
     AXES,

@@ -9,8 +9,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from pipelines.config import DetectorConfig, UserError
-from pipelines.config_values import CHOICES
+from pipelines.config import UserError
+from pipelines.config.sections import DetectorConfig
+from pipelines.config.values import CHOICES
 from pipelines.data.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.training import best_epoch, clear_other_state

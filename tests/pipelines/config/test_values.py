@@ -1,8 +1,8 @@
-"""Tests of pipelines.config_values."""
+"""Tests of pipelines.config.values."""
 
 import pytest
 
-from pipelines.config_values import UserError, check_value, convert, parse_override, unknown_key
+from pipelines.config.values import UserError, check_value, convert, parse_override, unknown_key
 
 TYPES = {"seed": int, "data.root": str, "data.sizes": tuple[int, ...], "train.learning_rate": float}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.config_values import (
+from pipelines.config.values import (
     CHOICES,
     LIMITS,
     UserError,

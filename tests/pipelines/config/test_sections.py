@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from pipelines.config import CHOICES, LIMITS, Config, UserError, config_to_dict, key_types, load_config, save_config
+from pipelines.config import Config, UserError, config_to_dict, load_config, save_config
+from pipelines.config.sections import CHOICES, LIMITS, key_types
 
 BUNDLED = Path(pipelines.__file__).parent / "configs"
 
