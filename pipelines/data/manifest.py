@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.json_files import write_json
+from pipelines.run.files import write_json
 
 MANIFEST_NAME = "videos.json"
 FINGERPRINT_NAME = "fingerprint"  # beside nodes that `extract` wrote: of the extractor and the clips

@@ -8,9 +8,9 @@ import numpy as np
 
 from pipelines.config import UserError, config_to_dict
 from pipelines.report.evaluation import write_report
-from pipelines.report.provenance import provenance
 from pipelines.report.scored_videos import difference_of_truths, with_scores
 from pipelines.report.summary import write_summary
+from pipelines.run.provenance import provenance
 
 # What changes no score: sections, and keys of the others.
 OTHER_SECTIONS = ("evaluate", "compare", "ablate", "export", "score", "bench")

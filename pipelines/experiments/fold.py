@@ -22,8 +22,8 @@ import numpy as np
 
 from pipelines.config import config_to_dict
 from pipelines.data.manifest import MANIFEST_NAME, Manifest, write_manifest
-from pipelines.json_files import write_json
-from pipelines.report.provenance import provenance
+from pipelines.run.files import write_json
+from pipelines.run.provenance import provenance
 from pipelines.stages import evaluate, extract, train_detector, train_extractor
 from vad_keras import spec
 

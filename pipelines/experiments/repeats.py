@@ -20,9 +20,9 @@ from pipelines.experiments.fold import Fold
 from pipelines.experiments.systems import full_model, read_rivals
 from pipelines.report.evaluation import write_report
 from pipelines.report.progress import format_duration
-from pipelines.report.provenance import provenance
 from pipelines.report.quiet import start_worker
 from pipelines.report.summary import write_summary
+from pipelines.run.provenance import provenance
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.json_files import write_json
 from pipelines.report.class_bars import plot_class_bars
 from pipelines.report.curves import plot_curves
 from pipelines.report.evaluation_page import markdown_page, print_report
 from pipelines.report.figures import classes_of, measure
 from pipelines.report.scored_videos import aligned
+from pipelines.run.files import write_json
 
 VIDEO_COLUMNS = (
     *("system", "video", "label", "class", "num_frames", "num_abnormal_frames"),

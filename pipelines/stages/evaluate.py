@@ -17,8 +17,8 @@ from pipelines.data.records import expand_to_frames
 from pipelines.report.evaluation import write_report
 from pipelines.report.pictures import draw_heat_maps, draw_timelines
 from pipelines.report.progress import track
-from pipelines.report.provenance import provenance
 from pipelines.report.summary import write_summary
+from pipelines.run.provenance import provenance
 from vad_keras import spec
 
 KEPT = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY)

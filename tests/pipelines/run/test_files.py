@@ -1,11 +1,11 @@
-"""Tests of pipelines.json_files."""
+"""Tests of pipelines.run.files."""
 
 import json
 
 import numpy as np
 import pytest
 
-from pipelines.json_files import write_json
+from pipelines.run.files import write_json
 
 
 def test_a_figure_that_does_not_exist_is_null(tmp_path):

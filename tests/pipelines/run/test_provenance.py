@@ -1,10 +1,10 @@
-"""Tests of pipelines.report.provenance."""
+"""Tests of pipelines.run.provenance."""
 
 import sys
 from pathlib import Path
 
 from pipelines.report import provenance as module
-from pipelines.report.provenance import provenance
+from pipelines.run.provenance import provenance
 
 
 def test_the_command_is_given_as_it_was_typed(monkeypatch):
