@@ -9,18 +9,15 @@ import shutil
 import statistics
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.data.datasets import load_dataset
-from pipelines.data.decode_pool import usable_cores
 from pipelines.report.progress import track
-from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import write_summary
 from pipelines.report.tables import markdown_table, print_table
+from pipelines.run.workers import in_own_process, load_tensorflow_quietly, usable_cores
 
 COLUMNS = {"part": "part", "work": "measured on", "result": "result", "memory": "peak memory (MB)"}
 BATCH_FRAMES = 64  # of the extraction: 8 snippets of 8 frames
@@ -43,8 +40,11 @@ def run(config) -> Path:
     parts = [(measure_decode,), (measure_prepare,)]
     parts += [(measure_extract, backbone) for backbone in config.bench.backbones]
     parts += [(measure_training_step,), (measure_score,)]
-    in_own_process(export_untrained, config)
-    rows = [in_own_process(function, config, *more) for function, *more in track(parts, "Measuring", unit="parts")]
+    in_own_process(_measured, export_untrained, config, tensorflow=False)
+    rows = [
+        in_own_process(_measured, function, config, *more, tensorflow=False)
+        for function, *more in track(parts, "Measuring", unit="parts")
+    ]
     print_table(rows, COLUMNS, title=machine())
     output = config.work_path / "bench.md"
     output.write_text(f"{machine()}\n\n{markdown_table(rows, COLUMNS)}\n", encoding="utf-8")
@@ -62,13 +62,8 @@ def machine():
     return f"{name}, {cores} core{'s' * (cores > 1)}, {platform.system()}, Python {platform.python_version()}"
 
 
-def in_own_process(function, config, *more):
-    """What `function(config, *more)` returns, run in a fresh process; its peak memory is put under `memory`."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_measured, function, config, *more).result()
-
-
 def _measured(function, *arguments):
+    """Return the row of a measurement with the peak memory of this process under ``memory``."""
     with contextlib.redirect_stdout(io.StringIO()):  # the stages' own reports
         row = function(*arguments)
     return {**row, "memory": round(peak_memory_bytes() / 1e6)} if row else None

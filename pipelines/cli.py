@@ -25,9 +25,9 @@ from pipelines.cli_options import (
     repeats_overrides,
 )
 from pipelines.config import UserError, save_config
-from pipelines.processes import only_one_in
-from pipelines.report.quiet import load_tensorflow_quietly
 from pipelines.report.summary import print_closing_table, read_summaries
+from pipelines.run.lock import run_lock
+from pipelines.run.workers import load_tensorflow_quietly
 
 TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
 FEATURE_STAGES = ("import_features", *TRAIN_STAGES[3:])  # with features.root
@@ -279,7 +279,7 @@ def _run(stages, config):
     """Runs the stages in order; ends with 1 when one skipped an input. What changes no run needs no hold of one."""
     start = time.time()
     changes_run = "score" not in stages and not config.evaluate.runs
-    with only_one_in(config.work_path) if changes_run else contextlib.nullcontext():
+    with run_lock(config.work_path) if changes_run else contextlib.nullcontext():
         if changes_run:
             save_config(config)
         try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipelines.data.video import VideoError, VideoReader
-from pipelines.processes import exit_with_parent
+from pipelines.run.workers import exit_with_parent, usable_cores
 
 JPEG_FULL_COLOUR = (
     0  # 4:4:4. Colour at half resolution (4:2:0) is smaller by a sixth, but further from what `score` sees
@@ -194,11 +194,6 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
-
-
-def usable_cores():
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def jpeg_bytes(rgb, quality):

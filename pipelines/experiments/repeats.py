@@ -6,23 +6,20 @@ command adds to what is there.
 """
 
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.decode_pool import usable_cores
 from pipelines.data.manifest import read_manifest
 from pipelines.experiments.fold import Fold
 from pipelines.experiments.systems import full_model, read_rivals
 from pipelines.report.evaluation import write_report
 from pipelines.report.progress import format_duration
-from pipelines.report.quiet import start_worker
 from pipelines.report.summary import write_summary
 from pipelines.run.provenance import provenance
+from pipelines.run.workers import in_own_process, usable_cores
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
 
@@ -128,27 +125,6 @@ def draw_folds(videos, folds, seed):
         groups.setdefault((video.label, video.class_name), []).append(video.video_id)
     dealt = [name for group in sorted(groups) for name in random.permutation(groups[group])]
     return [set(dealt[fold::folds]) for fold in range(folds)]
-
-
-def in_own_process(function, *arguments, threads=0, backend=""):
-    """Call in a fresh process: what a training took of the memory goes back with it, however many repeats follow.
-
-    Args:
-        function: Of a module, so that the process can import it.
-        arguments: Of the function.
-        threads, backend: See `start_worker`.
-
-    Raises:
-        UserError: The process died. Its other errors are raised here as they are.
-    """
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=start_worker, initargs=(threads, backend)) as pool:
-        try:
-            return pool.submit(function, *arguments).result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "the process of a repeat was killed, perhaps for want of memory. Give the same command again: "
-                "finished repeats are kept, and this one goes on after its last whole epoch."
-            ) from error
 
 
 def _folds(config, records, manifest, videos, seed):

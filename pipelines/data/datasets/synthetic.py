@@ -21,10 +21,10 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.data.datasets import About, Video
-from pipelines.data.decode_pool import usable_cores
 from pipelines.data.manifest import write_json
 from pipelines.data.synthetic_scene import Camera, random_look
 from pipelines.data.synthetic_story import event_frames, tell
+from pipelines.run.workers import usable_cores
 
 ABOUT = About(
     title="generated people who stroll, meet, chase and fight",

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import functools
 import json
-import os
 
 import keras
 import numpy as np
@@ -282,20 +281,6 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
 
 def shortened(config):
     return dataclasses.replace(config, train_detector=dataclasses.replace(config.train_detector, epochs=1))
-
-
-def refuse(message):
-    raise UserError(message)
-
-
-def test_a_repeat_runs_in_a_process_of_its_own_and_its_errors_come_back():
-    assert repeats.in_own_process(os.getpid) != os.getpid()
-    assert repeats.in_own_process(os.getenv, "KERAS_BACKEND", backend="torch") == "torch"
-    assert repeats.in_own_process(os.getenv, "OMP_NUM_THREADS", threads=1) == "1"
-    with pytest.raises(UserError, match="no such weights"):
-        repeats.in_own_process(refuse, "no such weights")
-    with pytest.raises(UserError, match=r"was killed, .* Give the same command again"):
-        repeats.in_own_process(os._exit, 1)
 
 
 def read_by(monkeypatch, module, name):
