@@ -21,8 +21,8 @@ from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.summary import write_summary
-from pipelines.report.tensorboard import ReportImages
-from pipelines.report.training import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
+from pipelines.training.callbacks import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
+from pipelines.training.images import ReportImages
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector
 from vad_keras.models.baselines import BASELINES

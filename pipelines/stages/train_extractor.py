@@ -17,7 +17,7 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
 from pipelines.report.progress import track
 from pipelines.report.summary import write_summary
-from pipelines.report.training import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
+from pipelines.training.callbacks import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
 from vad_keras.models import RelationAwareExtractor
 from vad_keras.spec import ABNORMAL, NORMAL
 

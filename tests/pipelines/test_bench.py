@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipelines import bench
-from pipelines.run.workers import in_own_process
 from pipelines.cli_options import BUNDLED_CONFIGS
 from pipelines.config import load_config
+from pipelines.run.workers import in_own_process
 
 TINY = (
     "data.image_size_px=32",

@@ -14,8 +14,8 @@ from pipelines.config.sections import DetectorConfig
 from pipelines.config.values import CHOICES
 from pipelines.data.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
-from pipelines.report.training import best_epoch, clear_other_state
 from pipelines.stages import train_detector
+from pipelines.training.callbacks import best_epoch, clear_other_state
 from vad_keras.models import AnomalyDetector, SultaniRanker
 from vad_keras.models.anomaly_detector import LOSS_TERMS
 from vad_keras.models.baselines import BASELINES

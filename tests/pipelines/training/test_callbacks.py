@@ -1,4 +1,4 @@
-"""Tests of pipelines.report.training."""
+"""Tests of pipelines.training.callbacks."""
 
 import io
 import math
@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.config import load_config
-from pipelines.report.training import (
+from pipelines.training.callbacks import (
     KeepBest,
     Resume,
     TrainingProgress,

@@ -1,4 +1,4 @@
-"""Tests of pipelines.report.tensorboard."""
+"""Tests of pipelines.training.images."""
 
 import io
 
@@ -9,7 +9,7 @@ from keras import ops
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines.report.tensorboard import ReportImages, _moments
+from pipelines.training.images import ReportImages, _moments
 
 TIMES = np.arange(12) / 2
 
