@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks import attention, crf, detector, gate
 from benchmarks.measure import apart
 from pipelines.bench import machine
-from pipelines.report.progress import track
-from pipelines.report.tables import markdown_table, print_table
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.tables import markdown_table, print_table
 
 TIMES = {"frames": "frames", attention.OURS: "cliques (ms)", "cpu": "CPU (ms)"}
 TIMES |= {name: f"{text} (ms)" for name, text in attention.RIVALS.items()}

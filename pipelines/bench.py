@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.data.datasets import load_dataset
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
-from pipelines.report.tables import markdown_table, print_table
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.tables import markdown_table, print_table
 from pipelines.run.workers import in_own_process, load_tensorflow_quietly, usable_cores
 
 COLUMNS = {"part": "part", "work": "measured on", "result": "result", "memory": "peak memory (MB)"}

@@ -25,7 +25,7 @@ from pipelines.cli_options import (
     repeats_overrides,
 )
 from pipelines.config import UserError, save_config
-from pipelines.report.summary import print_closing_table, read_summaries
+from pipelines.report.terminal.summary import print_closing_table, read_summaries
 from pipelines.run.lock import run_lock
 from pipelines.run.workers import load_tensorflow_quietly
 

@@ -41,7 +41,7 @@ def check(
     """
     from pipelines.data.datasets import dataset_module
     from pipelines.data.inventory import take_inventory
-    from pipelines.report.progress import track
+    from pipelines.report.terminal.progress import track
 
     about = dataset_module(name).ABOUT
     quoted = [f"data.{key}='{value}'" for key, value in (("root", root), ("annotations", annotations))]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError, config_to_dict
-from pipelines.report.evaluation import write_report
-from pipelines.report.scored_videos import difference_of_truths, with_scores
-from pipelines.report.summary import write_summary
+from pipelines.report.evaluation.report import write_report
+from pipelines.report.evaluation.scored_videos import difference_of_truths, with_scores
+from pipelines.report.terminal.summary import write_summary
 from pipelines.run.provenance import provenance
 
 # What changes no score: sections, and keys of the others.

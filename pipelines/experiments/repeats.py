@@ -15,9 +15,9 @@ from pipelines.config import UserError, config_to_dict
 from pipelines.data.manifest import read_manifest
 from pipelines.experiments.fold import Fold
 from pipelines.experiments.systems import full_model, read_rivals
-from pipelines.report.evaluation import write_report
-from pipelines.report.progress import format_duration
-from pipelines.report.summary import write_summary
+from pipelines.report.evaluation.report import write_report
+from pipelines.report.terminal.progress import format_duration
+from pipelines.report.terminal.summary import write_summary
 from pipelines.run.provenance import provenance
 from pipelines.run.workers import in_own_process, usable_cores
 from pipelines.stages import import_features, prepare

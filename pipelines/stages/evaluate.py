@@ -14,10 +14,10 @@ from pipelines.data.bags import segment_bounds, whole_bags
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.records import expand_to_frames
-from pipelines.report.evaluation import write_report
-from pipelines.report.pictures import draw_heat_maps, draw_timelines
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
+from pipelines.report.evaluation.pictures import draw_heat_maps, draw_timelines
+from pipelines.report.evaluation.report import write_report
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
 from pipelines.run.provenance import provenance
 from vad_keras import spec
 

@@ -15,8 +15,8 @@ from pipelines.data.clips import Clips
 from pipelines.data.manifest import FINGERPRINT_NAME, MANIFEST_NAME, shard_name, write_manifest
 from pipelines.data.map_cache import MapCache
 from pipelines.data.records import serialize_bag
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
 
 BATCH_SNIPPETS = 8
 

@@ -16,8 +16,8 @@ from pipelines.data.feature_layouts import AUTO, SEGMENTS, choose_layout, common
 from pipelines.data.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
 from pipelines.data.records import serialize_bag
 from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
 
 STAGE = "import_features"
 RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning

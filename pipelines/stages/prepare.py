@@ -17,8 +17,8 @@ from pipelines.data.files import stamp
 from pipelines.data.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.records import serialize_clip
 from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
 
 RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
 PARTS = ".parts"

@@ -16,11 +16,11 @@ from pipelines.data.files import VIDEO_SUFFIXES
 from pipelines.data.manifest import write_json
 from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
-from pipelines.report.canvas import format_time
-from pipelines.report.heat_map import plot_heat_maps
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
-from pipelines.report.timeline import MOST_THUMBNAILS, plot_timeline
+from pipelines.report.plots.canvas import format_time
+from pipelines.report.plots.heat_map import plot_heat_maps
+from pipelines.report.plots.timeline import MOST_THUMBNAILS, plot_timeline
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
 from pipelines.serving.alarms import find_alarms
 from pipelines.serving.saved_scorer import SavedScorer
 from pipelines.serving.top_frames import find_top_frames

@@ -20,7 +20,7 @@ from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, untu
 from pipelines.data.clips import Clips
 from pipelines.data.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
-from pipelines.report.summary import write_summary
+from pipelines.report.terminal.summary import write_summary
 from pipelines.training.callbacks import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
 from pipelines.training.images import ReportImages
 from vad_keras import spec

@@ -15,8 +15,8 @@ from pipelines.config import UserError
 from pipelines.data.clips import Clips
 from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
 from pipelines.training.callbacks import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
 from vad_keras.models import RelationAwareExtractor
 from vad_keras.spec import ABNORMAL, NORMAL

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.report.canvas import png_bytes
-from pipelines.report.heat_map import heat_map_figure
-from pipelines.report.timeline import timeline_figure
+from pipelines.report.plots.canvas import png_bytes
+from pipelines.report.plots.heat_map import heat_map_figure
+from pipelines.report.plots.timeline import timeline_figure
 from vad_keras import spec
 
 MOST_MOMENTS = 5

@@ -19,8 +19,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from pipelines.config import load_config
 from pipelines.data.datasets import Video, synthetic
 from pipelines.data.records import expand_to_frames
-from pipelines.report.figures import measure
-from pipelines.report.scored_videos import smoothed
+from pipelines.report.evaluation.measures import measure
+from pipelines.report.evaluation.scored_videos import smoothed
 from vad_keras.losses import sparsity, temporal_smoothness
 from vad_keras.metrics import draw_videos, evaluate_draws, evaluate_videos
 

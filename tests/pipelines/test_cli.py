@@ -10,7 +10,7 @@ import pytest
 from pipelines import cli
 from pipelines.cli import ABOVE_STAGES, FEATURE_STAGES, TRAIN_STAGES, main
 from pipelines.config import UserError
-from pipelines.report.summary import write_summary
+from pipelines.report.terminal.summary import write_summary
 
 ALL = (
     "prepare",

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.config import UserError, config_to_dict, load_config
 from pipelines.experiments import aggregate
-from pipelines.report.evaluation import write_report
+from pipelines.report.evaluation.report import write_report
 from pipelines.stages import evaluate
 from vad_keras.metrics import evaluate_videos
 

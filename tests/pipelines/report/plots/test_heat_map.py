@@ -1,10 +1,10 @@
-"""Tests of pipelines.report.heat_map."""
+"""Tests of pipelines.report.plots.heat_map."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.report.heat_map import MOST_COLUMNS, heat_map_figure, overlay, patch_heat_map, plot_heat_maps
+from pipelines.report.plots.heat_map import MOST_COLUMNS, heat_map_figure, overlay, patch_heat_map, plot_heat_maps
 
 SCALES = (1, 2, 3)
 

@@ -1,10 +1,10 @@
-"""Tests of pipelines.report.figures against the plain evaluation, draw by draw."""
+"""Tests of pipelines.report.evaluation.measures against the plain evaluation, draw by draw."""
 
 import numpy as np
 import pytest
 
-from pipelines.report.figures import FIGURES, MAIN, classes_of, measure
-from pipelines.report.scored_videos import smoothed
+from pipelines.report.evaluation.measures import FIGURES, MAIN, classes_of, measure
+from pipelines.report.evaluation.scored_videos import smoothed
 from vad_keras.metrics import draw_videos, evaluate_videos
 
 SETTINGS = {"samples": 40, "seed": 3, "threshold": 0.6}

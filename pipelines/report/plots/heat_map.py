@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from pipelines.report.canvas import INK, new_figure, save_figure
+from pipelines.report.plots.canvas import INK, new_figure, save_figure
 
 COLORS = colormaps["turbo"]
 COLUMN_IN = 2.1

@@ -2,8 +2,8 @@
 
 import math
 
-from pipelines.report.figures import FIGURES, FLOOR, FURTHER, MAIN, OF_CLASS, classes_of
-from pipelines.report.tables import MISSING, format_difference, format_interval, format_mean_sd
+from pipelines.report.evaluation.measures import FIGURES, FLOOR, FURTHER, MAIN, OF_CLASS, classes_of
+from pipelines.report.terminal.tables import MISSING, format_difference, format_interval, format_mean_sd
 
 NOISE = "noise"
 SHORT = {"frame_auc_abnormal_videos": "inside abnormal"}  # where columns are narrow

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.report.canvas import format_time
-from pipelines.report.heat_map import plot_heat_maps
-from pipelines.report.timeline import plot_timelines
+from pipelines.report.plots.canvas import format_time
+from pipelines.report.plots.heat_map import plot_heat_maps
+from pipelines.report.plots.timeline import plot_timelines
 from vad_keras import spec
 from vad_keras.metrics import frame_auc
 

@@ -1,12 +1,12 @@
-"""Tests of pipelines.report.evaluation_page."""
+"""Tests of pipelines.report.evaluation.page."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from pipelines.report.evaluation_page import markdown_page, print_report
-from pipelines.report.figures import measure
+from pipelines.report.evaluation.measures import measure
+from pipelines.report.evaluation.page import markdown_page, print_report
 
 ORIGIN = {
     "data": "videos",

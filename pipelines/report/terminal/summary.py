@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report.progress import format_duration
+from pipelines.report.terminal.progress import format_duration
 
 SKIPPED_SHOWN = 10
 

@@ -1,4 +1,4 @@
-"""Tests of pipelines.report.tables."""
+"""Tests of pipelines.report.terminal.tables."""
 
 import io
 import statistics
@@ -6,7 +6,7 @@ import statistics
 import pytest
 from rich.console import Console
 
-from pipelines.report.tables import format_mean_sd, markdown_table, print_table
+from pipelines.report.terminal.tables import format_mean_sd, markdown_table, print_table
 
 ROWS = [{"model": "ours", "auc": [0.61, 0.65, 0.66], "videos": 1542}, {"model": "a|b", "auc": 0.5}]
 COLUMNS = {"model": "Model", "auc": "Frame AUC", "videos": "Videos"}

@@ -1,4 +1,4 @@
-"""Tests of pipelines.report.curves."""
+"""Tests of pipelines.report.plots.curves."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.config import Config
 from pipelines.experiments.systems import read_systems
-from pipelines.report import curves
-from pipelines.report.canvas import SERIES
+from pipelines.report.plots import curves
+from pipelines.report.plots.canvas import SERIES
 
 LABELS = np.array([0, 0, 1, 0, 1, 1, 0, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.2, 0.8, 0.7, 0.6, 0.9])

@@ -1,10 +1,10 @@
-"""Tests of pipelines.report.canvas."""
+"""Tests of pipelines.report.plots.canvas."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.report.canvas import format_time, new_figure, png_bytes, save_figure, time_ticks
+from pipelines.report.plots.canvas import format_time, new_figure, png_bytes, save_figure, time_ticks
 
 
 def test_a_figure_has_the_size_asked_for_and_is_saved_in_one_step(tmp_path):

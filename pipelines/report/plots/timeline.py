@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch, Patch
 
-from pipelines.report.canvas import (
+from pipelines.report.plots.canvas import (
     ALARM,
     INK,
     MUTED,

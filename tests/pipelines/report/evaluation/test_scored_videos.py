@@ -1,9 +1,9 @@
-"""Tests of pipelines.report.scored_videos."""
+"""Tests of pipelines.report.evaluation.scored_videos."""
 
 import numpy as np
 import pytest
 
-from pipelines.report.scored_videos import (
+from pipelines.report.evaluation.scored_videos import (
     aligned,
     difference_of_truths,
     half_width,

@@ -1,11 +1,11 @@
-"""Tests of pipelines.report.class_bars."""
+"""Tests of pipelines.report.plots.class_bars."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.report.class_bars import BAR_IN, _whisker, plot_class_bars
-from pipelines.report.figures import measure
+from pipelines.report.evaluation.measures import measure
+from pipelines.report.plots.class_bars import BAR_IN, _whisker, plot_class_bars
 
 
 def drawn(path, systems, **changes):

@@ -1,12 +1,12 @@
-"""Tests of pipelines.report.progress."""
+"""Tests of pipelines.report.terminal.progress."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from pipelines.report import progress
-from pipelines.report.progress import track
+from pipelines.report.terminal import progress
+from pipelines.report.terminal.progress import track
 
 
 def recorded(terminal):

@@ -1,12 +1,12 @@
-"""Tests of pipelines.report.timeline."""
+"""Tests of pipelines.report.plots.timeline."""
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from pipelines.report.canvas import ALARM, SCORE
-from pipelines.report.timeline import plot_timeline, plot_timelines, spans, timeline_figure
+from pipelines.report.plots.canvas import ALARM, SCORE
+from pipelines.report.plots.timeline import plot_timeline, plot_timelines, spans, timeline_figure
 
 TIMES = np.arange(200) / 10
 LABELS = ((TIMES >= 5) & (TIMES < 12)).astype(int)

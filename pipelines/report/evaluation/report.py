@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.report.class_bars import plot_class_bars
-from pipelines.report.curves import plot_curves
-from pipelines.report.evaluation_page import markdown_page, print_report
-from pipelines.report.figures import classes_of, measure
-from pipelines.report.scored_videos import aligned
+from pipelines.report.evaluation.measures import classes_of, measure
+from pipelines.report.evaluation.page import markdown_page, print_report
+from pipelines.report.evaluation.scored_videos import aligned
+from pipelines.report.plots.class_bars import plot_class_bars
+from pipelines.report.plots.curves import plot_curves
 from pipelines.run.files import write_json
 
 VIDEO_COLUMNS = (

@@ -1,8 +1,9 @@
-"""Tests of pipelines.report.evaluation_tables."""
+"""Tests of pipelines.report.evaluation.tables."""
 
 import pytest
 
-from pipelines.report.evaluation_tables import (
+from pipelines.report.evaluation.measures import FIGURES, FURTHER, MAIN, measure
+from pipelines.report.evaluation.tables import (
     class_rows,
     decimals,
     difference_text,
@@ -13,7 +14,6 @@ from pipelines.report.evaluation_tables import (
     system_rows,
     value_text,
 )
-from pipelines.report.figures import FIGURES, FURTHER, MAIN, measure
 
 NAN = float("nan")
 

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from pipelines.report.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
-from pipelines.report.tables import format_mean_sd
+from pipelines.report.plots.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
+from pipelines.report.terminal.tables import format_mean_sd
 
 MOST_POINTS = 2000
 MOST_LINES = 9  # more are a tangle: then each model has one line, the mean of its seeds

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.report.scored_videos import aligned, smoothed
+from pipelines.report.evaluation.scored_videos import aligned, smoothed
 from vad_keras.metrics import draw_videos, evaluate_draws, evaluate_videos, frame_auc, interval_of_draws
 
 MAIN = {

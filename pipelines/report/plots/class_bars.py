@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipelines.report.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
-from pipelines.report.figures import FIGURES, OF_CLASS, classes_of
+from pipelines.report.evaluation.measures import FIGURES, OF_CLASS, classes_of
+from pipelines.report.plots.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
 
 BAR_IN = 0.17
 MOST_SYSTEMS = len(SERIES)

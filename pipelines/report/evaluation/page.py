@@ -1,6 +1,7 @@
 """An evaluation as a page of Markdown, and what of it is printed on a terminal."""
 
-from pipelines.report.evaluation_tables import (
+from pipelines.report.evaluation.measures import FURTHER, MAIN
+from pipelines.report.evaluation.tables import (
     class_rows,
     difference_rows,
     fact_rows,
@@ -9,8 +10,7 @@ from pipelines.report.evaluation_tables import (
     smoothing_rows,
     system_rows,
 )
-from pipelines.report.figures import FURTHER, MAIN
-from pipelines.report.tables import markdown_table, print_table
+from pipelines.report.terminal.tables import markdown_table, print_table
 
 
 def print_report(content, console=None):

@@ -1,4 +1,4 @@
-"""Tests of pipelines.report.evaluation."""
+"""Tests of pipelines.report.evaluation.report."""
 
 import csv
 import io
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from pipelines.report.evaluation import VIDEO_COLUMNS, write_report
-from pipelines.report.figures import FIGURES as ALL_FIGURES
+from pipelines.report.evaluation.measures import FIGURES as ALL_FIGURES
+from pipelines.report.evaluation.report import VIDEO_COLUMNS, write_report
 
 ORIGIN = {"data": "videos", "split": "own", "seed": 0, "commit": "abc", "command": "vad evaluate", "config": {"a": 1}}
 SETTINGS = {"samples": 20, "seed": 0, "threshold": 0.5}

@@ -1,4 +1,4 @@
-"""Tests of pipelines.report.summary."""
+"""Tests of pipelines.report.terminal.summary."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from pipelines.report.summary import print_closing_table, print_summary, read_summaries, write_summary
+from pipelines.report.terminal.summary import print_closing_table, print_summary, read_summaries, write_summary
 
 
 def recorded():

@@ -1,11 +1,11 @@
-"""Tests of pipelines.report.pictures."""
+"""Tests of pipelines.report.evaluation.pictures."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines.data.manifest import VideoInfo
-from pipelines.report.pictures import (
+from pipelines.report.evaluation.pictures import (
     PICTURED_VIDEOS,
     VIDEOS_A_PAGE,
     _timeline,
