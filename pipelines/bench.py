@@ -95,7 +95,7 @@ def measure_decode(config):
 def measure_prepare(config):
     """The stage `prepare` from videos to shards of JPEG snippets."""
     load_tensorflow_quietly()
-    from pipelines.data.manifest import read_manifest
+    from pipelines.data.listing.manifest import read_manifest
     from pipelines.stages import prepare
 
     def from_nothing():
@@ -114,7 +114,7 @@ def measure_extract(config, backbone):
     load_tensorflow_quietly()
     import tensorflow as tf
 
-    from pipelines.data.manifest import read_manifest
+    from pipelines.data.listing.manifest import read_manifest
     from pipelines.stages import extract, train_extractor
 
     config = dataclasses.replace(config, extractor=dataclasses.replace(config.extractor, backbone=backbone))

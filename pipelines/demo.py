@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.data.manifest import read_manifest
+from pipelines.data.listing.manifest import read_manifest
 from pipelines.report.terminal.summary import print_closing_table, read_summaries
 from pipelines.stages import evaluate, export, extract, prepare, score, train_detector, train_extractor
 from vad_keras.spec import ABNORMAL, NORMAL

@@ -6,7 +6,7 @@ A label is 0, 1 or -1 (unknown). Padding stands at the end and is masked.
 import numpy as np
 import tensorflow as tf
 
-from pipelines.data.manifest import (
+from pipelines.data.listing.manifest import (
     Manifest,
     VideoInfo,
     array_to_intervals,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.config import UserError
-from pipelines.data.manifest import VideoInfo, shard_name, write_json, write_manifest
+from pipelines.data.listing.manifest import VideoInfo, shard_name, write_json, write_manifest
 
 
 @dataclass(frozen=True, eq=False)

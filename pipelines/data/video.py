@@ -13,7 +13,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from pipelines.data.files import frame_files
+from pipelines.data.listing.files import frame_files
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
 FALLBACK_FPS = 25.0

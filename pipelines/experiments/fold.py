@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from pipelines.config import config_to_dict
-from pipelines.data.manifest import MANIFEST_NAME, Manifest, write_manifest
+from pipelines.data.listing.manifest import MANIFEST_NAME, Manifest, write_manifest
 from pipelines.run.files import write_json
 from pipelines.run.provenance import provenance
 from pipelines.stages import evaluate, extract, train_detector, train_extractor

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.manifest import read_manifest
+from pipelines.data.listing.manifest import read_manifest
 from pipelines.experiments.fold import Fold
 from pipelines.experiments.systems import full_model, read_rivals
 from pipelines.report.evaluation.report import write_report

@@ -12,7 +12,7 @@ import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.bags import segment_bounds, whole_bags
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.records import expand_to_frames
 from pipelines.report.evaluation.pictures import draw_heat_maps, draw_timelines
 from pipelines.report.evaluation.report import write_report

@@ -11,7 +11,7 @@ import keras
 import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
 from pipelines.config import UserError
 from pipelines.data.bags import node_shape
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.report.terminal.summary import write_summary
 from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
 from pipelines.serving.signatures import NodeSignatures, ServingSignatures

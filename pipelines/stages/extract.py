@@ -12,7 +12,7 @@ import tensorflow as tf
 import vad_keras.models  # noqa: F401 - registers the extractor for load_model
 from pipelines.config import UserError
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import FINGERPRINT_NAME, MANIFEST_NAME, shard_name, write_manifest
+from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, shard_name, write_manifest
 from pipelines.data.map_cache import MapCache
 from pipelines.data.records import serialize_bag
 from pipelines.report.terminal.progress import track

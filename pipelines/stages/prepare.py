@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool, DecodeSettings, Failed, Finished
-from pipelines.data.files import stamp
-from pipelines.data.manifest import MANIFEST_NAME, VideoInfo
+from pipelines.data.listing.files import stamp
+from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.records import serialize_clip
 from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.terminal.progress import track

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.config import UserError
-from pipelines.data.files import VIDEO_SUFFIXES
-from pipelines.data.manifest import write_json
+from pipelines.data.listing.files import VIDEO_SUFFIXES
+from pipelines.data.listing.manifest import write_json
 from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
 from pipelines.report.plots.canvas import format_time

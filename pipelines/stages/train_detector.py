@@ -18,7 +18,7 @@ from pipelines.config import UserError
 from pipelines.config.values import parse_override
 from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, untuned, whole_bags
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import write_summary
 from pipelines.training.callbacks import best_epoch, clear_other_state, read_history, training_callbacks, use_xla

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.config.values import CHOICES
-from pipelines.data.manifest import array_to_intervals
+from pipelines.data.listing.manifest import array_to_intervals
 
 DATASETS = CHOICES["data.dataset"]
 

@@ -28,8 +28,8 @@ from pathlib import Path, PurePosixPath
 
 from pipelines.config import UserError
 from pipelines.data.datasets import About, Video
-from pipelines.data.files import missing_text
-from pipelines.data.lists import frame_mask, read_arrays, read_csv
+from pipelines.data.listing.files import missing_text
+from pipelines.data.listing.lists import frame_mask, read_arrays, read_csv
 
 LABELS = {"0": 0, "normal": 0, "1": 1, "abnormal": 1}
 SUBSETS = ("train", "test")

@@ -22,8 +22,8 @@ import re
 
 from pipelines.config import UserError
 from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles, video_stem
-from pipelines.data.lists import frame_mask, read_arrays, read_lines, refuse_twice
+from pipelines.data.listing.files import DatasetFiles, video_stem
+from pipelines.data.listing.lists import frame_mask, read_arrays, read_lines, refuse_twice
 
 LISTS = {"train": "SH_Train.txt", "test": "SH_Test.txt"}
 MASKS = "test_frame_masks.npz"

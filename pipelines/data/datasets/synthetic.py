@@ -21,9 +21,9 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.data.datasets import About, Video
-from pipelines.data.manifest import write_json
-from pipelines.data.synthetic_scene import Camera, random_look
-from pipelines.data.synthetic_story import event_frames, tell
+from pipelines.data.listing.manifest import write_json
+from pipelines.data.synthetic.scene import Camera, random_look
+from pipelines.data.synthetic.story import event_frames, tell
 from pipelines.run.workers import usable_cores
 
 ABOUT = About(

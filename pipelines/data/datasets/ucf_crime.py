@@ -23,8 +23,8 @@ import re
 from pathlib import PurePosixPath
 
 from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles, video_stem
-from pipelines.data.lists import read_lines, read_spans, refuse_twice
+from pipelines.data.listing.files import DatasetFiles, video_stem
+from pipelines.data.listing.lists import read_lines, read_spans, refuse_twice
 
 TRAIN_LIST, TEST_LIST = "Anomaly_Train.txt", "Anomaly_Test.txt"
 ANNOTATIONS = ("Temporal_Anomaly_Annotation_for_Testing_Videos.txt", "Temporal_Anomaly_Annotation.txt")

@@ -19,8 +19,8 @@ import re
 
 from pipelines.config import UserError
 from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles
-from pipelines.data.lists import frame_mask, read_arrays, read_lines, read_spans
+from pipelines.data.listing.files import DatasetFiles
+from pipelines.data.listing.lists import frame_mask, read_arrays, read_lines, read_spans
 
 GROUND_TRUTH, ARRAYS = "UCSDped2.m", "frame_labels.npz"
 NORMAL = tuple(f"Train{number:03d}" for number in range(1, 17))

@@ -21,8 +21,8 @@ import re
 
 from pipelines.config import UserError
 from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles, video_stem
-from pipelines.data.lists import Line, read_lines, read_spans, refuse_twice
+from pipelines.data.listing.files import DatasetFiles, video_stem
+from pipelines.data.listing.lists import Line, read_lines, read_spans, refuse_twice
 
 ANNOTATIONS = "annotations.txt"
 LISTS = {"train": "rgb.list", "test": "rgb_test.list"}

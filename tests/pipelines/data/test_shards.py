@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.manifest import VideoInfo, read_manifest
+from pipelines.data.listing.manifest import VideoInfo, read_manifest
 from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
 
 

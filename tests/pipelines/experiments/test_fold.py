@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from pipelines.config import change_config, load_config
-from pipelines.data.manifest import Manifest
+from pipelines.data.listing.manifest import Manifest
 from pipelines.experiments import fold
 from pipelines.experiments.fold import RESULT, Fold
 from pipelines.experiments.systems import System, full_model, read_systems

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.config import UserError, load_config
 from pipelines.data.clips import Clips
-from pipelines.data.manifest import VideoInfo, read_manifest, shard_name, write_manifest
+from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
 from pipelines.data.records import serialize_clip
 from pipelines.experiments import ablate, fold, repeats
 from pipelines.experiments.repeats import draw_folds, split_name

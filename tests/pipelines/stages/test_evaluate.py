@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipelines.config import UserError
 from pipelines.data.bags import read_bags
-from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.stages import evaluate
 
 

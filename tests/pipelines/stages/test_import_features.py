@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError, load_config
 from pipelines.data.bags import node_shape
-from pipelines.data.feature_files import FeatureArray
+from pipelines.data.features.files import FeatureArray
 from pipelines.data.records import parse_bag, read_manifest, shard_paths
 from pipelines.stages import evaluate, import_features, train_detector
 

@@ -12,7 +12,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from pipelines.config import UserError
 from pipelines.config.sections import DetectorConfig
 from pipelines.config.values import CHOICES
-from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.stages import train_detector
 from pipelines.training.callbacks import best_epoch, clear_other_state

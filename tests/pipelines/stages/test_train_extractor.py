@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.map_cache import MapCache
 from pipelines.stages import train_extractor
 from pipelines.stages.train_extractor import even_draw, fit_extractor, open_clips, training_draw

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.data.datasets.ucf_crime import ABOUT, SIZES
-from pipelines.data.manifest import intervals_to_array
+from pipelines.data.listing.manifest import intervals_to_array
 
 PAST_THE_END = {"Arson011_x264", "Arson016_x264", "Explosion033_x264", "Fighting003_x264", "Shooting015_x264"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.data.datasets.xd_violence import ABOUT
-from pipelines.data.files import video_stem
+from pipelines.data.listing.files import video_stem
 
 FIGHT = "Film.1999__#00-01-00_00-02-00_label_B1-B2-0"
 CALM = "v=abc__#1_label_A"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data.manifest import VideoInfo
+from pipelines.data.listing.manifest import VideoInfo
 from pipelines.report.evaluation.pictures import (
     PICTURED_VIDEOS,
     VIDEOS_A_PAGE,

@@ -1,12 +1,12 @@
-"""Tests of pipelines.data.files."""
+"""Tests of pipelines.data.listing.files."""
 
 import os
 
 import pytest
 
 from pipelines.config import UserError, load_config
-from pipelines.data.files import DatasetFiles, frame_files, missing_text, stamp, video_stem
-from pipelines.data.lists import Line
+from pipelines.data.listing.files import DatasetFiles, frame_files, missing_text, stamp, video_stem
+from pipelines.data.listing.lists import Line
 
 
 def fill(root, *names):

@@ -1,4 +1,4 @@
-"""Tests of pipelines.data.inventory."""
+"""Tests of pipelines.data.listing.inventory."""
 
 import csv
 import os
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError, load_config
-from pipelines.data.inventory import Inventory, Row, take_inventory
+from pipelines.data.listing.inventory import Inventory, Row, take_inventory
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config import UserError
-from pipelines.data.manifest import (
+from pipelines.data.listing.manifest import (
     VideoInfo,
     array_to_intervals,
     intervals_to_array,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipelines.config import UserError
 from pipelines.config.values import CHOICES
-from pipelines.data.feature_layouts import (
+from pipelines.data.features.layouts import (
     AUTO,
     AXES,
     choose_layout,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipelines.data import synthetic_scene
-from pipelines.data.synthetic_scene import Camera, ground_to_picture, random_look
-from pipelines.data.synthetic_story import Pose
+from pipelines.data.synthetic import scene as synthetic_scene
+from pipelines.data.synthetic.scene import Camera, ground_to_picture, random_look
+from pipelines.data.synthetic.story import Pose
 
 
 def look():

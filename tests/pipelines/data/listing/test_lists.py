@@ -1,10 +1,10 @@
-"""Tests of pipelines.data.lists."""
+"""Tests of pipelines.data.listing.lists."""
 
 import numpy as np
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.lists import Line, frame_mask, read_arrays, read_csv, read_lines, read_spans, refuse_twice
+from pipelines.data.listing.lists import Line, frame_mask, read_arrays, read_csv, read_lines, read_spans, refuse_twice
 
 
 def line(text="", number=3):

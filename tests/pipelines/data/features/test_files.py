@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.feature_files import FeatureArray, FeatureError, FeatureFolder
+from pipelines.data.features.files import FeatureArray, FeatureError, FeatureFolder
 
 
 def save(path, values):

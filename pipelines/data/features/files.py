@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.data.feature_layouts import node_shape, to_nodes
+from pipelines.data.features.layouts import node_shape, to_nodes
 
 SUFFIXES = ("", "_i3d", "_C")  # between a video's name and the kind of file, where `features.suffix` says nothing
 KINDS = (".npy", ".npz", ".txt")

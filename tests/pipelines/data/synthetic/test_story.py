@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipelines.data.synthetic_story import event_frames, tell
+from pipelines.data.synthetic.story import event_frames, tell
 
 
 def story(event, seed=0, num_frames=120):

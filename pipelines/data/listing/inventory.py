@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipelines.config import UserError
 from pipelines.data.datasets import dataset_module
-from pipelines.data.files import DatasetFiles
+from pipelines.data.listing.files import DatasetFiles
 from pipelines.data.video import known_length
 
 A_LITTLE_FRAMES = 16  # what encoders drop at an end; a label that goes on for longer is not of this video
