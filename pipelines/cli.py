@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines import cli_datasets
-from pipelines.cli_options import (
+from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.options import (
     ConfigOption,
     FoldsOption,
     JobsOption,

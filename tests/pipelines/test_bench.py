@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines import bench
-from pipelines.cli_options import BUNDLED_CONFIGS
+from pipelines.cli.options import BUNDLED_CONFIGS
 from pipelines.config import load_config
 from pipelines.run.workers import in_own_process
 

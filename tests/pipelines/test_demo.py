@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import demo
-from pipelines.cli_options import BUNDLED_CONFIGS
+from pipelines.cli.options import BUNDLED_CONFIGS
 from pipelines.config import load_config
 
 # The demonstration on a few tiny videos: seconds instead of minutes, and a model that knows next to nothing.

@@ -1,8 +1,8 @@
-"""Tests of pipelines.cli_options."""
+"""Tests of pipelines.cli.options."""
 
 import pytest
 
-from pipelines.cli_options import BUNDLED_CONFIGS, load_named, repeats_overrides
+from pipelines.cli.options import BUNDLED_CONFIGS, load_named, repeats_overrides
 from pipelines.config import UserError, load_config
 
 

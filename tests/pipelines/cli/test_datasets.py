@@ -1,4 +1,4 @@
-"""Tests of pipelines.cli_datasets, through the command."""
+"""Tests of pipelines.cli.datasets, through the command."""
 
 import subprocess
 import sys
