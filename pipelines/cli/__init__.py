@@ -1,0 +1,5 @@
+"""The command `vad`."""
+
+from pipelines.cli.app import main
+
+__all__ = ["main"]

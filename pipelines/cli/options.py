@@ -8,7 +8,7 @@ import typer
 
 from pipelines.config import Config, UserError, load_config
 
-BUNDLED_CONFIGS = Path(__file__).parent / "configs"
+BUNDLED_CONFIGS = Path(__file__).parents[1] / "configs"
 
 ConfigOption = Annotated[
     str | None,

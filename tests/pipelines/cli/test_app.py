@@ -1,4 +1,4 @@
-"""Tests of pipelines.cli."""
+"""Tests of pipelines.cli.app."""
 
 import json
 import subprocess
@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from pipelines import cli
-from pipelines.cli import ABOVE_STAGES, FEATURE_STAGES, TRAIN_STAGES, main
+from pipelines.cli import app, main
+from pipelines.cli.app import ABOVE_STAGES, FEATURE_STAGES, TRAIN_STAGES
 from pipelines.config import UserError
 from pipelines.report.terminal.summary import write_summary
 
@@ -45,7 +45,7 @@ def stages(monkeypatch, tmp_path):
         module.run = note
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    monkeypatch.setattr(cli, "load_tensorflow_quietly", lambda: None)
+    monkeypatch.setattr(app, "load_tensorflow_quietly", lambda: None)
     for name in (*TRAIN_STAGES, "import_features", "score", *ABOVE_STAGES):
         install(name)
     monkeypatch.chdir(tmp_path)
