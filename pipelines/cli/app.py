@@ -24,8 +24,9 @@ from pipelines.cli.options import (
     load_named,
     repeats_overrides,
 )
-from pipelines.config import UserError, save_config
+from pipelines.config import UserError
 from pipelines.report.terminal.summary import print_closing_table, read_summaries
+from pipelines.run.folder import RunFolder
 from pipelines.run.lock import run_lock
 from pipelines.run.workers import load_tensorflow_quietly
 
@@ -281,7 +282,7 @@ def _run(stages, config):
     changes_run = "score" not in stages and not config.evaluate.runs
     with run_lock(config.work_path) if changes_run else contextlib.nullcontext():
         if changes_run:
-            save_config(config)
+            RunFolder.of(config).write_config(config)
         try:
             load_tensorflow_quietly()
             for stage in stages:

@@ -1,9 +1,7 @@
 """Configuration: one TOML file, one frozen dataclass a section, and an error that names the key you meant."""
 
 import dataclasses
-import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +18,7 @@ from pipelines.config.values import (
     unknown_section,
 )
 
-__all__ = ["Config", "UserError", "change_config", "config_to_dict", "load_config", "save_config"]
+__all__ = ["Config", "UserError", "change_config", "config_to_dict", "load_config"]
 
 
 @dataclass(frozen=True)
@@ -296,16 +294,6 @@ def key_types() -> dict:
 def config_to_dict(config: Config) -> dict:
     """The effective configuration as nested plain values, ready for JSON."""
     return dataclasses.asdict(config)
-
-
-def save_config(config: Config) -> Path:
-    """Writes the effective configuration to `<work_dir>/config.json`."""
-    path = config.work_path / "config.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(config_to_dict(config), indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-    return path
 
 
 def _entries(tables, source, types):

@@ -36,7 +36,7 @@ VIDEOS = [video | {"class_name": name} for video, name in zip(VIDEOS, ("", "", "
 RUN = """
 import sys
 import tensorflow as tf
-from pipelines.config import load_config, save_config
+from pipelines.config import load_config
 from pipelines.stages import evaluate, export, extract, prepare, train_detector, train_extractor
 
 tf.config.experimental.enable_op_determinism()

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from pipelines.cli import app, main
-from pipelines.cli.app import ABOVE_STAGES, FEATURE_STAGES, TRAIN_STAGES
+from pipelines.cli.app import ABOVE_STAGES, EXPERIMENTS, FEATURE_STAGES, TRAIN_STAGES
 from pipelines.config import UserError
 from pipelines.report.terminal.summary import write_summary
 
@@ -34,7 +34,8 @@ def stages(monkeypatch, tmp_path):
     ran = []
 
     def install(name, run=None):
-        module = types.ModuleType(f"pipelines.{name}" if name in ABOVE_STAGES else f"pipelines.stages.{name}")
+        package = "pipelines.experiments" if name in EXPERIMENTS else "pipelines.stages"
+        module = types.ModuleType(f"pipelines.{name}" if name in ABOVE_STAGES else f"{package}.{name}")
 
         def note(config):
             ran.append((name, config))
@@ -46,7 +47,7 @@ def stages(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
     monkeypatch.setattr(app, "load_tensorflow_quietly", lambda: None)
-    for name in (*TRAIN_STAGES, "import_features", "score", *ABOVE_STAGES):
+    for name in (*TRAIN_STAGES, "import_features", "score", *EXPERIMENTS, *ABOVE_STAGES):
         install(name)
     monkeypatch.chdir(tmp_path)
     return types.SimpleNamespace(ran=ran, install=install)
@@ -166,7 +167,7 @@ def test_a_second_command_keeps_out_of_a_folder_in_use_unless_it_only_scores(sta
 
     def run(config):
         second.append(main(["compare", *same]))
-        assert "is at work in runs/x. Wait for its end" in capsys.readouterr().err
+        assert "is using runs/x. Wait for it to finish" in capsys.readouterr().err
         second.append(main(["score", "a.mp4", "--model", "m", *same]))
         second.append(main(["compare", *other]))
         return write_summary(config, "prepare", done="prepared", seconds=1.0)

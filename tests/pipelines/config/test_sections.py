@@ -1,13 +1,12 @@
 """Tests of pipelines.config."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 
 import pipelines
-from pipelines.config import Config, UserError, config_to_dict, load_config, save_config
+from pipelines.config import Config, UserError, config_to_dict, load_config
 from pipelines.config.sections import CHOICES, LIMITS, key_types
 
 BUNDLED = Path(pipelines.__file__).parent / "configs"
@@ -115,15 +114,6 @@ def test_every_rule_is_about_a_key_that_exists_and_the_defaults_obey_it():
                 assert set(entries) <= set(CHOICES[f"{section}.{key}"])
             elif isinstance(value, int | float) and key in LIMITS:
                 assert LIMITS[key][0] <= value <= LIMITS[key][1], f"{section}.{key}"
-
-
-def test_the_effective_configuration_is_written_beside_the_results(tmp_path):
-    config = load_config(overrides=[f"work_dir={tmp_path}/run", "detector.temporal_localities=[1, 2]"])
-    path = save_config(config)
-    assert path == tmp_path / "run" / "config.json"
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    assert stored["detector"]["temporal_localities"] == [1, 2]
-    assert stored["seed"] == 0
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.toml")), ids=lambda path: path.stem)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pipelines.report import provenance as module
+from pipelines.run import provenance as module
 from pipelines.run.provenance import provenance
 
 
