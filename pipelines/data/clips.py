@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.records import parse_clip, read_manifest, shard_paths
+from pipelines.run.folder import RunFolder
 
 HEADER_BYTES = 12  # of a TFRecord: length (8) and its checksum (4); a checksum of the data (4) follows them
 FOOTER_BYTES = 4
@@ -94,6 +95,11 @@ class Clips:
         return records.map(
             lambda record: parse_clip(record, self.clip_frames, self.image_size_px), num_parallel_calls=tf.data.AUTOTUNE
         )
+
+
+def open_clips(config):
+    """Open the clips of the run that a ``Config`` describes."""
+    return Clips(RunFolder.of(config).clips, config.data.clip_frames, config.data.image_size_px)
 
 
 def _read(path, offset, length):

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError
+from pipelines.data.clips import open_clips
 from pipelines.data.records import parse_bag, read_manifest, shard_paths
 from pipelines.stages import extract, train_extractor
-from pipelines.stages.train_extractor import open_clips, open_maps
+from pipelines.stages.train_extractor import open_maps
 
 
 @pytest.fixture
