@@ -280,8 +280,8 @@ def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):
     assert len(manifest.videos) == 10 and node_shape(config.work_path / "nodes") == (1, 4096)
     assert "layout segments" in summary(config)["done"] and not summary(config)["skipped"]
     train_detector.run(config)
-    figures = json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["figures"]
-    assert 0 <= figures["frame_auc"]["mean"] <= 1
+    metrics = json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["metrics"]
+    assert 0 <= metrics["frame_auc"]["mean"] <= 1
     assert (config.work_path / "evaluation" / "timelines.png").exists()
     assert "no heat maps" in json.loads((config.work_path / "summaries" / "evaluate.json").read_text())["done"]
     with np.load(config.work_path / "evaluation" / "scores.npz") as scores:
@@ -321,5 +321,5 @@ def test_real_feature_archives_train_beside_their_lists(shared_data, tmp_path, a
         lengths = {key: len(labels[key]) for key in labels}
     assert all(video.num_frames == lengths[video.video_id.split("/")[-1]] for video in manifest.videos)
     train_detector.run(config)
-    figures = json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["figures"]
-    assert 0 <= figures["frame_auc_abnormal_videos"]["mean"] <= 1
+    metrics = json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["metrics"]
+    assert 0 <= metrics["frame_auc_abnormal_videos"]["mean"] <= 1
