@@ -16,8 +16,7 @@ from vad_keras.metrics import frame_auc
 
 VIDEOS_PER_PAGE = 18
 HEAT_MAP_VIDEOS = 6
-MAX_TITLE_CHARACTERS = 34
-MAX_HEAT_MAP_TITLE_CHARACTERS = 26
+MAX_CHARACTERS = {"timeline": 34, "heat map": 26}  # of the name of a video
 
 
 def plot_metrics(folder, systems, content):
@@ -83,7 +82,7 @@ def plot_top_heat_maps(path, scored, read_frame, scales):
     frames, before, after, titles = [], [], [], []
     for video, outputs in by_detection(scored)[:HEAT_MAP_VIDEOS]:
         scores = outputs[spec.ANOMALY_SCORE]
-        heading = shortened(video.video_id, MAX_HEAT_MAP_TITLE_CHARACTERS)
+        heading = shortened(video.video_id, MAX_CHARACTERS["heat map"])
         for name, frame in frames_around_peak(scores):
             frames.append(read_frame(video, frame))
             before.append(outputs[spec.UNARY_PROBABILITY][frame])
@@ -134,9 +133,9 @@ def _own_auc(video, scores):
 
 def _timeline(video, outputs):
     scores = outputs[spec.ANOMALY_SCORE]
-    area = _own_auc(video, scores)
+    name, area = shortened(video.video_id, MAX_CHARACTERS["timeline"]), _own_auc(video, scores)
     return {
-        "title": shortened(video.video_id, MAX_TITLE_CHARACTERS) + ("" if np.isnan(area) else f"  AUC {area:.2f}"),
+        "title": name if np.isnan(area) else f"{name}  AUC {area:.2f}",
         "times_sec": np.arange(video.num_frames) / video.fps,
         "scores": scores,
         "frame_labels": video.frame_label_array(),

@@ -46,7 +46,7 @@ def _title(systems, metrics):
     error_bars = "95 % interval over videos" if has_interval else "sd over seeds"
     more = len(systems) - MAX_SYSTEMS
     text = f"Classes of abnormal videos (number of videos), error bars: {error_bars}"
-    return f"{text}; {more} more systems in report.md" if more > 0 else text
+    return f"{text}\n{more} more systems are in report.md" if more > 0 else text
 
 
 def _plot_bars(axes, systems, classes, metric):

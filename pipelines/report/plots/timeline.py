@@ -44,9 +44,7 @@ def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="
     times_sec, scores, frame_labels = _checked(times_sec, scores, frame_labels)
     thumbnails = list(thumbnails or [])
     if len(thumbnails) > MAX_THUMBNAILS:
-        raise ValueError(
-            f"`thumbnails` takes up to {MAX_THUMBNAILS} frames. Received: {len(thumbnails)}. Choose some."
-        )
+        raise ValueError(f"`thumbnails` takes up to {MAX_THUMBNAILS} frames. Received: {len(thumbnails)}. Choose some.")
     figure = new_figure(10, 4.6 if thumbnails else 3.1)
     grid = figure.add_gridspec(2 if thumbnails else 1, 1, height_ratios=[1.75, 1] if thumbnails else None)
     axes = figure.add_subplot(grid[0])

@@ -44,7 +44,7 @@ def test_the_title_explains_the_error_bars_and_the_labels_count_the_videos(monke
     plot_class_bars("unused.png", many, {"auc": "frame AUC"})
     plot_class_bars("unused.png", {"a": classes(0.6)}, {"auc": "frame AUC"})
     titles = [figure.get_suptitle() for figure in kept]
-    assert titles[0].endswith("error bars: 95 % interval over videos; 1 more systems in report.md")
+    assert titles[0].endswith("error bars: 95 % interval over videos\n1 more systems are in report.md")
     assert titles[1].endswith("error bars: sd over seeds")
     assert [label.get_text() for label in kept[0].axes[0].get_yticklabels()] == ["Arson (3)", "Fight (5)"]
     assert [text.get_text() for text in kept[1].legends[0].texts] == ["chance", "a"]
