@@ -227,7 +227,7 @@ def test_options_of_a_baseline_are_read_and_unknown_ones_are_named(with_nodes):
         built("pairng=all")
     with pytest.raises(UserError, match=r"sultani: `pairing` must be one of .*'none'"):
         built("pairing=none")
-    with pytest.raises(UserError, match=r"sections of its own"):
+    with pytest.raises(UserError, match=r"is for baselines only"):
         built("key_dim=3", model="anomaly_detector")
 
 
