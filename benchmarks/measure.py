@@ -25,7 +25,7 @@ class Timing:
     """Median times of one function."""
 
     wall_ms: float
-    cpu_ms: float  # of all threads; barely depends on other load
+    cpu_ms: float  # of all threads, without waiting for a core
 
 
 def take_turns(subjects, budget_sec=4.0, fewest=3, most=100):
