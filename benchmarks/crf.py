@@ -35,7 +35,7 @@ def make_subjects(num_frames):
         return tf.reduce_sum(h**2) + tf.reduce_sum(crf(unary, affinity)[..., 1])
 
     subjects["both step"] = _step(tf, attention_and_crf, both, nodes)
-    return subjects, max(part.shape.num_elements() for part in tf.nest.flatten(affinity))
+    return subjects, affinity.weights.shape.num_elements()
 
 
 def _step(tf, function, variables, nodes):

@@ -25,8 +25,7 @@ from pipelines.training.callbacks import best_epoch, clear_other_state, read_his
 from pipelines.training.images import ReportImages
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector
-from vad_keras.models.baselines import BASELINES
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines import BASELINES, Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4

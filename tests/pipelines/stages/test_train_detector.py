@@ -17,7 +17,6 @@ from pipelines.data.splits import split_videos
 from pipelines.stages import train_detector
 from pipelines.training.callbacks import best_epoch, clear_other_state
 from vad_keras.models import AnomalyDetector, SultaniRanker
-from vad_keras.models.anomaly_detector import LOSS_TERMS
 from vad_keras.models.baselines import BASELINES
 
 
@@ -54,7 +53,7 @@ def test_tensorboard_reads_each_loss_term_apart_and_the_validation_figures(detec
     history = history_of(detector_run)
     for part, prefix in (("train", ""), ("validation", "val_")):
         events = events_of(detector_run, part)
-        for name in ("loss", "bag_auc", *LOSS_TERMS):
+        for name in ("loss", "bag_auc", *AnomalyDetector.LOSS_TERMS):
             written = events.Tensors(f"epoch_{name}")
             assert [event.step for event in written] == [0, 1, 2, 3]
             values = [make_ndarray(event.tensor_proto) for event in written]
