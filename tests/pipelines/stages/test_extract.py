@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.records import parse_bag, read_manifest, shard_paths
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_bag
 from pipelines.stages import extract, train_extractor
 from pipelines.stages.train_extractor import open_clips, open_maps
 
@@ -100,7 +101,7 @@ def test_another_extractor_extracts_anew(trained):
 
 
 def test_a_missing_extractor_names_the_stage_to_run(prepared):
-    with pytest.raises(UserError, match=r"extractor\.keras does not exist. Run `train_extractor`"):
+    with pytest.raises(UserError, match=r"extractor\.keras does not exist. Run `vad train-extractor`"):
         extract.run(prepared())
 
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 from pipelines.config import UserError, load_config
 from pipelines.data.bags import node_shape
 from pipelines.data.features.files import FeatureArray
-from pipelines.data.records import parse_bag, read_manifest, shard_paths
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_bag
 from pipelines.stages import evaluate, import_features, train_detector
 
 VIDEOS = {"a": ("1", "train"), "b": ("0", "train"), "c": ("1", "test"), "d": ("0", "test")}
@@ -109,7 +110,7 @@ def test_segments_cover_equal_parts_of_a_known_length(run_of, tmp_path):
     assert [video.num_frames for video in manifest.videos] == [512, 512, 100, 64]
     assert manifest.by_id["b"].frame_labels is None, "a guessed length must not enter a measure"
     assert manifest.by_id["b"].warning == (
-        "its length is unknown and taken as 512 frames; its frame labels are left out"
+        "its length is unknown and assumed to be 512 frames; its frame labels are ignored"
     )
     write_list(tmp_path / "data", num_frames={"c": 100})
     assert [video.video_id for video in read_manifest(import_features.run(config)).videos] == ["a", "b", "c"]
@@ -147,8 +148,8 @@ def bad_files(config, kind):
         ("infinite", r"d\.npy: 1 values are NaN or infinite"),
         ("large", r"d\.npy: holds 100000, beyond float16 \(65504\)\. Scale"),
         ("empty", r"d\.npy: is empty: shape \(0, 2\)\. Extract"),
-        ("width", r"d\.npy: has width 5, the other videos have width 2\. Extract"),
-        ("crops", r"d\.npy: has shape \(3, 10, 2\), layout `time_feature` is \(T, D\)\. Extract"),
+        ("width", r"d\.npy: has width 5, but the other videos have width 2\. Extract"),
+        ("crops", r"d\.npy: has shape \(3, 10, 2\), but layout `time_feature` is \(T, D\)\. Extract"),
     ],
 )
 def test_one_bad_file_is_named_and_loses_no_other(run_of, kind, reason):
@@ -238,7 +239,7 @@ def test_axes_and_widths_that_are_not_clear_stop_the_stage(run_of):
     with pytest.raises(UserError, match=r"a\.npy \(10, 10, 2\) .*`time_crop_feature` .*or `crop_time_feature`"):
         import_features.run(config)
     import_features.run(run_of("features.layout=crop_time_feature"))
-    with pytest.raises(UserError, match=r"a\.npy: has shape \(10, 10, 2\), layout `segments` is \(parts, D\)"):
+    with pytest.raises(UserError, match=r"a\.npy: has shape \(10, 10, 2\), but layout `segments` is \(parts, D\)"):
         import_features.run(run_of("features.layout=segments"))
     for number, name in enumerate(VIDEOS):
         save(config, name, np.ones((9, 2 + number % 2)))

@@ -124,7 +124,7 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
 
 
 def test_too_short_a_video_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"at least 20 frames\. Raise `synthetic\.duration_sec`"):
+    with pytest.raises(UserError, match=r"at least 20 frames\. Received: .*\. Raise `synthetic\.duration_sec`"):
         load_dataset(settings(tmp_path / "v", "synthetic.duration_sec=1.0"))
 
 
