@@ -105,7 +105,7 @@ def test_the_stage_prepares_files_and_folders_of_frames(small, prepared):
     assert (folder.num_frames, folder.fps, folder.width, folder.height, folder.warning) == (8, 24.0, 16, 12, "")
 
 
-def test_another_picture_in_a_folder_prepares_its_video_anew(small, prepared):
+def test_another_picture_in_a_folder_prepares_its_video_again(small, prepared):
     prepared("shanghaitech", small, "data.videos_per_shard=1")
     Image.new("RGB", (16, 12)).save(small / f"testing/frames/{MASKED}/008.jpg")
     _, summary = prepared("shanghaitech", small, "data.videos_per_shard=1")

@@ -62,7 +62,7 @@ def test_an_archive_holds_a_video_a_key_or_one_without_a_name(tmp_path):
     assert len(nodes_of(tmp_path / "all.npz", "train/b")) == 4
 
 
-def test_an_archive_that_changed_is_read_anew(tmp_path):
+def test_an_archive_that_changed_is_read_again(tmp_path):
     np.savez(tmp_path / "all.npz", a=rows(2))
     assert len(nodes_of(tmp_path, "a")) == 2
     np.savez(tmp_path / "all.npz", a=rows(3))

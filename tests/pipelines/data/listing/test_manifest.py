@@ -45,7 +45,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path):
     assert json.loads((tmp_path / "videos.json").read_text())["skipped"] == [{"file": "bad.mp4", "reason": "empty"}]
 
 
-def test_a_missing_or_broken_manifest_says_which_stage_to_run(tmp_path):
+def test_a_missing_or_broken_manifest_says_which_command_to_run(tmp_path):
     with pytest.raises(UserError, match="Run `vad prepare` for clips, `vad extract` or `vad import-features`"):
         read_manifest(tmp_path)
     (tmp_path / "videos.json").write_text('{"videos": [')
