@@ -21,7 +21,7 @@ import numpy as np
 from pipelines.config import UserError
 from pipelines.data.listing.dataset import About, ListedVideo
 from pipelines.data.synthetic.scene import Camera, random_look
-from pipelines.data.synthetic.story import event_frames, tell
+from pipelines.data.synthetic.story import event_frames, simulate
 from pipelines.run.files import replacing, write_json, write_text
 from pipelines.run.workers import usable_cores
 
@@ -102,7 +102,7 @@ def render(path, settings, position, intervals):
     camera = Camera(shared, settings.width_px, settings.height_px, settings.people_size)
     looks = [random_look(shared) for _ in range(int(shared.integers(3, 6)))]
     rng = np.random.default_rng([settings.seed, position, 2])
-    story = tell(rng, len(looks), num_frames, fps, intervals[0] if intervals else None, settings.people_size)
+    story = simulate(rng, len(looks), num_frames, fps, intervals[0] if intervals else None, settings.people_size)
     with replacing(path) as temporary, av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options=QUALITY)
         stream.width, stream.height, stream.pix_fmt = settings.width_px, settings.height_px, "yuv420p"

@@ -48,7 +48,7 @@ def event_frames(rng, num_frames):
     return start, min(start + length, num_frames)
 
 
-def tell(rng, num_people, num_frames, frames_per_sec, event, people_size=1.0):
+def simulate(rng, num_people, num_frames, frames_per_sec, event, people_size=1.0):
     """Simulate a story.
 
     Args:

@@ -129,7 +129,7 @@ def test_too_short_a_video_is_refused(tmp_path):
 
 
 def test_motion_tells_the_event_and_appearance_does_not(full_size):
-    """The median picture is the empty place; people are where a frame differs from it."""
+    """The median picture is the empty background; people are where a frame differs from it."""
     statistics = {"red": [], "green": [], "blue": [], "contrast": [], "people": [], "motion": []}
     labels = []
     for video in full_size:
