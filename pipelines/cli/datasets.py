@@ -40,7 +40,7 @@ def check(
     Ends with 0 when all is there, 1 when something is missing, 2 when a list cannot be understood.
     """
     from pipelines.data.datasets import dataset_module
-    from pipelines.data.listing.inventory import take_inventory
+    from pipelines.data.inventory import take_inventory
     from pipelines.report.terminal.progress import track
 
     about = dataset_module(name).ABOUT

@@ -263,9 +263,9 @@ def test_the_rival_trains_on_segment_means(sultani_run):
 def test_missing_nodes_and_a_missing_label_are_named(with_nodes, tmp_path, write_nodes):
     config = with_nodes()
     write_nodes(tmp_path / "nodes", {"n": ("train", 0, 5), "m": ("train", 0, 5), "a": ("test", 1, 5)})
-    with pytest.raises(UserError, match="No training video has label 1"):
+    with pytest.raises(UserError, match="no training video has label 1"):
         train_detector.run(config)
-    with pytest.raises(UserError, match=r"does not exist\. Run the stage that writes it first"):
+    with pytest.raises(UserError, match=r"does not exist\. Run `vad prepare` for clips, `vad extract`"):
         train_detector.run(dataclasses.replace(config, work_dir=str(tmp_path / "nowhere")))
 
 

@@ -94,8 +94,8 @@ def test_a_shape_that_does_not_fit_the_layout_is_told(shapes, layout):
 
 def test_the_width_of_most_videos_is_the_common_one():
     assert common_width({"a": (1, 8), "b": (1, 4), "c": (1, 8)}) == (1, 8)
-    assert width_error((10, 4), (1, 8)).startswith("has 10 × 4 (crops × width), the other videos have width 8.")
-    with pytest.raises(UserError, match=r"several kinds: width 8 in a, width 4 in b, .*Set `features\.root`"):
+    assert width_error((10, 4), (1, 8)).startswith("has 10 × 4 (crops × width), but the other videos have width 8.")
+    with pytest.raises(UserError, match=r"several kinds: width 8 in a, width 4 in b\. None is .*Set `features\.root`"):
         common_width({"a": (1, 8), "b": (1, 4)})
 
 
@@ -104,10 +104,10 @@ def test_the_width_of_most_videos_is_the_common_one():
     [
         (3, "time_feature", None, [0, 16, 32], 48, ""),
         (3, "time_feature", 60, [0, 16, 32], 60, ""),
-        (3, "time_feature", 80, [0, 16, 32], 80, "the last row also covers 32 frames after it"),
-        (3, "crop_time_feature", 30, [0, 16], 30, "1 rows begin after the end at frame 30 and were left out"),
+        (3, "time_feature", 80, [0, 16, 32], 80, "the last row also covers the 32 frames after it"),
+        (3, "crop_time_feature", 30, [0, 16], 30, "1 rows start after the end at frame 30 and were dropped"),
         (4, "segments", 10, [0, 2, 5, 7], 10, ""),
-        (4, "segments", None, [0, 16, 32, 48], 64, "its length is unknown and taken as 64 frames"),
+        (4, "segments", None, [0, 16, 32, 48], 64, "its length is unknown and assumed to be 64 frames"),
     ],
 )
 def test_a_row_begins_at_a_frame(num_rows, layout, num_frames, frames, length, warning):
@@ -127,9 +127,8 @@ def test_scores_of_rows_spread_over_every_frame_or_the_rows_are_refused(num_rows
 
 
 def test_rows_and_length_that_do_not_belong_together_are_told():
-    with pytest.raises(
-        ValueError, match=r"32 rows, which cover 512 frames at 16 a row; .* 5000\. Correct .*`segments`"
-    ):
+    message = r"32 rows, which cover 512 frames at 16 per row, but the video has 5000\. Correct .*`segments`"
+    with pytest.raises(ValueError, match=message):
         row_frames(32, "time_feature", 5000, 16)
     with pytest.raises(ValueError, match="has 32 segments for 31 frames"):
         row_frames(32, "segments", 31, 16)
