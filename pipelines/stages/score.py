@@ -18,7 +18,7 @@ from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
 from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps
-from pipelines.report.plots.timeline import MOST_THUMBNAILS, plot_timeline
+from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary
 from pipelines.serving.alarms import find_alarms
@@ -164,7 +164,7 @@ def _draw(target, scorer, path, sampled, scores, times_sec, top, threshold):
     """The timeline, and the heat maps of the frames at the positions `top` among the sampled ones."""
     pictures = _pictures(path, scorer.info.frames_per_sec, sampled.frame_indices[top])
     moments = times_sec[sampled.frame_indices[top]]
-    thumbnails = list(zip(moments, pictures, strict=True))[:MOST_THUMBNAILS]
+    thumbnails = list(zip(moments, pictures, strict=True))[:MAX_THUMBNAILS]
     timeline = _with_suffix(target, ".png")
     plot_timeline(timeline, times_sec, scores, threshold, title=path.name, thumbnails=thumbnails)
     if top:

@@ -1,4 +1,4 @@
-"""What is shown and kept of a training: a progress bar, history, best weights, TensorBoard, a way to resume."""
+"""Callbacks of a training: progress bar, learning rate, history, best weights, TensorBoard, resuming."""
 
 import json
 import math
@@ -10,15 +10,18 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-SHOWN = 4
+from pipelines.run.files import replacing, write_text
+
+HISTORY_NAME = "history.jsonl"
+MAX_SHOWN_METRICS = 4
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """One bar over the epochs of `fit`, with the last figures and the time left; plain lines when not on a terminal.
+    """Show a progress bar over the epochs with the latest metrics and the time left; plain lines in a log file.
 
     Args:
         description: Two or three words.
-        console: Where to draw; standard error by default.
+        console: Where to print; standard error by default.
     """
 
     def __init__(self, description, console=None):
@@ -28,7 +31,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.progress = None
 
     def on_train_begin(self, logs=None):
-        self.figures = ""
+        self.metrics = ""
         if self.console.is_terminal:
             columns = [
                 TextColumn("{task.description}"),
@@ -36,21 +39,21 @@ class TrainingProgress(keras.callbacks.Callback):
                 MofNCompleteColumn(),
                 TextColumn("epochs"),
             ]
-            columns += [TextColumn("{task.fields[figures]}", style="cyan"), TimeRemainingColumn(compact=True)]
+            columns += [TextColumn("{task.fields[metrics]}", style="cyan"), TimeRemainingColumn(compact=True)]
             self.progress = Progress(*columns, console=self.console)
-            self.task = self.progress.add_task(self.description, total=self.params["epochs"], figures="")
+            self.task = self.progress.add_task(self.description, total=self.params["epochs"], metrics="")
             self.progress.start()
 
     def on_epoch_end(self, epoch, logs=None):
         shown = [key for key in ("loss", "val_loss", "bag_auc", "val_bag_auc") if key in (logs or {})]
-        shown = shown or list(logs or {})[:SHOWN]
-        self.figures = "  ".join(f"{key} {float(logs[key]):.4f}" for key in shown)
+        shown = shown or list(logs or {})[:MAX_SHOWN_METRICS]
+        self.metrics = "  ".join(f"{key} {float(logs[key]):.4f}" for key in shown)
         total = self.params["epochs"]
         if self.progress:
-            self.progress.update(self.task, completed=epoch + 1, figures=self.figures)
+            self.progress.update(self.task, completed=epoch + 1, metrics=self.metrics)
         elif (epoch + 1) % max(1, total // 5) == 0:
             self.console.print(
-                f"{self.description}: epoch {epoch + 1} of {total}  {self.figures}", highlight=False, soft_wrap=True
+                f"{self.description}: epoch {epoch + 1} of {total}  {self.metrics}", highlight=False, soft_wrap=True
             )
 
     def on_train_end(self, logs=None):
@@ -60,14 +63,15 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Early stopping and the best weights by a validation figure, in files: a killed training goes on where it was.
+    """Stop early and keep the best weights, both in files, so that a stopped training resumes with them.
 
-    Every epoch is a line of `history.jsonl`; the best weights are `best.weights.h5` and are loaded when training ends.
+    Each epoch is a line of ``history.jsonl``. The best weights are in ``best.weights.h5`` and are loaded when training
+    ends.
 
     Args:
-        folder: Where both files are kept.
-        monitor: Figure that tells the best, see `best_epoch`.
-        patience_epochs: Training stops after this many epochs without a new best; 0 never stops early.
+        folder: Folder of both files.
+        monitor: Validation metric that selects the best epoch, see ``best_epoch``.
+        patience_epochs: Stop after this many epochs without improvement; 0: never.
     """
 
     def __init__(self, folder, monitor="val_loss", patience_epochs=10):
@@ -78,7 +82,7 @@ class KeepBest(keras.callbacks.Callback):
 
     @property
     def history_path(self):
-        return self.folder / "history.jsonl"
+        return self.folder / HISTORY_NAME
 
     @property
     def weights_path(self):
@@ -95,13 +99,10 @@ class KeepBest(keras.callbacks.Callback):
             self.first_epoch = False
         self.history.append({"epoch": epoch, **{key: float(value) for key, value in (logs or {}).items()}})
         best = best_epoch(self.history, self.monitor)[0]
-        if best == epoch:  # before the history that names it, and never half of it under its name
-            partial = self.folder / "partial.weights.h5"
-            self.model.save_weights(partial)
-            partial.replace(self.weights_path)
-        partial = self.history_path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in self.history), encoding="utf-8")
-        partial.replace(self.history_path)
+        if best == epoch:  # before the history that names it
+            with replacing(self.weights_path) as temporary:
+                self.model.save_weights(temporary)
+        write_text(self.history_path, "".join(json.dumps(line) + "\n" for line in self.history))
         if self.patience_epochs and epoch - best >= self.patience_epochs:
             self.model.stop_training = True
 
@@ -111,10 +112,10 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class Resume(keras.callbacks.BackupAndRestore):
-    """Go on after the last whole epoch; a kill while the state was being written costs an epoch, not the training.
+    """Resume after the last whole epoch. A kill while the state is written costs one epoch, not the training.
 
     Args:
-        folder: Where the state of the last two epochs is kept.
+        folder: Folder of the state of the last two epochs.
     """
 
     def __init__(self, folder):
@@ -124,44 +125,26 @@ class Resume(keras.callbacks.BackupAndRestore):
         fresh = self.model.get_weights()
         try:
             super().on_train_begin(logs)
-        except (OSError, json.JSONDecodeError):  # killed in its very first save: nothing whole lies before it
+        except (OSError, json.JSONDecodeError):  # killed during the first save: there is no whole state
             shutil.rmtree(self.backup_dir)
             self.model.set_weights(fresh)
 
 
-def clear_other_state(work_dir, stage, settings):
-    """Remove state and logs of a training with other settings; keep what this one may resume from.
-
-    Args:
-        work_dir: Folder of the run.
-        stage: Name of the stage.
-        settings: Fingerprint of everything the training depends on.
-    """
-    state = Path(work_dir) / "state" / stage
-    marker = state / "settings"
-    if not marker.exists() or marker.read_text() != settings:
-        shutil.rmtree(state, ignore_errors=True)
-        shutil.rmtree(Path(work_dir) / "logs" / stage, ignore_errors=True)
-        state.mkdir(parents=True)
-        marker.write_text(settings)
-
-
 def use_xla():
-    """Whether `compile` uses XLA: on JAX, or beside a GPU. On a CPU it is not faster and compiles anew each length."""
+    """Whether ``compile`` uses XLA: with JAX or a GPU. On a CPU it is no faster and recompiles for each new length."""
     return keras.backend.backend() == "jax" or bool(tf.config.list_logical_devices("GPU"))
 
 
 def read_history(path):
-    """Lines of `history.jsonl` as dicts; empty when there is none."""
+    """Return the lines of a ``history.jsonl`` as dicts; an empty list when there is no file."""
     path = Path(path)
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def best_epoch(history, monitor):
-    """Epoch and value of the best `monitor`, `(-1, inf)` where there is none.
+    """Return epoch and value of the best ``monitor``; ``(-1, inf)`` when there is none.
 
-    The best AUC is the highest, among equal ones that of the lowest `val_loss`; the best of any other figure is the
-    lowest.
+    The best AUC is the highest; ties are broken by the lowest ``val_loss``. The best of any other metric is the lowest.
     """
 
     def rank(line):
@@ -172,20 +155,27 @@ def best_epoch(history, monitor):
     return (best["epoch"], best[monitor]) if best else (-1, math.inf)
 
 
-def training_callbacks(config, stage, description, monitor, patience_epochs):
-    """The callbacks of every training stage.
+def warm_up(learning_rate, num_epochs):
+    """Return a callback that raises the learning rate linearly over the first epochs (Sec 4.2)."""
+
+    def rate(epoch, _=None):
+        return learning_rate * min(1.0, (epoch + 1) / max(1, num_epochs))
+
+    return keras.callbacks.LearningRateScheduler(rate)
+
+
+def training_callbacks(state, description, monitor, patience_epochs):
+    """Return the callbacks that every training stage uses.
 
     Args:
-        config: The run's configuration; only `work_dir` is used.
-        stage: Name of the stage; logs go to `logs/<stage>`, the state to resume from to `state/<stage>`.
-        description: Of the progress bar.
-        monitor: Validation figure that tells the best epoch; None keeps the last.
-        patience_epochs: See `KeepBest`.
+        state: ``TrainingState`` of the stage.
+        description: Text of the progress bar.
+        monitor: Validation metric that selects the best epoch; None keeps the last epoch.
+        patience_epochs: See ``KeepBest``.
     """
-    state = Path(config.work_dir) / "state" / stage
     callbacks = [TrainingProgress(description)]
     if monitor:
-        callbacks.append(KeepBest(state, monitor, patience_epochs))
-    callbacks.append(keras.callbacks.TensorBoard(Path(config.work_dir) / "logs" / stage, write_graph=False))
-    callbacks.append(Resume(state / "backup"))
+        callbacks.append(KeepBest(state.folder, monitor, patience_epochs))
+    callbacks.append(keras.callbacks.TensorBoard(state.logs, write_graph=False))
+    callbacks.append(Resume(state.folder / "backup"))
     return callbacks

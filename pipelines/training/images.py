@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard during a training: how a few fixed videos are scored, epoch by epoch."""
+"""TensorBoard images during a training: the scores of a few fixed videos, epoch by epoch."""
 
 import os
 
@@ -11,25 +11,26 @@ from pipelines.report.plots.heat_map import heat_map_figure
 from pipelines.report.plots.timeline import timeline_figure
 from vad_keras import spec
 
-MOST_MOMENTS = 5
+MAX_FRAMES = 5
 
 
-class ReportImages(keras.callbacks.Callback):
-    """Writes a score timeline and a patch heat map of each video as images at the end of every n-th epoch.
+class ScoreImages(keras.callbacks.Callback):
+    """Write a score timeline and a patch heat map of each video at the end of every n-th epoch.
 
-    The heat map shows up to five moments, the highest score among them, before and after the CRF; a model without patch
-    scores gets the timeline alone. Scalars are the affair of `keras.callbacks.TensorBoard`.
+    The heat map shows up to five frames, among them the one with the highest score, before and after the CRF. A model
+    without patch scores gets the timeline alone. ``keras.callbacks.TensorBoard`` writes the scalars.
 
     Args:
-        log_dir: Folder of the event files, such as `W/logs/train_detector/images`.
-        read_videos: Called once, at the first use; returns a list of dicts with `title`, `nodes` `(T, G, C)`,
-            `times_sec` `(T,)`, and where known `frame_labels` `(T,)` and `frames` `(T, H, W, 3)`.
-        every_epochs: Epochs from one writing to the next.
-        scales: Scales of the patches; empty where patches are no grid over the frame: timelines alone.
+        log_dir: Folder of the event files, such as ``logs/train_detector/images``.
+        read_videos: Function that is called once, at the first use. It returns a list of dicts with ``title``,
+            ``nodes`` ``(T, G, C)``, ``times_sec`` ``(T,)`` and, where known, ``frame_labels`` ``(T,)`` and ``frames``
+            ``(T, H, W, 3)``.
+        every_epochs: Number of epochs between two images.
+        scales: Scales of the patches; empty when patches are not a grid over the frame: timelines alone.
         threshold: A score at or above it is an alarm.
 
     Raises:
-        ValueError: When `every_epochs` is below 1.
+        ValueError: ``every_epochs`` is below 1.
     """
 
     def __init__(self, log_dir, read_videos, every_epochs=1, scales=spec.DEFAULT_SCALES, threshold=0.5):
@@ -70,13 +71,13 @@ class ReportImages(keras.callbacks.Callback):
         after = outputs[spec.PATCH_SCORE]
         before = outputs.get(spec.UNARY_PROBABILITY, after)
         frames = video.get("frames")
-        chosen = _moments(scores)
-        texts = [f"{video['times_sec'][moment]:.1f} s, score {scores[moment]:.2f}" for moment in chosen]
-        frames = None if frames is None else [frames[moment] for moment in chosen]
+        chosen = _spread_frames(scores)
+        texts = [f"{video['times_sec'][index]:.1f} s, score {scores[index]:.2f}" for index in chosen]
+        frames = None if frames is None else [frames[index] for index in chosen]
         _image(f"patches/{title}", heat_map_figure(frames, before[chosen], after[chosen], self.scales, texts))
 
     def _outputs(self, nodes):
-        """The model's outputs for one video, without the batch axis."""
+        """Outputs of the model for one video, without the batch axis."""
         mask = np.ones((1, len(nodes)), bool)
         outputs = self.model({spec.NODES: nodes[None].astype("float32"), spec.MASK: mask}, training=False)
         return {
@@ -84,9 +85,9 @@ class ReportImages(keras.callbacks.Callback):
         }
 
 
-def _moments(scores):
-    """Indices of frames spread over the video; the nearest to the highest score is replaced by it."""
-    chosen = np.unique(np.linspace(0, len(scores) - 1, MOST_MOMENTS).round().astype(int))
+def _spread_frames(scores):
+    """Indices of evenly spaced frames; the one nearest to the highest score is replaced by it."""
+    chosen = np.unique(np.linspace(0, len(scores) - 1, MAX_FRAMES).round().astype(int))
     peak = int(np.argmax(scores))
     chosen[np.argmin(np.abs(chosen - peak))] = peak
     return chosen

@@ -1,4 +1,4 @@
-"""Every figure of one or more systems on the same videos: over seeds, with intervals, and their paired differences."""
+"""All metrics of one or more systems on the same videos: over seeds, with intervals, and as paired differences."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ import numpy as np
 from pipelines.report.evaluation.scored_videos import aligned, smoothed
 from vad_keras.metrics import draw_videos, evaluate_draws, evaluate_videos, frame_auc, interval_of_draws
 
-MAIN = {
+MAIN_METRICS = {
     "frame_auc": "frame AUC",
     "frame_auc_abnormal_videos": "AUC inside abnormal videos",
     "average_precision": "AP",
     "false_alarm_rate_percent": "FAR (%)",
     "video_auc": "video AUC",
 }
-FURTHER = {
+FURTHER_METRICS = {
     "frame_auc_mean_over_videos": "AUC inside, mean over videos",
     "recall_at_fpr_1_percent": "recall at 1 % FPR",
     "recall_at_fpr_5_percent": "recall at 5 % FPR",
     "recall_at_fpr_10_percent": "recall at 10 % FPR",
 }
-FLOOR = "frame_auc_constant_per_video"
-FIGURES = MAIN | FURTHER | {FLOOR: "floor: constant per video"}
-OF_CLASS = ("frame_auc", "frame_auc_abnormal_videos")
+ORACLE = "frame_auc_constant_per_video"
+METRICS = MAIN_METRICS | FURTHER_METRICS | {ORACLE: "video-label oracle"}
+CLASS_METRICS = ("frame_auc", "frame_auc_abnormal_videos")
 COUNTS = (
     "num_videos",
     "num_abnormal_videos",
@@ -34,31 +34,38 @@ COUNTS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of one system; a key is a name of `FIGURES`, or a class and one of `OF_CLASS`."""
+    """The metrics of one system. A key is a name of ``METRICS``, or a pair of a class and a name of ``CLASS_METRICS``.
 
-    reports: list  # from `evaluate_videos`, one a seed
-    values: dict  # key -> one float a seed
-    draws: dict  # key -> mean over the seeds in each draw, (samples,); None without a bootstrap
+    Args:
+        reports: Result of ``evaluate_videos`` for each seed.
+        values: Key -> one float per seed.
+        draws: Key -> mean over the seeds in each draw, ``(samples,)``; None without a bootstrap.
+    """
+
+    reports: list
+    values: dict
+    draws: dict
 
 
 def measure(systems, *, samples, seed, threshold, reference=None, smoothing_sec=0.0):
     """Measure systems that scored the same videos.
 
     Args:
-        systems: `{name: [videos of a seed, ...]}`, see `write_report`.
-        samples: draws of the bootstrap over videos, the same for all systems; 0: no intervals.
-        seed: of the draws.
-        threshold: of the false alarm rate.
-        reference: name of the system that the differences are taken to; None: the first.
-        smoothing_sec: width of the moving average that is reported beside the plain scores; 0: none.
+        systems: ``{name: [videos of a seed, ...]}``, see ``write_report``.
+        samples: Draws of the bootstrap over videos, the same for all systems; 0: no intervals.
+        seed: Seed of the draws.
+        threshold: Threshold of the false alarm rate.
+        reference: Name of the system that the others are compared with; None: the first.
+        smoothing_sec: Width of the moving average that is reported beside the raw scores; 0: none.
 
     Returns:
-        dict: `counts`, `systems` (their `figures`, `classes` and `videos`), `differences`, `smoothing`, `videos` (what
-        is known of them) and the settings. A figure is `{"seeds": [...], "mean", "sd", "interval_95": [low, high]}`;
-        its interval is that of the mean over seeds. A difference is `{"difference", "interval_95", "noise"}`.
+        dict: ``counts``, ``systems`` (their ``metrics``, ``classes`` and ``videos``), ``differences``, ``smoothing``,
+        ``videos`` (their labels) and the settings. A metric is ``{"seeds": [...], "mean", "sd", "interval_95": [low,
+        high]}`` with the interval of the mean over seeds. A difference is ``{"difference", "interval_95",
+        "significant"}``: significant when its interval excludes 0, None without an interval.
 
     Raises:
-        ValueError: The systems do not share their videos, or `reference` is none of them.
+        ValueError: The systems were not scored on the same videos, or ``reference`` is not one of them.
     """
     systems, truth = aligned(systems)
     reference = next(iter(systems)) if reference is None else reference
@@ -79,16 +86,12 @@ def measure(systems, *, samples, seed, threshold, reference=None, smoothing_sec=
         },
     }
     if smoothing_sec:
-        content["smoothing"] = {"width_sec": smoothing_sec, "systems": {}}
-        for name, seeds in systems.items():
-            smooth = _measured([smoothed(videos, smoothing_sec) for videos in seeds], counts, threshold)
-            entry = {"figures": _figures(smooth), "differences": _differences(smooth, measured[name])}
-            content["smoothing"]["systems"][name] = entry
+        content["smoothing"] = _smoothing(systems, measured, counts, threshold, smoothing_sec)
     return content | {"videos": truth}
 
 
 def classes_of(content):
-    """Names of the classes of abnormal videos that were measured."""
+    """Return the names of the measured classes of abnormal videos."""
     return list(content["systems"][content["reference"]]["classes"])
 
 
@@ -103,29 +106,38 @@ def _measured(seeds, counts, threshold):
 
 
 def _flat(report):
-    figures = {name: report[name] for name in FIGURES}
-    return figures | {(kind, name): entry[name] for kind, entry in report["classes"].items() for name in OF_CLASS}
+    metrics = {name: report[name] for name in METRICS}
+    return metrics | {(kind, name): entry[name] for kind, entry in report["classes"].items() for name in CLASS_METRICS}
 
 
 def _joined(of_seeds):
-    return {key: [figures[key] for figures in of_seeds] for key in of_seeds[0]}
+    return {key: [metrics[key] for metrics in of_seeds] for key in of_seeds[0]}
 
 
 def _system(seeds, measured):
     classes = {}
     for kind, report in measured.reports[0]["classes"].items():
-        entries = {name: _figure(measured, (kind, name)) for name in OF_CLASS}
+        entries = {name: _metric(measured, (kind, name)) for name in CLASS_METRICS}
         classes[kind] = {"num_videos": report["num_videos"]} | entries
     by_video = zip(*seeds, strict=True)
     videos = {of_seeds[0]["video_id"]: _video(of_seeds) for of_seeds in by_video}
-    return {"num_seeds": len(seeds), "figures": _figures(measured), "classes": classes, "videos": videos}
+    return {"num_seeds": len(seeds), "metrics": _metrics(measured), "classes": classes, "videos": videos}
 
 
-def _figures(measured):
-    return {name: _figure(measured, name) for name in FIGURES}
+def _smoothing(systems, measured, counts, threshold, width_sec):
+    """The metrics of the smoothed scores, and their differences to those of the raw scores."""
+    entries = {}
+    for name, seeds in systems.items():
+        smooth = _measured([smoothed(videos, width_sec) for videos in seeds], counts, threshold)
+        entries[name] = {"metrics": _metrics(smooth), "differences": _differences(smooth, measured[name])}
+    return {"width_sec": width_sec, "systems": entries}
 
 
-def _figure(measured, key):
+def _metrics(measured):
+    return {name: _metric(measured, name) for name in METRICS}
+
+
+def _metric(measured, key):
     values = [float(value) for value in measured.values[key]]
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     interval = _interval(measured.draws and measured.draws[key])
@@ -133,14 +145,14 @@ def _figure(measured, key):
 
 
 def _differences(measured, reference):
-    """Paired: both systems see the same draws of videos."""
-    found = {}
-    for name in MAIN | FURTHER:
+    """Paired differences: both systems see the same draws of videos."""
+    entries = {}
+    for name in MAIN_METRICS | FURTHER_METRICS:
         difference = float(np.mean(measured.values[name]) - np.mean(reference.values[name]))
         low, high = _interval(measured.draws and measured.draws[name] - reference.draws[name])
-        noise = None if np.isnan(low) else bool(low <= 0 <= high)
-        found[name] = {"difference": difference, "interval_95": [low, high], "noise": noise}
-    return found
+        significant = None if np.isnan(low) else not low <= 0 <= high
+        entries[name] = {"difference": difference, "interval_95": [low, high], "significant": significant}
+    return entries
 
 
 def _interval(draws):
@@ -151,7 +163,7 @@ def _interval(draws):
 
 
 def _video(of_seeds):
-    """One video over the seeds: its own AUC where it has frames of both kinds, its highest and its mean score."""
+    """Metrics of one video: mean over seeds of its AUC, if it has frames of both labels, and of its scores."""
     labels = of_seeds[0].get("frame_labels")
     both = labels is not None and len(np.unique(labels)) == 2
     areas = [frame_auc(labels, video["scores"]) if both else float("nan") for video in of_seeds]

@@ -1,4 +1,4 @@
-"""The scored videos of one or more systems: put in one order, checked to be the same, smoothed."""
+"""The scored videos of one or more systems: same order, same videos, smoothing."""
 
 import numpy as np
 
@@ -6,22 +6,22 @@ TRUTH = ("label", "class_name", "num_frames", "frame_labels")
 
 
 def aligned(systems):
-    """The same videos of every seed of every system, sorted by their ids; where they stood in a list has no say.
+    """Sort the videos of all seeds and systems by id and check that they are the same. Their order does not matter.
 
     Args:
-        systems: `{name: [videos of a seed, ...]}`, each a list of dicts as `write_report` takes.
+        systems: ``{name: [videos of a seed, ...]}``, each a list of dicts as ``write_report`` takes them.
 
     Returns:
-        `(systems, truth)`; the truth is what is known of each video, see `truth_of`.
+        ``(systems, truth)``; the truth holds the labels of each video, see ``truth_of``.
 
     Raises:
-        ValueError: There is no system, seed or video, an id is missing or comes twice, or two lists differ in their
-            videos or in what is known of them.
+        ValueError: There is no system, seed or video, an id is missing or repeated, or two lists differ in their videos
+            or labels.
     """
     if not systems or not all(systems.values()) or not all(videos for seeds in systems.values() for videos in seeds):
         counts = {name: [len(videos) for videos in seeds] for name, seeds in (systems or {}).items()}
         raise ValueError(
-            f"`systems` must hold at least one system, each with a list of videos for each seed. Received: {counts}."
+            f"`systems` must hold at least one system, each with one list of videos per seed. Received: {counts}."
         )
     first, ordered = None, {}
     for name, seeds in systems.items():
@@ -32,15 +32,15 @@ def aligned(systems):
             if truth != first:
                 raise ValueError(
                     f"all systems and seeds must be scored on the same videos. System {name!r}, seed number {number}: "
-                    f"{difference_of_truths(first, truth)}. Score them on one test set."
+                    f"{difference_of_truths(first, truth)}. Score them on the same test set."
                 )
     return ordered, first
 
 
 def truth_of(videos):
-    """What is known of each video: `{video_id: {label, class_name, fps, num_frames, frame_labels}}`.
+    """Return the labels of each video: ``{video_id: {label, class_name, fps, num_frames, frame_labels}}``.
 
-    The frame labels are `[[start, end_exclusive], ...]`, the abnormal frames; None where they are unknown.
+    The frame labels are the abnormal frames as ``[[start, end_exclusive], ...]``; None when unknown.
     """
     return {
         video["video_id"]: {
@@ -55,55 +55,55 @@ def truth_of(videos):
 
 
 def with_scores(truth, scores):
-    """The inverse of `truth_of`: the list of videos, given `{video_id: (num_frames,)}`.
+    """Return the list of videos, given the result of ``truth_of`` and ``{video_id: (num_frames,)}``.
 
     Raises:
-        ValueError: The scores are of other videos, or not one for each frame.
+        ValueError: The scores belong to other videos, or there is not one per frame.
     """
     counts = {name: entry["num_frames"] for name, entry in truth.items()}
     found = {name: int(np.size(scores[name])) for name in scores}
     if counts != found:
         wrong = sorted(name for name in {*counts, *found} if counts.get(name) != found.get(name))
         raise ValueError(
-            f"scores and videos must agree. {wrong[0]}: {found.get(wrong[0], 'no')} scores, "
-            f"{counts.get(wrong[0], 'no')} frames ({len(wrong)} such videos). Evaluate that run again."
+            f"scores and videos must match. {wrong[0]}: {found.get(wrong[0], 'no')} scores, "
+            f"{counts.get(wrong[0], 'no')} frames ({len(wrong)} such videos). Run `vad evaluate` for that run again."
         )
     return [entry | {"video_id": name, "scores": scores[name], **_frames(entry)} for name, entry in truth.items()]
 
 
 def difference_of_truths(first, other):
-    """In words: what differs between two truths."""
+    """Describe in words how the labels of two sets of videos differ."""
     missing, more = sorted(first.keys() - other.keys()), sorted(other.keys() - first.keys())
     parts = [
         f"{len(names)} videos {what}, such as {names[0]}"
-        for names, what in ((missing, "less"), (more, "more"))
+        for names, what in ((missing, "missing"), (more, "more"))
         if names
     ]
     for name in sorted(first.keys() & other.keys()):
         keys = [key for key in TRUTH if first[name][key] != other[name][key]]
         if keys:
-            parts.append(f"{name} has another {keys[0]} ({first[name][keys[0]]} and {other[name][keys[0]]})")
+            parts.append(f"{name} has a different {keys[0]} ({first[name][keys[0]]} and {other[name][keys[0]]})")
             break
     return "; ".join(parts) or "the frame rate of a video differs"
 
 
 def smoothed(videos, width_sec):
-    """The videos with a centred moving average over their scores, each within itself.
+    """Smooth the scores of each video by a centred moving average that never crosses into another video.
 
-    The window of frame i holds the frames within half the width on either side that the video has, i among them.
+    The window of a frame holds the frames up to half the width away on either side, as far as the video has them.
 
     Args:
-        videos: dicts with `scores` and `fps`.
-        width_sec: of the window.
+        videos: Dicts with ``scores`` and ``fps``.
+        width_sec: Width of the window.
 
     Raises:
-        ValueError: A video has no `fps`.
+        ValueError: A video has no ``fps``.
     """
     for video in videos:
         if not video.get("fps"):
             raise ValueError(
-                f"video {video.get('video_id')} must have `fps`, frames a second, to be smoothed over {width_sec:g} "
-                f"seconds. Received: {video.get('fps')!r}. Give it, or set `smoothing_sec=0`."
+                f"video {video.get('video_id')} must have `fps`, frames per second, to be smoothed over {width_sec:g} "
+                f"seconds. Received: {video.get('fps')!r}. Add it, or set `smoothing_sec=0`."
             )
     return [
         video | {"scores": moving_average(video["scores"], half_width(width_sec, video["fps"]))} for video in videos
@@ -111,7 +111,7 @@ def smoothed(videos, width_sec):
 
 
 def half_width(width_sec, fps):
-    """Frames on either side of the middle one of a window.
+    """Return the number of frames on either side of the middle of a window.
 
     Example:
     >>> half_width(2.0, 30.0), half_width(2.0, 5.0), half_width(0.1, 5.0)
@@ -121,9 +121,9 @@ def half_width(width_sec, fps):
 
 
 def moving_average(scores, half_frames):
-    """Mean of each score and up to `half_frames` on either side, `(num_frames,)`; the ends have fewer.
+    """Return the mean of each score and up to ``half_frames`` scores on either side, ``(num_frames,)``.
 
-    It is rounded to float32, so that windows of equal scores stay tied whatever the order of their sums.
+    The result is rounded to float32, so that windows of equal scores stay equal in any order of summation.
 
     Example:
     >>> moving_average([0.0, 3.0, 6.0, 0.0], half_frames=1).tolist()
@@ -140,7 +140,7 @@ def _sorted(videos, where):
     if None in ids or len(set(ids)) < len(ids):
         twice = next((name for name in ids if ids.count(name) > 1), None)
         raise ValueError(
-            f"each video needs a `video_id` of its own. Received in {where}: {twice!r} for {ids.count(twice)} videos."
+            f"each video must have a unique `video_id`. Received in {where}: {twice!r} for {ids.count(twice)} videos."
         )
     return sorted(videos, key=lambda video: video["video_id"])
 

@@ -1,142 +1,148 @@
-"""The figures of an evaluation as rows of tables; all texts are made here, for the terminal and for the page."""
+"""The metrics of an evaluation as rows of tables, with the same texts on the terminal and in the report."""
 
 import math
 
-from pipelines.report.evaluation.measures import FIGURES, FLOOR, FURTHER, MAIN, OF_CLASS, classes_of
+from pipelines.report.evaluation.measures import (
+    CLASS_METRICS,
+    FURTHER_METRICS,
+    MAIN_METRICS,
+    METRICS,
+    ORACLE,
+    classes_of,
+)
 from pipelines.report.terminal.tables import MISSING, format_difference, format_interval, format_mean_sd
 
-NOISE = "noise"
-SHORT = {"frame_auc_abnormal_videos": "inside abnormal"}  # where columns are narrow
+NOT_SIGNIFICANT = "n.s."
+LEGEND = f"{NOT_SIGNIFICANT}: not significant, the 95 % interval includes 0"
+SHORT_HEADINGS = {"frame_auc_abnormal_videos": "inside abnormal"}  # on a narrow terminal
 
 
 def headings(content, names, short=False):
-    """Column headings of figures; that of the false alarm rate names its threshold."""
-    titles = {name: FIGURES[name] for name in names} | {name: SHORT[name] for name in SHORT if short and name in names}
+    """Return the column headings of metrics. That of the false alarm rate names the threshold."""
+    titles = {name: SHORT_HEADINGS.get(name, METRICS[name]) if short else METRICS[name] for name in names}
     if "false_alarm_rate_percent" in titles:
         titles["false_alarm_rate_percent"] = f"FAR at {content['threshold']:g} (%)"
     return titles
 
 
-def figure_rows(content):
-    """One system: a row for each figure."""
+def metric_rows(content):
+    """Return one row per metric, for a single system."""
     (system,) = content["systems"].values()
     rows = []
-    for name, title in headings(content, FIGURES).items():
-        entry = system["figures"][name]
-        rows.append({"figure": title, "value": value_text(name, entry), "interval": interval_text(name, entry)})
-    return rows, {"figure": "figure", "value": _value_heading(system), "interval": "95 % over videos"}
+    for name, title in headings(content, METRICS).items():
+        entry = system["metrics"][name]
+        rows.append({"metric": title, "value": value_text(name, entry), "interval": interval_text(name, entry)})
+    return rows, {"metric": "metric", "value": _value_heading(system), "interval": "95 % interval over videos"}
 
 
 def system_rows(content, names, with_intervals=False, short=False):
-    """Several systems: a row for each, a column for each figure; the floor, which hangs on labels alone, comes last."""
+    """Return one row per system and one column per metric. The video-label oracle comes last."""
     rows = []
     for name, system in content["systems"].items():
-        cells = {figure: value_text(figure, system["figures"][figure], with_intervals) for figure in names}
+        cells = {metric: value_text(metric, system["metrics"][metric], with_intervals) for metric in names}
         rows.append({"system": name, **cells})
     if "frame_auc" in names:
-        floor = content["systems"][content["reference"]]["figures"][FLOOR]
-        rows.append({"system": FIGURES[FLOOR], "frame_auc": value_text(FLOOR, floor, with_intervals)})
-        rows[-1] |= dict.fromkeys(set(names) - {"frame_auc"}, MISSING)
+        oracle = content["systems"][content["reference"]]["metrics"][ORACLE]
+        rows.append({"system": METRICS[ORACLE], **dict.fromkeys(names, MISSING)})
+        rows[-1]["frame_auc"] = value_text(ORACLE, oracle, with_intervals)
     return rows, {"system": "system", **headings(content, names, short)}
 
 
 def difference_rows(content, names, break_lines=False, short=False):
-    """Each system less the reference, with the verdict."""
+    """Return one row per system: its differences to the reference and which are not significant."""
     rows = [
-        {"system": name, **{figure: difference_text(figure, entries[figure], break_lines) for figure in names}}
+        {"system": name, **{metric: difference_text(metric, entries[metric], break_lines) for metric in names}}
         for name, entries in content["differences"].items()
     ]
-    return rows, {"system": f"less {content['reference']}", **headings(content, names, short)}
+    return rows, {"system": "system", **headings(content, names, short)}
 
 
 def class_rows(content):
-    """A row for each class of abnormal videos and each system."""
+    """Return one row per class of abnormal videos and system."""
     several = len(content["systems"]) > 1
     rows = []
     for kind in classes_of(content):
         for name, system in content["systems"].items():
             entry = system["classes"][kind]
-            cells = {figure: value_text(figure, entry[figure], True) for figure in OF_CLASS}
+            cells = {metric: value_text(metric, entry[metric], True) for metric in CLASS_METRICS}
             rows.append({"kind": kind, "count": entry["num_videos"], "system": name, **cells})
     columns = {"kind": "class", "count": "videos"} | ({"system": "system"} if several else {})
-    return rows, columns | {figure: FIGURES[figure] for figure in OF_CLASS}
+    return rows, columns | {metric: METRICS[metric] for metric in CLASS_METRICS}
 
 
 def smoothing_rows(content):
-    """Each system with and without the moving average, and what it changes."""
+    """Return one row per system and metric: with and without the moving average, and the difference."""
     rows = []
     for name, entry in content["smoothing"]["systems"].items():
-        for figure, title in headings(content, MAIN).items():
+        for metric, title in headings(content, MAIN_METRICS).items():
             rows.append(
                 {
                     "system": name,
-                    "figure": title,
-                    "plain": value_text(figure, content["systems"][name]["figures"][figure]),
-                    "smoothed": value_text(figure, entry["figures"][figure]),
-                    "difference": difference_text(figure, entry["differences"][figure]),
+                    "metric": title,
+                    "raw": value_text(metric, content["systems"][name]["metrics"][metric]),
+                    "smoothed": value_text(metric, entry["metrics"][metric]),
+                    "difference": difference_text(metric, entry["differences"][metric]),
                 }
             )
-    columns = {"figure": "figure", "plain": "plain", "smoothed": "smoothed", "difference": "smoothed less plain"}
+    columns = {"metric": "metric", "raw": "raw scores", "smoothed": "smoothed scores", "difference": "difference"}
     return rows, {"system": "system", **columns} if len(content["systems"]) > 1 else columns
 
 
 def fact_rows(content):
-    """What else is known of each system, such as its parameters; no row when nothing is."""
+    """Return one row per system with its further columns, such as the number of parameters; no rows without any."""
     facts = {name: system.get("facts") or {} for name, system in content["systems"].items()}
     keys = list(dict.fromkeys(key for of_system in facts.values() for key in of_system))
     rows = [{"system": name, **of_system} for name, of_system in facts.items()] if keys else []
     return rows, {"system": "system", **{key: key for key in keys}}
 
 
-def noise_texts(content):
-    """What may and what may not be said of each system: a line each."""
-    lines = []
-    for name, entries in content["differences"].items():
-        verdicts = {figure: entries[figure]["noise"] for figure in MAIN | FURTHER}
-        beyond = [figure for figure, noise in verdicts.items() if noise is False]
-        if all(noise is None for noise in verdicts.values()):
-            lines.append(f"{name}: no interval, so nothing can be said.")
-        elif all(entries[key]["difference"] == 0 and entries[key]["interval_95"] == [0, 0] for key in verdicts):
-            lines.append(f"{name}: the same as {content['reference']} in every figure.")
-        elif beyond:
-            parts = [f"{FIGURES[figure]} {format_difference(entries[figure]['difference'])}" for figure in beyond]
-            rest = [FIGURES[figure] for figure, noise in verdicts.items() if noise]
-            lines.append(
-                f"{name}: beyond noise in {', '.join(parts)}" + (f"; noise in {', '.join(rest)}." if rest else ".")
-            )
-        else:
-            lines.append(f"{name}: noise in every figure; no difference is shown.")
-    return lines
+def significance_texts(content):
+    """Return one line per system: which differences are significant and which are not."""
+    return [f"{name}: {_significance(content, entries)}." for name, entries in content["differences"].items()]
+
+
+def _significance(content, entries):
+    of_metric = {metric: entries[metric]["significant"] for metric in MAIN_METRICS | FURTHER_METRICS}
+    known = {metric: significant for metric, significant in of_metric.items() if significant is not None}
+    if not known:
+        return "no interval, therefore no statement about significance"
+    if all(entries[key]["difference"] == 0 and entries[key]["interval_95"] == [0, 0] for key in of_metric):
+        return f"equal to {content['reference']} in every metric"
+    if not any(known.values()):
+        return "no significant difference in any metric"
+    parts = [f"{METRICS[key]} {format_difference(entries[key]['difference'])}" for key in known if known[key]]
+    rest = [METRICS[key] for key in known if not known[key]]
+    return f"significant: {', '.join(parts)}" + (f"; not significant: {', '.join(rest)}" if rest else "")
 
 
 def value_text(name, entry, with_interval=False):
-    """Mean ± sd over seeds, and the interval in brackets where it is asked for and there."""
-    of_seeds = entry["mean"] if name == FLOOR else entry["seeds"]  # the floor knows no seed
+    """Return mean ± sd over seeds and, on request, the interval in brackets."""
+    of_seeds = entry["mean"] if name == ORACLE else entry["seeds"]  # the oracle is the same for all seeds
     text = format_mean_sd(of_seeds, decimals(name, entry["mean"]))
     interval = interval_text(name, entry)
     return f"{text} ({interval})" if with_interval and interval != MISSING else text
 
 
 def interval_text(name, entry):
-    """The 95 % interval over videos."""
+    """Return the 95 % interval over videos."""
     return format_interval(*entry["interval_95"], decimals(name, entry.get("mean", 0.0)))
 
 
 def difference_text(name, entry, break_line=False):
-    """The difference, its interval, and `noise` where that holds 0."""
+    """Return the difference, its interval and ``n.s.`` if it is not significant."""
     digits = decimals(name, max(map(abs, (entry["difference"], *entry["interval_95"]))))
     text = format_difference(entry["difference"], digits)
     interval = format_interval(*entry["interval_95"], digits)
     if interval == MISSING:
         return text
     text += f"{chr(10) if break_line else ' '}({interval})"
-    return f"{text}{chr(10) if break_line else ', '}{NOISE}" if entry["noise"] else text
+    return text if entry["significant"] else f"{text}{chr(10) if break_line else ' '}{NOT_SIGNIFICANT}"
 
 
 def decimals(name, value):
-    """Digits after the point: a rate in percent needs fewer, but not where it is near 0."""
+    """Return the digits after the point: fewer for a rate in percent, unless it is near 0."""
     return 1 if name == "false_alarm_rate_percent" and not math.isnan(value) and value >= 1 else 3
 
 
 def _value_heading(system):
-    return f"mean ± sd of {system['num_seeds']} seeds" if system["num_seeds"] > 1 else "value"
+    return f"mean ± sd over {system['num_seeds']} seeds" if system["num_seeds"] > 1 else "value"

@@ -1,13 +1,13 @@
-"""How every figure looks: colours, axes, files. Agg through the object interface: figures share no state."""
+"""Style and files of all figures. They use Agg through the object interface and share no state."""
 
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from pipelines.run.files import replacing
 
 INK = "#22303c"
 MUTED = "#7b8794"
@@ -21,14 +21,14 @@ TICK_STEPS_SEC = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 18
 
 
 def new_figure(width_in, height_in, dpi=120):
-    """An empty white figure with a constrained layout."""
+    """Return an empty white figure with a constrained layout."""
     figure = Figure(figsize=(width_in, height_in), dpi=dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def tidy(axes, font_size=9):
-    """Takes the frame off the axes and draws a light grid behind the data."""
+    """Remove the top and right border of the axes and show a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.tick_params(colors=INK, labelsize=font_size, length=3)
@@ -37,7 +37,7 @@ def tidy(axes, font_size=9):
 
 
 def time_ticks(axes, first_sec, last_sec, most=9):
-    """Puts ticks at round times on the x axis: seconds below a minute, then m:ss, then h:mm:ss."""
+    """Set ticks at round times on the x axis: seconds below a minute, then m:ss, then h:mm:ss."""
     span = max(last_sec - first_sec, 1e-9)
     step = next((step for step in TICK_STEPS_SEC if span / step <= most), span / most)
     ticks = np.arange(np.ceil(first_sec / step - 1e-9), np.floor(last_sec / step + 1e-9) + 1) * step + 0.0
@@ -46,7 +46,7 @@ def time_ticks(axes, first_sec, last_sec, most=9):
 
 
 def format_time(seconds, longest_sec=None):
-    """A moment of a video as a label.
+    """Format a time as a label; ``longest_sec`` selects seconds, m:ss or h:mm:ss.
 
     Example:
     >>> format_time(7.5), format_time(7, 90), format_time(75, 90), format_time(3723)
@@ -61,18 +61,26 @@ def format_time(seconds, longest_sec=None):
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
+def shortened(text, max_characters):
+    """Cut the middle out of a long text.
+
+    Example:
+    >>> shortened("Arson011_x264", 8), shortened("Arson011", 8)
+    ('Ars…x264', 'Arson011')
+    """
+    half = max_characters // 2
+    return text if len(text) <= max_characters else f"{text[: half - 1]}…{text[-half:]}"
+
+
 def save_figure(figure, path):
-    """Writes a figure as PNG in one step, so that nobody sees half a file, and returns its path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(png_bytes(figure))
-    os.replace(partial, path)
+    """Write a figure as PNG in one step and return its path."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(png_bytes(figure))
     return path
 
 
 def png_bytes(figure):
-    """The figure as the bytes of a PNG file; the same figure gives the same bytes."""
+    """Return the figure as the bytes of a PNG file. The same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

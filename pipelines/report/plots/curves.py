@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves of one or more models on the same frames."""
+"""ROC and precision-recall curves of one or more systems on the same frames."""
 
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
@@ -6,23 +6,22 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from pipelines.report.plots.canvas import INK, MUTED, SERIES, new_figure, save_figure, tidy
 from pipelines.report.terminal.tables import format_mean_sd
 
-MOST_POINTS = 2000
-MOST_LINES = 9  # more are a tangle: then each model has one line, the mean of its seeds
-LINES = ("-", "--", ":", "-.")  # once the colours are used up
+MAX_POINTS = 2000
+MAX_LINES = 9  # with more, each system has a single line, the mean of its seeds
+LINE_STYLES = ("-", "--", ":", "-.")  # the next one when all colours are used
 
 
 def plot_curves(path, curves, title=""):
-    """Draws ROC and precision-recall side by side and returns the path of the PNG.
+    """Plot ROC and precision-recall curves side by side and return the path of the PNG.
 
     Args:
         path: PNG to write.
-        curves: Name of a model -> `(labels, scores)`, both `(num_frames,)`, all test frames pooled; of several seeds
-            the scores are `(num_seeds, num_frames)`: a curve each, or, of many models, their mean at each false
-            positive rate and at each recall.
-        title: Of the figure.
+        curves: Name of a system -> ``(labels, scores)``, both ``(num_frames,)``, all test frames together. For several
+            seeds the scores are ``(num_seeds, num_frames)``: one curve per seed or, for many systems, the mean curve.
+        title: Title of the figure.
 
     Raises:
-        ValueError: When there is no curve, or one has only normal or only abnormal frames.
+        ValueError: There is no curve, or one has only normal or only abnormal frames.
     """
     if not curves:
         raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
@@ -31,29 +30,30 @@ def plot_curves(path, curves, title=""):
     curves = {
         name: (np.asarray(labels).ravel(), np.asarray(scores, float)) for name, (labels, scores) in curves.items()
     }
-    apart = sum(scores.size // labels.size for labels, scores in curves.values() if labels.size) <= MOST_LINES
+    apart = sum(scores.size // labels.size for labels, scores in curves.values() if labels.size) <= MAX_LINES
     for index, (name, (labels, scores)) in enumerate(curves.items()):
         if len(np.unique(labels)) < 2:
             raise ValueError(
                 f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
             )
-        style = {"color": SERIES[index % len(SERIES)], "linestyle": LINES[index // len(SERIES) % len(LINES)]}
-        if index == 0 and not apart:  # found among many: the one that all others are held against
+        line_style = LINE_STYLES[index // len(SERIES) % len(LINE_STYLES)]
+        style = {"color": SERIES[index % len(SERIES)], "linestyle": line_style}
+        if index == 0 and not apart:  # the reference must be visible among many lines
             style |= {"linewidth": 3.0, "zorder": 3}
-        _draw_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style, apart)
+        _plot_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style, apart)
     share = np.mean(labels)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="chance, AUC 0.500")
     recall.axhline(share, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"chance, AP {share:.3f}")
     _finish(roc, "ROC", "false positive rate", "true positive rate")
-    _finish(recall, "Precision and recall", "recall", "precision")
+    _finish(recall, "Precision-recall", "recall", "precision")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
     return save_figure(figure, path)
 
 
-def _draw_seeds(roc, recall, name, labels, seeds, style, apart):
-    """The curves of one model, one a seed or their mean; the legend gives mean ± sd."""
-    one_a_seed = apart and len(seeds) > 1
-    style = {"linewidth": 1.8 if apart and not one_a_seed else 1.2, "alpha": 0.7 if one_a_seed else 1.0} | style
+def _plot_seeds(roc, recall, name, labels, seeds, style, apart):
+    """The curves of one system, one per seed or their mean; the legend gives mean ± sd."""
+    several = apart and len(seeds) > 1
+    style = {"linewidth": 1.8 if apart and not several else 1.2, "alpha": 0.7 if several else 1.0} | style
     found = [(roc_curve(labels, scores), precision_recall_curve(labels, scores)) for scores in seeds]
     rocs = [_thinned(false_rate, true_rate) for (false_rate, true_rate, _), _ in found]
     recalls = [_thinned(reached, precision) for _, (precision, reached, _) in found]
@@ -68,14 +68,14 @@ def _draw_seeds(roc, recall, name, labels, seeds, style, apart):
 
 
 def _mean_curve(curves):
-    """Mean height of some curves of rising x in 0..1."""
-    grid = np.linspace(0, 1, MOST_POINTS)
+    """Mean of curves with increasing x in 0..1."""
+    grid = np.linspace(0, 1, MAX_POINTS)
     return grid, np.mean([np.interp(grid, x, y) for x, y in curves], axis=0)
 
 
 def _thinned(x, y):
-    """At most `MOST_POINTS` points of a curve, its ends among them: more cannot be seen."""
-    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).round().astype(int))
+    """At most ``MAX_POINTS`` points of a curve, with both ends: more are not visible."""
+    keep = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
     return x[keep], y[keep]
 
 

@@ -9,26 +9,26 @@ from pipelines.report.plots.canvas import INK, new_figure, save_figure
 
 COLORS = colormaps["turbo"]
 COLUMN_IN = 2.1
-MOST_COLUMNS = 6
+MAX_COLUMNS = 6
 BLANK_SIZE_PX = 120
 
 
 def patch_heat_map(patch_scores, scales, size_px):
-    """Spreads the scores of the patches of one frame over its pixels.
+    """Map the patch scores of one frame to its pixels.
 
-    At each scale `s` the frame is cut into `s * s` equal patches, row by row, and exactly one covers a pixel: the patch
-    in row `y * s // H` and column `x * s // W`. The pixel takes the mean of these patches over the scales.
+    At each scale ``s`` the frame is divided into ``s * s`` equal patches, row by row. The patch in row ``y * s // H``
+    and column ``x * s // W`` covers a pixel. The value of the pixel is the mean over the scales.
 
     Args:
-        patch_scores: `(G,)`, in the order of `MultiScalePatchPooling`: scale by scale, row by row.
-        scales: Such as `(1, 2, 3)`; `G` is the sum of their squares.
-        size_px: Side of a square, or `(H, W)`.
+        patch_scores: ``(G,)``, in the order of ``MultiScalePatchPooling``: scale by scale, row by row.
+        scales: Such as ``(1, 2, 3)``; ``G`` is the sum of their squares.
+        size_px: Side of a square, or ``(H, W)``.
 
     Returns:
-        `(H, W)` float64.
+        ``(H, W)`` float64.
 
     Raises:
-        ValueError: When `G` does not belong to `scales`.
+        ValueError: ``G`` does not match ``scales``.
 
     Example:
     >>> patch_heat_map([0.0, 1.0, 0.0, 0.0, 0.0], scales=(1, 2), size_px=2).tolist()
@@ -52,24 +52,24 @@ def patch_heat_map(patch_scores, scales, size_px):
 
 
 def plot_heat_maps(path, frames, before, after, scales, titles=None):
-    """Draws frames, and below them their patch scores before and after the CRF; returns the path of the PNG.
+    """Plot frames and, below them, their patch scores before and after the CRF; return the path of the PNG.
 
     Args:
         path: PNG to write.
-        frames: `(N, H, W, 3)` uint8 RGB, or a list of such frames; None draws the scores alone.
-        before: `(N, G)`, score of each patch from the unary term alone.
-        after: `(N, G)`, score of each patch after the message passing.
+        frames: ``(N, H, W, 3)`` uint8 RGB, or a list of such frames; None plots the scores alone.
+        before: ``(N, G)``, score of each patch from the unary term alone.
+        after: ``(N, G)``, score of each patch after message passing.
         scales: Scales of the patches.
         titles: N texts above the frames.
 
     Raises:
-        ValueError: When the numbers of frames, scores and titles differ or are 0.
+        ValueError: The numbers of frames, scores and titles differ or are 0.
     """
     return save_figure(heat_map_figure(frames, before, after, scales, titles), path)
 
 
 def heat_map_figure(frames, before, after, scales, titles=None):
-    """As `plot_heat_maps`, but returns the figure; more than `MOST_COLUMNS` frames stand in several bands."""
+    """Return the figure of ``plot_heat_maps``. More than ``MAX_COLUMNS`` frames wrap onto several rows."""
     titles = [""] * len(before) if titles is None else list(titles)
     lengths = [len(before) if frames is None else len(frames), len(before), len(after), len(titles)]
     if len(set(lengths)) != 1 or not lengths[0]:
@@ -79,7 +79,7 @@ def heat_map_figure(frames, before, after, scales, titles=None):
         )
     height, width = (1, 1) if frames is None else np.asarray(frames[0]).shape[:2]
     labels = ["before the CRF", "after the CRF"] if frames is None else ["frame", "before the CRF", "after the CRF"]
-    columns = min(MOST_COLUMNS, len(before))
+    columns = min(MAX_COLUMNS, len(before))
     bands = -(-len(before) // columns)
     title_in = 0.25 + 0.14 * max(title.count("\n") for title in titles)
     size_in = COLUMN_IN * columns + 1.2, bands * (len(labels) * COLUMN_IN * height / width + title_in) + 0.45
@@ -98,12 +98,12 @@ def heat_map_figure(frames, before, after, scales, titles=None):
         axes.spines[:].set_visible(False)
     for axes, label in zip(grid[:, 0], labels * bands, strict=True):
         axes.set_ylabel(label, fontsize=10, color=INK)
-    _draw_color_bar(figure, grid[: len(labels)])
+    _add_color_bar(figure, grid[: len(labels)])
     return figure
 
 
 def overlay(frame, patch_scores, scales):
-    """The frame in grey under the colours of its patch scores in [0, 1], `(H, W, 3)` uint8; None: the colours alone."""
+    """Blend the grey frame with the colours of its patch scores in [0, 1], ``(H, W, 3)`` uint8; None: colours alone."""
     if frame is None:
         heat = np.clip(patch_heat_map(patch_scores, scales, BLANK_SIZE_PX), 0, 1)
         return (255 * COLORS(heat)[..., :3]).round().astype(np.uint8)
@@ -113,7 +113,7 @@ def overlay(frame, patch_scores, scales):
     return (0.55 * grey + 0.45 * 255 * COLORS(heat)[..., :3]).round().astype(np.uint8)
 
 
-def _draw_color_bar(figure, axes):
+def _add_color_bar(figure, axes):
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), COLORS), ax=axes, fraction=0.05, pad=0.02, aspect=25)
     bar.set_label("patch score, mean over scales", fontsize=8.5, color=INK)
     bar.ax.tick_params(labelsize=8, colors=INK)

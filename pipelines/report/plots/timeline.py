@@ -1,4 +1,4 @@
-"""Score timelines: one score a frame over the seconds of a video, with the ground truth and the alarms (Fig. 6)."""
+"""Score timelines: the score of each frame over time, with ground truth and alarms (Fig. 6)."""
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -13,43 +13,42 @@ from pipelines.report.plots.canvas import (
     format_time,
     new_figure,
     save_figure,
+    shortened,
     tidy,
     time_ticks,
 )
 
-MOST_THUMBNAILS = 6
+MAX_THUMBNAILS = 6
 
 
 def plot_timeline(path, times_sec, scores, threshold=0.5, frame_labels=None, title="", thumbnails=None):
-    """Draws the anomaly score of one video and returns the path of the PNG.
+    """Plot the anomaly score of one video and return the path of the PNG.
 
     Args:
         path: PNG to write.
-        times_sec: `(num_frames,)`, time of each original frame.
-        scores: `(num_frames,)` in [0, 1].
+        times_sec: ``(num_frames,)``, time of each original frame.
+        scores: ``(num_frames,)`` in [0, 1].
         threshold: A score at or above it is an alarm.
-        frame_labels: `(num_frames,)`, 1 for an abnormal frame; None where the truth is not known.
-        title: Such as the name of the video.
-        thumbnails: Up to six pairs `(time_sec, rgb)` that are shown under the curve.
+        frame_labels: ``(num_frames,)``, 1 for an abnormal frame; None when unknown.
+        title: Title, such as the name of the video.
+        thumbnails: Up to six pairs ``(time_sec, rgb)`` that are shown below the curve.
 
     Raises:
-        ValueError: When the lengths differ, there is no frame, or there are too many thumbnails.
+        ValueError: The lengths differ, there is no frame, or there are too many thumbnails.
     """
     return save_figure(timeline_figure(times_sec, scores, threshold, frame_labels, title, thumbnails), path)
 
 
 def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="", thumbnails=None):
-    """As `plot_timeline`, but returns the figure."""
+    """Return the figure of ``plot_timeline``."""
     times_sec, scores, frame_labels = _checked(times_sec, scores, frame_labels)
     thumbnails = list(thumbnails or [])
-    if len(thumbnails) > MOST_THUMBNAILS:
-        raise ValueError(
-            f"`thumbnails` takes up to {MOST_THUMBNAILS} frames. Received: {len(thumbnails)}. Choose some."
-        )
+    if len(thumbnails) > MAX_THUMBNAILS:
+        raise ValueError(f"`thumbnails` takes up to {MAX_THUMBNAILS} frames. Received: {len(thumbnails)}. Choose some.")
     figure = new_figure(10, 4.6 if thumbnails else 3.1)
     grid = figure.add_gridspec(2 if thumbnails else 1, 1, height_ratios=[1.75, 1] if thumbnails else None)
     axes = figure.add_subplot(grid[0])
-    _draw_scores(axes, times_sec, scores, threshold, frame_labels)
+    _plot_scores(axes, times_sec, scores, threshold, frame_labels)
     axes.set_ylabel("anomaly score", color=INK, fontsize=10)
     unit, ground = _time_unit(times_sec), {"facecolor": "white", "linewidth": 0, "pad": 1.5}
     axes.set_xlabel(f"time ({unit})", color=INK, fontsize=10, bbox=ground)
@@ -59,22 +58,22 @@ def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="
         frameon=False, fontsize=8.5, labelcolor=INK, borderaxespad=0.3, handlelength=1.6, columnspacing=1.4,
     )  # fmt: skip
     if thumbnails:
-        _draw_thumbnails(figure, grid[1], axes, thumbnails, times_sec, scores, threshold)
+        _add_thumbnails(figure, grid[1], axes, thumbnails, times_sec, scores, threshold)
     return figure
 
 
 def plot_timelines(path, videos, threshold=0.5, columns=3, title=""):
-    """Draws many videos on one page of small multiples and returns the path of the PNG.
+    """Plot many videos as small multiples on one page and return the path of the PNG.
 
     Args:
         path: PNG to write.
-        videos: Dicts with `times_sec`, `scores`, and where known `frame_labels` and `title`.
+        videos: Dicts with ``times_sec``, ``scores`` and, where known, ``frame_labels`` and ``title``.
         threshold: A score at or above it is an alarm.
-        columns: Videos in a row.
-        title: Of the page.
+        columns: Number of videos per row.
+        title: Title of the page.
 
     Raises:
-        ValueError: When there is no video, or the lengths of one differ.
+        ValueError: There is no video, or the lengths of one differ.
     """
     if not videos:
         raise ValueError("`videos` must hold at least one video. Received none.")
@@ -82,19 +81,22 @@ def plot_timelines(path, videos, threshold=0.5, columns=3, title=""):
     rows = -(-len(videos) // columns)
     figure = new_figure(4.0 * columns, 1.45 * rows + 0.7)
     grid = figure.subplots(rows, columns, squeeze=False)
-    known = False
+    known, units = False, set()
     for axes, video in zip(grid.flat, videos, strict=False):
         times_sec, scores, frame_labels = _checked(video["times_sec"], video["scores"], video.get("frame_labels"))
         known |= frame_labels is not None
-        _draw_scores(axes, times_sec, scores, threshold, frame_labels, small=True)
+        units.add(_time_unit(times_sec))
+        _plot_scores(axes, times_sec, scores, threshold, frame_labels, small=True)
         abnormal = frame_labels is not None and frame_labels.any()
-        name = _shortened(video.get("title", ""), 46)
+        name = shortened(video.get("title", ""), 46)
         axes.set_title(name, loc="left", fontsize=8, color=TRUTH if abnormal else INK, pad=3)
     for axes in list(grid.flat)[len(videos) :]:
         axes.set_axis_off()
     for axes in grid[:, 1:].flat:
         axes.tick_params(labelleft=False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
+    figure.supxlabel(f"time ({' or '.join(sorted(units, key=len))})", fontsize=9, color=INK)
+    figure.supylabel("anomaly score", fontsize=9, color=INK)
     figure.legend(
         handles=_legend(known, threshold), loc="outside upper right", ncols=4, frameon=False, fontsize=9, labelcolor=INK
     )
@@ -102,9 +104,9 @@ def plot_timelines(path, videos, threshold=0.5, columns=3, title=""):
 
 
 def spans(selected, times_sec):
-    """The stretches of time in which `selected` holds, as `[(start_sec, end_sec), ...]`.
+    """Return the time spans in which ``selected`` is true, ``[(start_sec, end_sec), ...]``.
 
-    A frame lasts until the next one; the last one lasts as long as the median frame.
+    A frame lasts until the next one; the last one has the median duration.
 
     Example:
     >>> [tuple(map(float, span)) for span in spans([0, 1, 1, 0, 1], [0.0, 0.5, 1.0, 1.5, 2.0])]
@@ -132,7 +134,7 @@ def _end_sec(times_sec):
     return times_sec[-1] + (np.median(np.diff(times_sec)) if times_sec.size > 1 else 1.0)
 
 
-def _draw_scores(axes, times_sec, scores, threshold, frame_labels, small=False):
+def _plot_scores(axes, times_sec, scores, threshold, frame_labels, small=False):
     tidy(axes, font_size=7 if small else 9)
     end_sec = _end_sec(times_sec)
     if frame_labels is not None:
@@ -159,24 +161,23 @@ def _legend(truth_known, threshold):
     return [*handles, Line2D([], [], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=label)]
 
 
-def _draw_thumbnails(figure, cell, axes, thumbnails, times_sec, scores, threshold):
-    strip = cell.subgridspec(1, MOST_THUMBNAILS, wspace=0.04)
+def _add_thumbnails(figure, cell, axes, thumbnails, times_sec, scores, threshold):
+    strip = cell.subgridspec(1, MAX_THUMBNAILS, wspace=0.04)
     for column, (time_sec, rgb) in enumerate(sorted(thumbnails, key=lambda pair: pair[0])):
-        picture = figure.add_subplot(strip[column])
-        picture.imshow(rgb)
-        picture.set_xticks([])
-        picture.set_yticks([])
+        thumbnail = figure.add_subplot(strip[column])
+        thumbnail.imshow(rgb)
+        thumbnail.set(xticks=[], yticks=[])
         score = scores[max(np.searchsorted(times_sec, time_sec, side="right") - 1, 0)]
         color = ALARM if score >= threshold else MUTED
-        for spine in picture.spines.values():
+        for spine in thumbnail.spines.values():
             spine.set(color=color, linewidth=2)
         label = f"{format_time(time_sec, times_sec[-1])}{' s' if times_sec[-1] < 60 else ''} · {score:.2f}"
-        picture.set_xlabel(label, fontsize=8.5, color=INK)
+        thumbnail.set_xlabel(label, fontsize=8.5, color=INK)
         line = ConnectionPatch(
             xyA=(time_sec, 0),
             coordsA=axes.transData,
             xyB=(0.5, 1),
-            coordsB=picture.transAxes,
+            coordsB=thumbnail.transAxes,
             color=color,
             linewidth=0.8,
         )
@@ -186,7 +187,3 @@ def _draw_thumbnails(figure, cell, axes, thumbnails, times_sec, scores, threshol
 
 def _time_unit(times_sec):
     return "s" if times_sec[-1] < 60 else "m:ss" if times_sec[-1] < 3600 else "h:mm:ss"
-
-
-def _shortened(name, most):
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"

@@ -11,14 +11,14 @@ LOG_INTERVAL_SEC = 10.0
 
 
 class RateColumn(ProgressColumn):
-    """Shows ``12.3 videos/s``, or seconds a unit when it is slower than one a second."""
+    """Show ``12.3 videos/s``, or seconds per unit below one per second."""
 
     def render(self, task):
         return Text(format_rate(task.finished_speed or task.speed, task.fields["unit"]), style="cyan")
 
 
 def format_rate(per_sec, unit):
-    """``12.3 videos/s``; below one a second ``4.0 s/video``; empty while unknown.
+    """Format a rate: ``12.3 videos/s``; below one per second ``4.0 s/video``; empty while unknown.
 
     Example:
     >>> format_rate(12.34, "videos"), format_rate(0.25, "videos"), format_rate(None, "videos")
@@ -32,7 +32,7 @@ def format_rate(per_sec, unit):
 
 
 def format_duration(seconds):
-    """``8.3 s``, ``2 min 05 s`` or ``1 h 02 min``.
+    """Format a duration: ``8.3 s``, ``2 min 05 s`` or ``1 h 02 min``.
 
     Example:
     >>> format_duration(8.31), format_duration(125), format_duration(3725)
@@ -49,14 +49,14 @@ def format_duration(seconds):
 def track(
     iterable: Iterable, description: str, total: int | None = None, unit: str = "videos", console: Console | None = None
 ) -> Iterator:
-    """Yields the items of `iterable` and shows how far, how fast and how long still.
+    """Yield the items of ``iterable`` and show progress, rate and time left.
 
     Args:
-        iterable: What is worked on.
+        iterable: Items to process.
         description: Two or three words, such as ``"Extracting nodes"``.
-        total: Number of items; taken from ``len(iterable)`` when it has one.
-        unit: What an item is, in the plural.
-        console: Where to draw; standard error by default, so that standard output stays clean.
+        total: Number of items; by default ``len(iterable)``, if it has a length.
+        unit: Name of the items, in the plural.
+        console: Where to print; standard error by default, so that standard output stays clean.
 
     Example:
     >>> list(track([1, 2, 3], "Counting", unit="numbers"))
@@ -65,10 +65,10 @@ def track(
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
     console = console or Console(stderr=True)
-    return (_draw if console.is_terminal else _print_lines)(iterable, description, total, unit, console)
+    return (_show_bar if console.is_terminal else _print_lines)(iterable, description, total, unit, console)
 
 
-def _draw(iterable, description, total, unit, console):
+def _show_bar(iterable, description, total, unit, console):
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), RateColumn()]
     columns.append(TimeRemainingColumn(compact=True, elapsed_when_finished=True))
     with Progress(*columns, console=console) as progress:

@@ -1,7 +1,6 @@
-"""How a stage ends: what it did, what it skipped and why, on the terminal and in ``summaries/<stage>.json``."""
+"""Summary of a stage: what it did and skipped, on the terminal and in ``summaries/<stage>.json``."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.report.terminal.progress import format_duration
+from pipelines.run.files import write_text
+from pipelines.run.folder import RunFolder
 
-SKIPPED_SHOWN = 10
-
-
-def summary_path(config, stage):
-    """Path of the summary of `stage`."""
-    return Path(config.work_dir) / "summaries" / f"{stage}.json"
+MAX_SHOWN_SKIPPED = 10
 
 
 def write_summary(
@@ -30,15 +26,15 @@ def write_summary(
     seconds: float | None = None,
     console: Console | None = None,
 ) -> Path:
-    """Prints and stores the end of a stage.
+    """Print and store the summary of a stage.
 
     Args:
-        config: The run's configuration; only ``work_dir`` is used.
+        config: ``Config`` of the run; only ``work_dir`` is used.
         stage: Name of the stage, such as ``"prepare"``.
-        done: What was done, in words: ``"73 videos, 1,542 snippets"``.
-        skipped: Pairs of an input and the reason why it was skipped. The command exits with 1 when there are any.
-        output: What was written.
-        seconds: How long it took.
+        done: What the stage did, in words: ``"73 videos, 1,542 snippets"``.
+        skipped: Pairs of an input and the reason why it was skipped. With any of them the command exits with 1.
+        output: Path of the result.
+        seconds: Duration.
         console: Where to print; standard output by default.
 
     Returns:
@@ -52,17 +48,14 @@ def write_summary(
         "output": None if output is None else Path(output).as_posix(),
         "seconds": None if seconds is None else round(float(seconds), 3),
     }
-    path = summary_path(config, stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    path = RunFolder.of(config).summaries / f"{stage}.json"
+    write_text(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     print_summary(summary, console or Console())
     return path
 
 
 def print_summary(summary, console):
-    """Prints one stage's end in a few lines."""
+    """Print the summary of a stage in a few lines."""
     text = f"[green]✓[/] [bold]{escape(summary['stage'])}[/]  {escape(summary['done'])}"
     if summary["seconds"] is not None:
         text += f"  [dim]in {format_duration(summary['seconds'])}[/]"
@@ -74,21 +67,22 @@ def print_summary(summary, console):
     if not skipped:
         return
     console.print(f"  [yellow]skipped {len(skipped)}:[/]", highlight=False)
-    for entry in skipped[:SKIPPED_SHOWN]:
+    for entry in skipped[:MAX_SHOWN_SKIPPED]:
         line = f"    {escape(entry['input'])}: [dim]{escape(entry['reason'])}[/]"
         console.print(line, highlight=False, soft_wrap=True)
-    if len(skipped) > SKIPPED_SHOWN:
-        console.print(f"    and {len(skipped) - SKIPPED_SHOWN} more, all in the summary's JSON file", highlight=False)
+    if len(skipped) > MAX_SHOWN_SKIPPED:
+        more = len(skipped) - MAX_SHOWN_SKIPPED
+        console.print(f"    and {more} more; the full list is in the JSON file of the summary", highlight=False)
 
 
 def read_summaries(config, since: float = 0.0) -> list[dict]:
-    """The summaries written at or after the time `since` (seconds, as `time.time`), oldest first."""
-    paths = [(path.stat().st_mtime, path) for path in (Path(config.work_dir) / "summaries").glob("*.json")]
+    """Return the summaries written at or after the time ``since`` (seconds, as ``time.time``), oldest first."""
+    paths = [(path.stat().st_mtime, path) for path in RunFolder.of(config).summaries.glob("*.json")]
     return [json.loads(path.read_text(encoding="utf-8")) for written, path in sorted(paths) if written >= since]
 
 
 def print_closing_table(summaries, console):
-    """One row a stage: what it did, what it skipped, how long it took."""
+    """Print one row per stage: what it did, what it skipped, how long it took."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("stage", no_wrap=True)
     table.add_column("done", ratio=1)

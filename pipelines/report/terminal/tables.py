@@ -1,4 +1,4 @@
-"""Tables of figures, for a terminal and for Markdown."""
+"""Tables of metrics, for the terminal and for Markdown."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ MISSING = "–"
 
 
 def format_mean_sd(values, decimals=3, factor=1.0):
-    """Mean ± sample standard deviation over runs; the value alone when there is one run.
+    """Format mean ± sample standard deviation over runs; the value alone for a single run.
 
     Args:
-        values: One number, or one for each run; NaN and None are left out.
+        values: One number, or one per run; NaN and None are ignored.
         decimals: Digits after the point.
         factor: 100 turns shares into percent.
 
@@ -34,7 +34,7 @@ def format_mean_sd(values, decimals=3, factor=1.0):
 
 
 def format_interval(low, high, decimals=3):
-    """Both ends of an interval; a dash where there is none.
+    """Format an interval; a dash when there is none.
 
     Example:
     >>> format_interval(-0.0448, 0.0196), format_interval(float("nan"), float("nan"))
@@ -44,7 +44,7 @@ def format_interval(low, high, decimals=3):
 
 
 def format_difference(value, decimals=3):
-    """A difference with its sign.
+    """Format a difference with its sign.
 
     Example:
     >>> format_difference(-0.0168), format_difference(0.027)
@@ -54,12 +54,12 @@ def format_difference(value, decimals=3):
 
 
 def _signed(value, decimals, sign=""):
-    """With a true minus, and none before a 0."""
+    """With a true minus sign, and none before 0."""
     return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}".replace("-", "−")
 
 
 def format_cell(value, decimals=3):
-    """Text as it is, integers with thousands separated, numbers and lists of them as mean ± sd."""
+    """Format a cell: text as it is, integers with thousands separators, numbers and lists of them as mean ± sd."""
     if value is None:
         return MISSING
     if isinstance(value, str):
@@ -70,22 +70,22 @@ def format_cell(value, decimals=3):
 
 
 def markdown_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str, str], decimals=3) -> str:
-    """A Markdown table with its columns lined up; numbers stand at the right.
+    """Return an aligned Markdown table; numbers are right-aligned.
 
     Args:
-        rows: One mapping a row; a missing key gives a dash, a list of numbers its mean ± sd.
-        columns: Keys in their order, or key -> heading.
+        rows: One mapping per row; a missing key gives a dash, a list of numbers its mean ± sd.
+        columns: Keys in order, or key -> heading.
         decimals: Digits after the point.
 
     Example:
-    >>> rows = [{"model": "ours", "auc": [0.6, 0.7]}, {"model": "floor"}]
+    >>> rows = [{"model": "ours", "auc": [0.6, 0.7]}, {"model": "chance"}]
     >>> print(markdown_table(rows, {"model": "Model", "auc": "AUC"}))
-    | Model |           AUC |
-    | :---- | ------------: |
-    | ours  | 0.650 ± 0.071 |
-    | floor |             – |
+    | Model  |           AUC |
+    | :----- | ------------: |
+    | ours   | 0.650 ± 0.071 |
+    | chance |             – |
     """
-    headings, cells, right = _laid_out(rows, columns, decimals)
+    headings, cells, right = _cells_of(rows, columns, decimals)
     lines = [[cell.replace("|", "\\|") for cell in line] for line in [headings, *cells]]
     widths = [max(3, *(len(line[index]) for line in lines)) for index in range(len(headings))]
     rule = [
@@ -110,16 +110,16 @@ def print_table(
     decimals: int = 3,
     console: Console | None = None,
 ):
-    """Prints the same table on a terminal.
+    """Print the same table on a terminal.
 
     Args:
-        rows: As for `markdown_table`.
-        columns: As for `markdown_table`.
-        title: Above the table.
+        rows: As for ``markdown_table``.
+        columns: As for ``markdown_table``.
+        title: Title above the table.
         decimals: Digits after the point.
         console: Where to print; standard output by default.
     """
-    headings, cells, right = _laid_out(rows, columns, decimals)
+    headings, cells, right = _cells_of(rows, columns, decimals)
     table = Table(
         title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False
     )
@@ -130,8 +130,8 @@ def print_table(
     (console or Console()).print(table)
 
 
-def _laid_out(rows, columns, decimals):
-    """Headings, texts of all cells, and which columns hold numbers."""
+def _cells_of(rows, columns, decimals):
+    """Headings, texts of all cells, and which columns are right-aligned."""
     headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
     cells = [[format_cell(row.get(key), decimals) for key in headings] for row in rows]
     right = [not any(isinstance(row.get(key), str) for row in rows) for key in headings]

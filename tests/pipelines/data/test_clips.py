@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.clips import Clips
+from pipelines.data.clips import Clips, open_clips
 from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
 from pipelines.data.records import serialize_clip
 
@@ -56,3 +58,11 @@ def test_records_of_other_settings_are_refused(folder):
 def test_a_folder_without_records_names_the_stage_to_run(tmp_path):
     with pytest.raises(UserError, match="prepare"):
         Clips(tmp_path, 2, 8)
+
+
+def test_the_clips_of_a_run_are_opened_by_its_configuration(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "clips").symlink_to(folder)
+    clips = open_clips(SimpleNamespace(work_dir=folder / "run", data=SimpleNamespace(clip_frames=2, image_size_px=8)))
+    assert (clips.folder, clips.clip_frames, clips.image_size_px) == (folder / "run" / "clips", 2, 8)
+    assert len(clips.manifest.videos) == 3

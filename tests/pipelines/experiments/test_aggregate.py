@@ -61,7 +61,7 @@ def test_seeds_of_one_system_are_pooled(finished, together, tmp_path):
     content = together(*(folder for folder, _ in runs))
     assert list(content["systems"]) == ["anomaly_detector"] and content["origin"]["seed"] == "0, 1, 2"
     values = [evaluate_videos(runs[place][1])["frame_auc"] for place in (1, 2, 0)]  # by seed
-    entry = content["systems"]["anomaly_detector"]["figures"]["frame_auc"]
+    entry = content["systems"]["anomaly_detector"]["metrics"]["frame_auc"]
     assert entry["seeds"] == values and entry["sd"] == pytest.approx(np.std(values, ddof=1))
     assert entry["interval_95"][0] < entry["mean"] < entry["interval_95"][1]
     assert content["origin"]["runs"]["anomaly_detector"][0]["folder"].endswith("s0")
@@ -85,8 +85,8 @@ def test_the_evaluation_of_a_real_run_can_be_read(detector_run, together):
         dataclasses.replace(detector_run, evaluate=dataclasses.replace(detector_run.evaluate, images=False))
     )
     alone, content = json.loads(path.read_text()), together(detector_run.work_path)
-    for name, entry in content["systems"]["anomaly_detector"]["figures"].items():
-        assert entry["seeds"] == alone["systems"]["anomaly_detector"]["figures"][name]["seeds"], name
+    for name, entry in content["systems"]["anomaly_detector"]["metrics"].items():
+        assert entry["seeds"] == alone["systems"]["anomaly_detector"]["metrics"][name]["seeds"], name
     assert content["videos"] == alone["videos"]
 
 
@@ -101,9 +101,9 @@ def test_what_differs_between_runs_is_named(finished, together):
         together(first, finished("split", 1, split="5-fold")[0])
     with pytest.raises(UserError, match=r"other training or test videos or their labels \(one and two\)"):
         together(first, finished("labels", 1, split_fingerprint="two")[0])
-    with pytest.raises(UserError, match=r"other test videos \(1 videos less, such as n1\)"):
+    with pytest.raises(UserError, match=r"other test videos \(1 videos missing, such as n1\)"):
         together(first, finished("fewer", 1, videos=scored(1, {name: LENGTHS[name] for name in ("a0", "a1", "n0")}))[0])
-    with pytest.raises(UserError, match=r"a0 has another frame_labels \(\[\[8, 15\]\] and \[\[9, 15\]\]\)"):
+    with pytest.raises(UserError, match=r"a0 has a different frame_labels \(\[\[8, 15\]\] and \[\[9, 15\]\]\)"):
         together(first, finished("frames", 1, videos=scored(1, start=9))[0])
 
 
@@ -119,5 +119,5 @@ def test_a_run_that_comes_twice_or_is_not_finished_is_named(finished, together, 
     with pytest.raises(UserError, match="is not of one evaluated run"):
         together(same)
     np.savez(first / "evaluation" / "scores.npz", a0=np.zeros(3))
-    with pytest.raises(UserError, match=r"evaluation: scores and videos must agree\. a0: 3 scores, 30 frames"):
+    with pytest.raises(UserError, match=r"evaluation: scores and videos must match\. a0: 3 scores, 30 frames"):
         together(first)

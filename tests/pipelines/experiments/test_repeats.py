@@ -176,7 +176,7 @@ def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared,
     assert report["origin"]["split"] == "2-fold cross-validation, 2 seeds" and report["origin"]["seed"] == [5, 6]
     assert [entry.partition(" on ")[2] for entry in report["origin"]["trained"]] == [keras.backend.backend()]
     assert list(report["systems"]) == ["full model", "Sultani et al. [1]"]
-    assert report["systems"]["Sultani et al. [1]"]["figures"]["video_auc"]["mean"] == 1.0
+    assert report["systems"]["Sultani et al. [1]"]["metrics"]["video_auc"]["mean"] == 1.0
     assert report["systems"]["full model"]["facts"]["parameters"] == 7
     assert "Sultani et al. [1]" in (config.work_path / "evaluation" / "report.md").read_text()
 
@@ -260,8 +260,8 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         dataclasses.replace(system, config=shortened(system.config))
         for system in read_systems("rivals", config, ["sultani"])
     ]
-    drawn = read_by(monkeypatch, fold.train_extractor, "training_draw")
-    held_out = read_by(monkeypatch, fold.train_extractor, "even_draw")
+    drawn = read_by(monkeypatch, fold.train_extractor, "random_snippets")
+    held_out = read_by(monkeypatch, fold.train_extractor, "even_snippets")
     bags = read_by(monkeypatch, fold.train_detector, "training_bags")
     whole = read_by(monkeypatch, fold.train_detector, "whole_bags")
     report = json.loads(repeats.run_systems(config, systems, "evaluate").read_text())

@@ -238,7 +238,7 @@ def small(*overrides):
 def train_and_evaluate(config):
     """Return the metrics of a detector on the imported nodes."""
     train_detector.run(config)
-    return json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["figures"]
+    return json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["metrics"]
 
 
 def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):

@@ -15,7 +15,8 @@ from pipelines.config.values import CHOICES
 from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.stages import train_detector
-from pipelines.training.callbacks import best_epoch, clear_other_state
+from pipelines.training.callbacks import best_epoch
+from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
 from vad_keras.models.baselines import BASELINES
 
@@ -45,11 +46,11 @@ def test_the_detector_is_written_with_the_weights_of_the_best_validation_epoch(d
     history = history_of(detector_run)
     summary = json.loads((detector_run.work_path / "summaries" / "train_detector.json").read_text())
     epoch, loss = best_epoch(history, "val_loss")
-    figures = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
-    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({figures})"
+    metrics = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
+    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({metrics})"
 
 
-def test_tensorboard_reads_each_loss_term_apart_and_the_validation_figures(detector_run):
+def test_tensorboard_reads_each_loss_term_apart_and_the_validation_metrics(detector_run):
     history = history_of(detector_run)
     for part, prefix in (("train", ""), ("validation", "val_")):
         events = events_of(detector_run, part)
@@ -151,7 +152,7 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
         raise KilledError
 
     monkeypatch.setattr(train_detector, "_fit", fit)
-    monkeypatch.setattr(train_detector, "clear_other_state", lambda *_: None)
+    monkeypatch.setattr(TrainingState, "discard_other", lambda *_: None)
     path = detector_run.work_path / "detector.keras"
     written = path.stat().st_mtime_ns
     assert train_detector.run(detector_run) == path and path.stat().st_mtime_ns == written
@@ -160,16 +161,6 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
         train_detector.run(dataclasses.replace(detector_run, train_detector=options))
     with pytest.raises(KilledError):
         train_detector.run(dataclasses.replace(detector_run, seed=1))
-
-
-def test_the_state_of_other_settings_is_removed(with_nodes):
-    config, state = with_nodes(), with_nodes().work_path / "state" / "train_detector"
-    clear_other_state(config.work_path, "train_detector", "first")
-    (state / "history.jsonl").write_text("{}\n")
-    clear_other_state(config.work_path, "train_detector", "first")
-    assert (state / "history.jsonl").exists()
-    clear_other_state(config.work_path, "train_detector", "second")
-    assert [path.name for path in state.iterdir()] == ["settings"]
 
 
 def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nodes):
@@ -254,7 +245,6 @@ def test_each_batch_of_the_validation_holds_both_labels(with_nodes):
 
 
 def test_the_rival_trains_on_segment_means(sultani_run):
-    assert train_detector.segments_of(sultani_run) == 6
     model = keras.saving.load_model(sultani_run.work_path / "detector.keras")
     assert isinstance(model, SultaniRanker)
     assert {"ranking", "val_ranking", "val_bag_auc"} <= set(history_of(sultani_run)[0])

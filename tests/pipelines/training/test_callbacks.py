@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipelines.config import load_config
+from pipelines.run.folder import RunFolder
 from pipelines.training.callbacks import (
     KeepBest,
     Resume,
@@ -16,7 +16,9 @@ from pipelines.training.callbacks import (
     best_epoch,
     read_history,
     training_callbacks,
+    warm_up,
 )
+from pipelines.training.state import TrainingState
 
 
 class Weight:
@@ -57,7 +59,7 @@ def test_the_weights_of_the_lowest_value_are_loaded_at_the_end(tmp_path):
         (3, 1.0, 1.0),
     ]
     assert best_epoch(history, "val_loss") == (1, 1.0)
-    assert not list(tmp_path.glob("*.partial"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.weights.h5", "history.jsonl"]
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 8), (0, 8)])
@@ -87,7 +89,7 @@ def test_patience_counts_the_epochs_before_the_kill(tmp_path):
     assert len(read_history(tmp_path / "history.jsonl")) == 4
 
 
-def test_another_figure_may_be_monitored_and_not_a_number_is_never_the_best(tmp_path):
+def test_another_metric_may_be_monitored_and_not_a_number_is_never_the_best(tmp_path):
     assert train(tmp_path, [3.0, 2.0], monitor="loss").value == 0
     assert train(tmp_path / "nan", [math.nan, 2.0, math.nan, 3.0], patience_epochs=2).value == 1
     assert best_epoch([], "val_loss") == (-1, math.inf)
@@ -99,8 +101,8 @@ def test_the_best_auc_is_the_highest_and_among_equals_that_of_the_lowest_loss(tm
     model, callback = Weight(), KeepBest(tmp_path, "val_bag_auc", patience_epochs=2)
     callback.set_model(model)
     callback.on_train_begin()
-    figures = [(0.5, 1.0), (0.75, 3.0), (0.75, 2.0), (0.75, 2.5), (0.7, 0.5), (0.9, 1.0)]
-    for epoch, (auc, loss) in enumerate(figures):
+    metrics = [(0.5, 1.0), (0.75, 3.0), (0.75, 2.0), (0.75, 2.5), (0.7, 0.5), (0.9, 1.0)]
+    for epoch, (auc, loss) in enumerate(metrics):
         model.value = epoch
         callback.on_epoch_end(epoch, {"val_bag_auc": auc, "val_loss": loss})
         if model.stop_training:
@@ -164,7 +166,7 @@ def shown(epochs, **console):
     return out.getvalue()
 
 
-def test_a_log_gets_about_five_lines_with_the_figures_that_matter():
+def test_a_log_gets_about_five_lines_with_the_main_metrics():
     lines = shown(20).splitlines()
     assert [line.split("  ")[0] for line in lines] == [
         f"Training it: epoch {epoch} of 20" for epoch in (4, 8, 12, 16, 20)
@@ -178,7 +180,7 @@ def test_a_terminal_gets_a_bar_that_fills_and_names_the_epochs():
     assert "Training it" in text and "3/3" in text and "loss 0.3333" in text
 
 
-def test_figures_without_a_loss_are_shown_as_they_come():
+def test_metrics_without_a_loss_are_shown_as_they_come():
     out = io.StringIO()
     callback = TrainingProgress("x", console=Console(file=out, width=100))
     callback.set_params({"epochs": 1})
@@ -187,10 +189,16 @@ def test_figures_without_a_loss_are_shown_as_they_come():
     assert out.getvalue() == "x: epoch 1 of 1  auc 0.5000\n"
 
 
+def test_the_learning_rate_warms_up_linearly_and_then_stays():
+    rates = [warm_up(0.1, 4).schedule(epoch) for epoch in range(6)]
+    assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
+    assert warm_up(0.1, 0).schedule(0) == 0.1
+
+
 @pytest.mark.parametrize("monitor", ["val_loss", None])
 def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
-    config = load_config(overrides=[f"work_dir={tmp_path}"])
-    callbacks = training_callbacks(config, "train_x", "Training x", monitor, patience_epochs=4)
+    state = TrainingState(RunFolder(tmp_path), "train_x", tmp_path / "x.keras", "settings")
+    callbacks = training_callbacks(state, "Training x", monitor, patience_epochs=4)
     kinds = [TrainingProgress, *([KeepBest] if monitor else [])]
     assert [type(callback) for callback in callbacks] == [
         *kinds,

@@ -9,7 +9,7 @@ from keras import ops
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pipelines.training.images import ReportImages, _moments
+from pipelines.training.images import ScoreImages, _spread_frames
 
 TIMES = np.arange(12) / 2
 
@@ -35,7 +35,7 @@ def videos():
 
 
 def written(tmp_path, epochs, model=None, **options):
-    callback = ReportImages(tmp_path, videos, **options)
+    callback = ScoreImages(tmp_path, videos, **options)
     callback.set_model(model or MeanScorer())
     for epoch in range(epochs):
         callback.on_epoch_end(epoch)
@@ -50,16 +50,16 @@ def test_timeline_and_heat_map_of_every_video_are_read_back(tmp_path):
     tags = {f"{kind}/{title}" for kind in ("timeline", "patches") for title in ("known", "with_frames")}
     assert steps == {tag: [0, 1] for tag in tags}
     width, height, png = events.Tensors("timeline/known")[0].tensor_proto.string_val[:3]
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    assert picture.size == (int(width), int(height)) == (1200, 372)
-    assert np.asarray(picture).std() > 10
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    assert image.size == (int(width), int(height)) == (1200, 372)
+    assert np.asarray(image).std() > 10
 
 
 def test_the_moment_of_the_highest_score_is_among_those_shown():
     scores = np.zeros(100)
     scores[60] = 1.0
-    assert _moments(scores).tolist() == [0, 25, 60, 74, 99]
-    assert _moments(np.array([0.3])).tolist() == [0]
+    assert _spread_frames(scores).tolist() == [0, 25, 60, 74, 99]
+    assert _spread_frames(np.array([0.3])).tolist() == [0]
 
 
 def test_images_are_written_every_n_epochs(tmp_path):
@@ -86,10 +86,10 @@ def test_it_is_called_by_fit(tmp_path):
     model.offset = model.add_weight(shape=())
     model.compile(optimizer="sgd")
     inputs = {"nodes": np.zeros((2, 12, 14, 4), "float32"), "mask": np.ones((2, 12), bool)}
-    model.fit(inputs, np.zeros(2), epochs=1, verbose=0, callbacks=[ReportImages(tmp_path, videos)])
+    model.fit(inputs, np.zeros(2), epochs=1, verbose=0, callbacks=[ScoreImages(tmp_path, videos)])
     assert list(tmp_path.glob("events.out.tfevents.*"))
 
 
 def test_an_interval_below_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="`every_epochs` must be at least 1"):
-        ReportImages(tmp_path, videos, every_epochs=0)
+        ScoreImages(tmp_path, videos, every_epochs=0)

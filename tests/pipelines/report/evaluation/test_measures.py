@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.report.evaluation.measures import FIGURES, MAIN, classes_of, measure
+from pipelines.report.evaluation.measures import MAIN_METRICS, METRICS, classes_of, measure
 from pipelines.report.evaluation.scored_videos import smoothed
 from vad_keras.metrics import draw_videos, evaluate_videos
 
@@ -19,8 +19,8 @@ def test_seeds_mean_and_spread_are_those_of_the_single_evaluations(make_videos):
     seeds = [make_videos(seed) for seed in range(3)]
     content = measure({"ours": seeds}, **SETTINGS)
     reports = [evaluate_videos(videos, 0.6) for videos in seeds]
-    for name in FIGURES:
-        entry = content["systems"]["ours"]["figures"][name]
+    for name in METRICS:
+        entry = content["systems"]["ours"]["metrics"][name]
         values = [report[name] for report in reports]
         assert entry["seeds"] == values
         assert entry["mean"] == pytest.approx(np.mean(values)) and entry["sd"] == pytest.approx(np.std(values, ddof=1))
@@ -33,10 +33,10 @@ def test_the_interval_is_that_of_the_mean_over_seeds(make_videos):
     seeds = [make_videos(seed) for seed in range(2)]
     content = measure({"ours": seeds}, **SETTINGS)
     counts = draw_videos(12, 40, 3)
-    for name in MAIN:
+    for name in MAIN_METRICS:
         means = [np.mean([plain(videos, row)[name] for videos in seeds]) for row in counts]
         expected = np.percentile(means, [2.5, 97.5])
-        np.testing.assert_allclose(content["systems"]["ours"]["figures"][name]["interval_95"], expected, atol=1e-12)
+        np.testing.assert_allclose(content["systems"]["ours"]["metrics"][name]["interval_95"], expected, atol=1e-12)
 
 
 def test_differences_are_paired_on_the_same_draws(make_videos):
@@ -48,41 +48,42 @@ def test_differences_are_paired_on_the_same_draws(make_videos):
         for row in draw_videos(12, 40, 3)
     ]
     np.testing.assert_allclose(entry["interval_95"], np.percentile(draws, [2.5, 97.5]), atol=1e-12)
-    assert entry["difference"] > 0 and entry["noise"] is False
+    assert entry["difference"] > 0 and entry["significant"] is True
     assert list(content["differences"]) == ["ours"] and content["reference"] == "rival"
 
 
-def test_a_difference_whose_interval_holds_0_is_noise(make_videos):
+def test_a_difference_whose_interval_includes_0_is_not_significant(make_videos):
     alike = {"one": [make_videos(0)], "other": [make_videos(1)], "same": [make_videos(0)]}
     content = measure(alike, **SETTINGS, reference="one")
     for name in ("other", "same"):
-        for figure, entry in content["differences"][name].items():
+        for metric, entry in content["differences"][name].items():
             low, high = entry["interval_95"]
-            assert entry["noise"] is (low <= 0 <= high), (name, figure)
-    assert content["differences"]["same"]["frame_auc"] == {"difference": 0, "interval_95": [0, 0], "noise": True}
+            assert entry["significant"] is (not low <= 0 <= high), (name, metric)
+    nothing = {"difference": 0, "interval_95": [0, 0], "significant": False}
+    assert content["differences"]["same"]["frame_auc"] == nothing
 
 
-def test_without_a_bootstrap_nothing_is_called_noise_or_more(make_videos):
+def test_without_a_bootstrap_no_significance_is_stated(make_videos):
     settings = SETTINGS | {"samples": 0}
     content = measure({"one": [make_videos(0)], "other": [make_videos(1)]}, **settings, smoothing_sec=1.0)
     entry = content["differences"]["other"]["frame_auc"]
-    assert entry["noise"] is None and np.isnan(entry["interval_95"]).all() and not np.isnan(entry["difference"])
-    assert np.isnan(content["systems"]["one"]["figures"]["frame_auc"]["sd"])
+    assert entry["significant"] is None and np.isnan(entry["interval_95"]).all() and not np.isnan(entry["difference"])
+    assert np.isnan(content["systems"]["one"]["metrics"]["frame_auc"]["sd"])
 
 
-def test_the_smoothed_scores_are_measured_beside_the_plain_ones(make_videos):
+def test_the_smoothed_scores_are_measured_beside_the_raw_ones(make_videos):
     videos = make_videos()
     content = measure({"ours": [videos]}, **SETTINGS, smoothing_sec=0.7)
     entry = content["smoothing"]["systems"]["ours"]
     expected = evaluate_videos(smoothed(videos, 0.7), 0.6)["frame_auc"]
-    assert entry["figures"]["frame_auc"]["mean"] == expected
-    plain_auc = content["systems"]["ours"]["figures"]["frame_auc"]["mean"]
-    assert plain_auc == evaluate_videos(videos, 0.6)["frame_auc"]
-    assert entry["differences"]["frame_auc"]["difference"] == pytest.approx(expected - plain_auc)
+    assert entry["metrics"]["frame_auc"]["mean"] == expected
+    raw_auc = content["systems"]["ours"]["metrics"]["frame_auc"]["mean"]
+    assert raw_auc == evaluate_videos(videos, 0.6)["frame_auc"]
+    assert entry["differences"]["frame_auc"]["difference"] == pytest.approx(expected - raw_auc)
     assert "smoothing" not in measure({"ours": [videos]}, **SETTINGS)
 
 
-def test_a_single_video_is_told_over_the_seeds(make_videos):
+def test_the_metrics_of_a_video_are_means_over_the_seeds(make_videos):
     seeds = [make_videos(0), make_videos(1)]
     of_video = measure({"ours": seeds}, **SETTINGS)["systems"]["ours"]["videos"]
     assert of_video["v03"]["max_score"] == pytest.approx(np.mean([videos[3]["scores"].max() for videos in seeds]))

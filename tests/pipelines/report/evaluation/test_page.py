@@ -38,28 +38,29 @@ def test_the_terminal_table_fits(make_videos, width):
     lines = printed(content, width)
     assert max(map(len, lines)) <= width and not any("…" in line for line in lines)
     joined = " ".join(lines)
-    assert "noise" in joined and "1,234,567" in joined and "Five videos: 3 systems" in joined
+    for text in ("n.s.", "Difference to full model", "1,234,567", "Five videos: 3 systems"):
+        assert text in joined, text
     if width == 120:
         assert any(line.split()[:2] == ["full", "model"] and line.count("±") == 5 for line in lines)
 
 
-def test_one_system_prints_all_figures(make_videos):
+def test_one_system_prints_all_metrics(make_videos):
     lines = printed(content_of({"ours": [make_videos()]}), 80)
     assert lines[0].strip() == "Five videos: ours"
     assert any("recall at 5 % FPR" in line for line in lines)
-    assert not any("less" in line for line in lines)
+    assert not any("Difference" in line for line in lines)
 
 
-def test_the_page_has_every_section_and_names_where_it_comes_from(make_videos):
+def test_the_page_has_every_section_and_its_provenance(make_videos):
     page = markdown_page(content_of({"a": [make_videos(0)], "b": [make_videos(1)]}), [("curves.png", "curves")])
     titles = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
     assert titles == [
-        "Figures",
-        "Differences",
-        "Classes",
+        "Metrics",
+        "Difference to a",
+        "Metrics per class",
         "With and without smoothing",
-        "How it was measured",
-        "Where it comes from",
+        "Definitions",
+        "Provenance",
     ]
     for fact in (
         "abc",
@@ -67,7 +68,8 @@ def test_the_page_has_every_section_and_names_where_it_comes_from(make_videos):
         "own",
         "12 test videos, 6 of them abnormal",
         "20 draws",
-        "not corrected for the number of differences",
+        "not corrected for the number of comparisons",
+        "n.s.: not significant, the 95 % interval includes 0",
         "![curves](curves.png)",
     ):
         assert fact in page, fact
@@ -76,7 +78,8 @@ def test_the_page_has_every_section_and_names_where_it_comes_from(make_videos):
 
 def test_a_page_of_one_system_without_classes_or_smoothing_leaves_their_sections_out(make_videos):
     page = markdown_page(content_of({"a": [make_videos(classes=("",))]}, smoothing_sec=0, samples=0))
-    assert not any(title in page for title in ("## Differences", "## Classes", "## With and", "draws", "corrected"))
+    absent = ("## Difference", "## Metrics per", "## With and", "draws", "corrected", "n.s.")
+    assert not any(text in page for text in absent)
     unknown = {"video_id": "x", "label": 1, "scores": [0.5], "fps": 1.0}
     page = markdown_page(content_of({"a": [[*make_videos(), unknown]]}))
-    assert "1 abnormal videos have no frame labels" in page
+    assert "Abnormal videos without frame labels: 1; they count in the video AUC only." in page

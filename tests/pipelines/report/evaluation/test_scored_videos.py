@@ -14,7 +14,7 @@ from pipelines.report.evaluation.scored_videos import (
 )
 
 
-def test_the_place_of_a_video_in_a_list_has_no_say(make_videos):
+def test_the_order_of_the_videos_does_not_matter(make_videos):
     videos = make_videos()
     ordered, truth = aligned({"a": [videos, videos[::-1]], "b": [videos[3:] + videos[:3]]})
     assert [video["video_id"] for seeds in ordered.values() for of_seed in seeds for video in of_seed] == 3 * sorted(
@@ -22,7 +22,7 @@ def test_the_place_of_a_video_in_a_list_has_no_say(make_videos):
     )
 
 
-def test_what_is_known_of_a_video_is_told_in_intervals():
+def test_frame_labels_are_stored_as_intervals():
     video = {"video_id": "a", "label": 1, "class_name": "Arson", "fps": 30.0, "frame_labels": [0, 1, 1, 0, 1]}
     truth = truth_of([video | {"scores": np.zeros(5)}, {"video_id": "n", "label": 0, "scores": [0.1]}])
     assert truth["a"]["frame_labels"] == [[1, 3], [4, 5]] and truth["a"]["num_frames"] == 5
@@ -40,7 +40,7 @@ def test_scores_and_truth_give_the_videos_back(make_videos):
 
 def test_scores_that_are_not_those_of_the_videos_are_named():
     truth = truth_of([{"video_id": "a", "label": 1, "scores": np.zeros(5)}])
-    with pytest.raises(ValueError, match=r"a: 4 scores, 5 frames \(1 such videos\)\. Evaluate that run again"):
+    with pytest.raises(ValueError, match=r"a: 4 scores, 5 frames \(1 such videos\)\. Run `vad evaluate` for that run"):
         with_scores(truth, {"a": np.zeros(4)})
     with pytest.raises(ValueError, match="a: no scores, 5 frames"):
         with_scores(truth, {})
@@ -48,10 +48,10 @@ def test_scores_that_are_not_those_of_the_videos_are_named():
 
 def test_systems_on_other_videos_or_labels_are_refused_by_name(make_videos):
     videos = make_videos()
-    with pytest.raises(ValueError, match=r"System 'b', seed number 0: 1 videos less, such as v00\. Score them on one"):
+    with pytest.raises(ValueError, match=r"System 'b', seed number 0: 1 videos missing, such as v00\. Score them on"):
         aligned({"a": [videos], "b": [videos[1:]]})
     other = [videos[0] | {"label": 1}, *videos[1:]]
-    with pytest.raises(ValueError, match=r"System 'a', seed number 1: v00 has another label \(0 and 1\)"):
+    with pytest.raises(ValueError, match=r"System 'a', seed number 1: v00 has a different label \(0 and 1\)"):
         aligned({"a": [videos, other]})
     with pytest.raises(ValueError, match=r"in system 'a', seed number 0: 'v00' for 2 videos"):
         aligned({"a": [[videos[0], *videos]]})

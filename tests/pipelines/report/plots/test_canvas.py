@@ -14,12 +14,12 @@ def test_a_figure_has_the_size_asked_for_and_is_saved_in_one_step(tmp_path):
 
 
 def test_the_same_figure_gives_the_same_bytes():
-    def drawn():
+    def plotted():
         figure = new_figure(3, 2)
         figure.subplots().plot([1, 2])
         return png_bytes(figure)
 
-    assert drawn() == drawn()
+    assert plotted() == plotted()
 
 
 @pytest.mark.parametrize(("last_sec", "label"), [(4.0, "0.5"), (50.0, "10"), (600.0, "2:00"), (7200.0, "0:15:00")])

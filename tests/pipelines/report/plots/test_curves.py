@@ -43,7 +43,7 @@ def test_a_long_curve_is_thinned_but_keeps_its_ends(monkeypatch):
     labels = generator.integers(0, 2, 50_000)
     roc, _ = drawn(monkeypatch, {"chance": (labels, generator.random(50_000))})
     points = roc.lines[0].get_xydata()
-    assert len(points) <= curves.MOST_POINTS
+    assert len(points) <= curves.MAX_POINTS
     assert points[0].tolist() == [0, 0] and points[-1].tolist() == [1, 1]
 
 

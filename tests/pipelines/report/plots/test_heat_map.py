@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.report.plots.heat_map import MOST_COLUMNS, heat_map_figure, overlay, patch_heat_map, plot_heat_maps
+from pipelines.report.plots.heat_map import MAX_COLUMNS, heat_map_figure, overlay, patch_heat_map, plot_heat_maps
 
 SCALES = (1, 2, 3)
 
@@ -39,7 +39,7 @@ def test_the_overlay_changes_color_where_the_score_does():
     assert changed[:30, :30].all() and not changed[30:].any() and not changed[:, 30:].any()
 
 
-def test_the_picture_has_a_column_a_frame_and_rows_before_and_after(tmp_path):
+def test_the_figure_has_one_column_per_frame_and_rows_before_and_after(tmp_path):
     generator = np.random.default_rng(0)
     frames = generator.integers(0, 255, (3, 90, 120, 3)).astype(np.uint8)
     before, after = generator.random((2, 3, 14))
@@ -47,12 +47,12 @@ def test_the_picture_has_a_column_a_frame_and_rows_before_and_after(tmp_path):
     assert [axes.get_title() for axes in figure.axes[:3]] == ["1 s", "2 s", "3 s"]
     labels = [axes.get_ylabel() for axes in figure.axes]
     assert [label for label in labels if label][:3] == ["frame", "before the CRF", "after the CRF"]
-    picture = Image.open(plot_heat_maps(tmp_path / "a.png", frames, before, after, SCALES)).convert("RGB")
-    assert picture.size == (900, 651)
-    assert np.asarray(picture).std() > 20
+    image = Image.open(plot_heat_maps(tmp_path / "a.png", frames, before, after, SCALES)).convert("RGB")
+    assert image.size == (900, 651)
+    assert np.asarray(image).std() > 20
 
 
-def test_scores_are_drawn_alone_where_no_frame_is_known():
+def test_scores_are_plotted_alone_without_frames():
     figure = heat_map_figure(None, np.zeros((2, 14)), np.ones((2, 14)), SCALES)
     assert [axes.get_ylabel() for axes in figure.axes[:4]] == ["before the CRF", "", "after the CRF", ""]
     cold, hot = (figure.axes[index].images[0].get_array() for index in (0, 2))
@@ -67,12 +67,12 @@ def test_lists_of_different_length_are_refused(tmp_path):
         plot_heat_maps(tmp_path / "a.png", [], [], [], SCALES)
 
 
-def test_more_frames_than_columns_stand_in_bands():
-    before, after = np.random.default_rng(0).random((2, MOST_COLUMNS + 1, 14))
-    frames = np.zeros((MOST_COLUMNS + 1, 20, 20, 3), np.uint8)
-    figure = heat_map_figure(frames, before, after, SCALES, [f"{number} s" for number in range(MOST_COLUMNS + 1)])
+def test_more_frames_than_columns_wrap_onto_rows():
+    before, after = np.random.default_rng(0).random((2, MAX_COLUMNS + 1, 14))
+    frames = np.zeros((MAX_COLUMNS + 1, 20, 20, 3), np.uint8)
+    figure = heat_map_figure(frames, before, after, SCALES, [f"{number} s" for number in range(MAX_COLUMNS + 1)])
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == [f"{number} s" for number in range(MOST_COLUMNS + 1)]
+    assert titles == [f"{number} s" for number in range(MAX_COLUMNS + 1)]
     filled = [axes for axes in figure.axes if axes.images and axes.get_label() != "<colorbar>"]
-    assert len(filled) == 3 * (MOST_COLUMNS + 1)
+    assert len(filled) == 3 * (MAX_COLUMNS + 1)
     assert [axes.get_ylabel() for axes in figure.axes].count("before the CRF") == 2

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from pipelines.report.plots import timeline
 from pipelines.report.plots.canvas import ALARM, SCORE
 from pipelines.report.plots.timeline import plot_timeline, plot_timelines, spans, timeline_figure
 
@@ -25,13 +26,13 @@ def texts(figure):
     return found + [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().texts]
 
 
-def test_curve_and_alarm_are_on_the_picture(tmp_path):
+def test_curve_and_alarm_are_in_the_figure(tmp_path):
     path = plot_timeline(tmp_path / "a.png", TIMES, SCORES, 0.5, LABELS, "Arson011")
     assert Image.open(path).size == (1200, 372)
     assert count(path, SCORE) > 500 and count(path, ALARM) > 500
 
 
-def test_no_alarm_is_drawn_where_the_score_stays_below_the_threshold(tmp_path):
+def test_no_alarm_is_plotted_where_the_score_stays_below_the_threshold(tmp_path):
     def alarm_pixels(threshold):
         return count(plot_timeline(tmp_path / "a.png", TIMES, SCORES, threshold), ALARM)
 
@@ -39,7 +40,7 @@ def test_no_alarm_is_drawn_where_the_score_stays_below_the_threshold(tmp_path):
     assert alarm_pixels(0.5) > 5 * in_legend
 
 
-def test_title_axes_and_legend_say_what_is_seen():
+def test_title_axes_and_legend_name_what_is_shown():
     found = texts(timeline_figure(TIMES, SCORES, 0.5, LABELS, "Arson011"))
     assert {"Arson011", "time (s)", "anomaly score", "score", "ground truth", "alarm", "threshold 0.5"} <= set(found)
     assert "ground truth" not in texts(timeline_figure(TIMES, SCORES))
@@ -83,6 +84,13 @@ def test_a_page_of_many_videos_grows_with_their_number(tmp_path):
     large = Image.open(plot_timelines(tmp_path / "b.png", videos, title="Test videos")).size
     assert small[0] == 960 and large[0] == 1440 and large[1] > 2 * small[1]
     assert count(tmp_path / "b.png", SCORE, tolerance=60) > 3 * count(tmp_path / "a.png", SCORE, tolerance=60) > 0
+
+
+def test_a_page_names_its_axes(monkeypatch):
+    kept = []
+    monkeypatch.setattr(timeline, "save_figure", lambda figure, path: kept.append(figure))
+    plot_timelines("unused.png", [{"times_sec": TIMES, "scores": SCORES}, {"times_sec": TIMES * 10, "scores": SCORES}])
+    assert (kept[0].get_supxlabel(), kept[0].get_supylabel()) == ("time (s or m:ss)", "anomaly score")
 
 
 def test_a_page_without_videos_is_refused(tmp_path):

@@ -1,18 +1,18 @@
-"""Tests of pipelines.report.evaluation.pictures."""
+"""Tests of pipelines.report.evaluation.figures."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines.data.listing.manifest import VideoInfo
-from pipelines.report.evaluation.pictures import (
-    PICTURED_VIDEOS,
-    VIDEOS_A_PAGE,
+from pipelines.report.evaluation.figures import (
+    HEAT_MAP_VIDEOS,
+    VIDEOS_PER_PAGE,
     _timeline,
-    draw_heat_maps,
-    draw_timelines,
-    found_first,
-    moments,
+    by_detection,
+    frames_around_peak,
+    plot_test_timelines,
+    plot_top_heat_maps,
 )
 
 
@@ -36,9 +36,9 @@ def shown(path):
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def test_videos_are_shown_from_the_best_told_to_the_worst_then_the_normal_ones():
+def test_videos_are_sorted_from_the_highest_auc_to_the_lowest_then_the_normal_ones():
     unknown = scored_video("unknown", 1, 5, None)
-    assert [video.video_id for video, _ in found_first([*SCORED, unknown])] == ["fight", "missed", "unknown", "calm"]
+    assert [video.video_id for video, _ in by_detection([*SCORED, unknown])] == ["fight", "missed", "unknown", "calm"]
 
 
 def test_a_timeline_names_its_own_auc_where_it_has_one():
@@ -47,27 +47,27 @@ def test_a_timeline_names_its_own_auc_where_it_has_one():
     assert _timeline(*scored_video("a" * 60, 0, 3))["title"] == "a" * 16 + "…" + "a" * 17
 
 
-def test_more_videos_than_fit_go_on_further_pages_and_old_pages_go(tmp_path):
-    many = [scored_video(f"calm{number}", 0, number % 20) for number in range(2 * VIDEOS_A_PAGE + 1)]
-    paths = draw_timelines(tmp_path, many, 0.5, "Test videos")
-    assert [path.name for path in paths] == ["timelines.png", "timelines_2.png", "timelines_3.png"]
-    assert all(shown(path).std() > 5 for path in paths)
-    assert shown(paths[0]).shape[0] > 3 * shown(paths[2]).shape[0]
-    draw_timelines(tmp_path, SCORED, 0.5)
+def test_many_videos_wrap_onto_pages_and_old_pages_are_removed(tmp_path):
+    many = [scored_video(f"calm{number}", 0, number % 20) for number in range(2 * VIDEOS_PER_PAGE + 1)]
+    names = [name for name, _ in plot_test_timelines(tmp_path, many, 0.5, "Test videos")]
+    assert names == ["timelines.png", "timelines_2.png", "timelines_3.png"]
+    assert all(shown(tmp_path / name).std() > 5 for name in names)
+    assert shown(tmp_path / names[0]).shape[0] > 3 * shown(tmp_path / names[2]).shape[0]
+    plot_test_timelines(tmp_path, SCORED, 0.5)
     assert [path.name for path in tmp_path.iterdir()] == ["timelines.png"]
 
 
 @pytest.mark.parametrize("length", [1, 3, 8, 9, 40])
-def test_the_moments_lie_in_the_video_around_its_peak_and_in_order(length):
+def test_the_frames_lie_in_the_video_around_its_peak_and_in_order(length):
     for peak in range(length):
-        chosen = moments(np.eye(length)[peak])
+        chosen = frames_around_peak(np.eye(length)[peak])
         frames = [frame for _, frame in chosen]
         assert ("peak", peak) in chosen and frames == sorted(set(frames)) and 0 <= frames[0] <= frames[-1] < length
         assert len(frames) == (3 if length >= 8 else 1)
-        assert all(name == ("before" if frame < peak else "after") for name, frame in chosen if frame != peak)
+        assert all(name == ("earlier" if frame < peak else "later") for name, frame in chosen if frame != peak)
 
 
-def test_heat_maps_show_three_moments_of_the_best_told_videos(tmp_path):
+def test_heat_maps_show_three_frames_of_the_videos_with_the_highest_auc(tmp_path):
     asked = []
 
     def read_frame(video, frame):
@@ -75,6 +75,6 @@ def test_heat_maps_show_three_moments_of_the_best_told_videos(tmp_path):
         return np.full((48, 64, 3), 120, np.uint8)
 
     many = [*SCORED, *(scored_video(f"quiet{number}", 0, number) for number in range(6))]
-    draw_heat_maps(tmp_path / "heat_maps.png", many, read_frame, scales=(1, 2))
+    plot_top_heat_maps(tmp_path / "heat_maps.png", many, read_frame, scales=(1, 2))
     assert asked[:6] == [("fight", 14), ("fight", 17), ("fight", 20), ("missed", 2), ("missed", 5), ("missed", 8)]
-    assert len(asked) == 3 * PICTURED_VIDEOS and shown(tmp_path / "heat_maps.png").std() > 5
+    assert len(asked) == 3 * HEAT_MAP_VIDEOS and shown(tmp_path / "heat_maps.png").std() > 5
