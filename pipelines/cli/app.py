@@ -162,33 +162,12 @@ def train_detector(config: ConfigOption = None, overrides: SetOption = None):
 
 
 @app.command(rich_help_panel=IN_ORDER)
-def evaluate(
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    folds: FoldsOption = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Train anew with so many seeds, rivals too; 0: do not.")
-    ] = None,
-    jobs: JobsOption = None,
-    runs: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DIR [DIR ...]", help="Put finished runs, of several seeds or settings, into one report."),
-    ] = None,
-    more_runs: Annotated[list[str] | None, typer.Argument(metavar="DIR", hidden=True)] = None,
-):
+def evaluate(config: ConfigOption = None, overrides: SetOption = None):
     """Measure on videos that were not trained on.
 
-    Metrics, timelines and heat maps, in evaluation/ of the run's folder. Each fold and seed trains anew.
-
-    With --runs: one report of finished runs, in aggregate/ of the run's folder. Nothing is trained.
+    Metrics, timelines and heat maps, in evaluation/ of the run's folder.
     """
-    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
-    if more_runs and not runs:
-        raise UserError(f"`evaluate` takes folders after --runs only. Received: {' '.join(more_runs)}.")
-    if runs:
-        named = dataclasses.replace(loaded.evaluate, runs=(*runs, *(more_runs or ())))
-        loaded = dataclasses.replace(loaded, evaluate=named)
-    _run(["evaluate"], loaded)
+    _run(["evaluate"], load_named(config, overrides))
 
 
 @app.command(rich_help_panel=IN_ORDER)
@@ -222,6 +201,34 @@ def score(
     loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
     _run(["score"], dataclasses.replace(loaded, score=changed))
+
+
+@app.command(rich_help_panel=IN_NUMBERS)
+def repeat(
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Retrain in every fold and with several seeds.
+
+    One report with intervals, in evaluation/ of the run's folder. Baselines (repeat.rivals) train on the same folds.
+    """
+    _run(["repeats"], load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)]))
+
+
+@app.command(rich_help_panel=IN_NUMBERS)
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluated runs.", show_default=False)],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Put finished runs, of several seeds or settings, side by side.
+
+    One report in aggregate/ of the run's folder. Nothing is trained.
+    """
+    _run(["aggregate"], load_named(config, overrides), runs)
 
 
 @app.command(rich_help_panel=IN_NUMBERS)
@@ -276,17 +283,17 @@ def bench(config: ConfigOption = None, overrides: SetOption = None):
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=DATA)
 
 
-def _run(stages, config):
-    """Runs the stages in order; ends with 1 when one skipped an input. What changes no run needs no hold of one."""
+def _run(stages, config, *arguments):
+    """Run the stages in order; end with 1 when one skipped an input. What modifies no run skips the lock."""
     start = time.time()
-    changes_run = "score" not in stages and not config.evaluate.runs
+    changes_run = stages not in (["score"], ["aggregate"])
     with run_lock(config.work_path) if changes_run else contextlib.nullcontext():
         if changes_run:
             RunFolder.of(config).write_config(config)
         try:
             load_tensorflow_quietly()
             for stage in stages:
-                _stage(stage, config).run(config)
+                _stage(stage).run(config, *arguments)
         except KeyboardInterrupt:
             print("\nstopped: run the same command again to go on from here", file=sys.stderr)
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -297,12 +304,8 @@ def _run(stages, config):
         raise typer.Exit(EXIT_SKIPPED)
 
 
-def _stage(name, config):
-    """The module that runs a stage; an evaluation over folds or several seeds trains anew for each of them."""
-    if name == "evaluate" and config.evaluate.runs:
-        name = "aggregate"
-    elif name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds):
-        name = "repeats"
+def _stage(name):
+    """The module that runs a stage."""
     package = "pipelines.experiments" if name in EXPERIMENTS else "pipelines.stages"
     return importlib.import_module(f"pipelines.{name}" if name in ABOVE_STAGES else f"{package}.{name}")
 

@@ -42,4 +42,4 @@ def load_named(name, overrides) -> Config:
 def repeats_overrides(folds, seeds, jobs):
     """Overrides of the options that say how often training is repeated."""
     given = {"folds": folds, "seeds": seeds, "jobs": jobs}
-    return [f"evaluate.{key}={value}" for key, value in given.items() if value is not None]
+    return [f"repeat.{key}={value}" for key, value in given.items() if value is not None]

@@ -145,22 +145,27 @@ class TrainDetectorConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What is reported, and how often the training is repeated for it."""
+    """What a report of scores holds."""
 
-    folds: int = 0  # cross-validation over videos; 0: the dataset's own split
-    seeds: int = 0  # train anew with so many seeds; 0: measure the detector that is there
-    rivals: tuple[str, ...] = ("sultani",)  # trained on the same folds when training is repeated
-    backend: str = ""  # tensorflow | jax | torch, of Keras for the repeated detectors; empty: as the environment says
-    jobs: int = 1  # trainings at a time, when training is repeated; the cores are shared out
     bootstrap_samples: int = 1000
     smoothing_sec: float = 2.0  # moving average that is reported beside the plain scores; 0: none
     images: bool = True  # timelines, heat maps and curves
-    runs: tuple[str, ...] = ()  # folders of finished runs to put into one report; empty: measure this one
+
+
+@dataclass(frozen=True)
+class RepeatConfig:
+    """How often `vad repeat`, `vad compare` and `vad ablate` train, and how."""
+
+    folds: int = 0  # cross-validation over videos; 0: the dataset's own split
+    seeds: int = 1  # train with seed, seed + 1, ...
+    jobs: int = 1  # trainings that run at the same time and share the cores
+    rivals: tuple[str, ...] = ("sultani",)  # baselines that `vad repeat` trains on the same folds
+    backend: str = ""  # tensorflow | jax | torch: Keras backend of the detectors; empty: as the environment says
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """`vad compare`; folds, seeds and jobs are those of [evaluate]."""
+    """`vad compare`; folds, seeds and jobs are those of [repeat]."""
 
     rivals: tuple[str, ...] = ()  # names of configs/systems/rivals.toml; empty: all
     max_batch_size: int = 0  # bags; published batches are for a thousand videos and more; 0: as published
@@ -169,9 +174,16 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class AblateConfig:
-    """`vad ablate`; folds, seeds and jobs are those of [evaluate]."""
+    """`vad ablate`; folds, seeds and jobs are those of [repeat]."""
 
     rows: tuple[str, ...] = ()  # names of configs/systems/ablations.toml; empty: all
+
+
+@dataclass(frozen=True)
+class AlarmsConfig:
+    """When a score is an alarm."""
+
+    threshold: float = 0.5  # a score at or above it is an alarm; an export keeps it in model.json
 
 
 @dataclass(frozen=True)
@@ -180,7 +192,6 @@ class ExportConfig:
 
     root: str = "savedmodels"
     name: str = "vad"
-    threshold: float = 0.5  # a score at or above it is an alarm; travels with the model in model.json
 
 
 @dataclass(frozen=True)
@@ -219,8 +230,10 @@ class Config:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     train_detector: TrainDetectorConfig = field(default_factory=TrainDetectorConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    repeat: RepeatConfig = field(default_factory=RepeatConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
     ablate: AblateConfig = field(default_factory=AblateConfig)
+    alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     bench: BenchConfig = field(default_factory=BenchConfig)

@@ -33,7 +33,7 @@ CHOICES = {
         "ur_dmu",
         "bn_wvad",
     ),
-    "evaluate.backend": ("", "tensorflow", "jax", "torch"),
+    "repeat.backend": ("", "tensorflow", "jax", "torch"),
     "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
     "train_detector.optimizer": ("adam", "adagrad", "rmsprop", "sgd"),
     "train_detector.contrast_form": ("hinge", "printed"),
@@ -51,6 +51,7 @@ LIMITS = {
     "clip_frames": AT_LEAST_ONE,
     "repeats": AT_LEAST_ONE,
     "jobs": AT_LEAST_ONE,
+    "repeat.seeds": AT_LEAST_ONE,
     "batches": AT_LEAST_ONE,
     "feature_dim": AT_LEAST_ONE,
     "image_size_px": AT_LEAST_ONE,
@@ -71,6 +72,10 @@ LIMITS = {
     "max_iterations": AT_LEAST_ONE,
     "bag_frames": AT_LEAST_ONE,
 }
+
+# Keys of earlier versions and what they are now.
+RENAMED = {f"evaluate.{key}": f"`repeat.{key}`" for key in ("folds", "seeds", "jobs", "rivals", "backend")}
+RENAMED |= {"export.threshold": "`alarms.threshold`", "evaluate.runs": "the command `vad report RUN ...`"}
 
 
 class UserError(Exception):
@@ -106,6 +111,8 @@ def parse_override(override, types):
 
 def unknown_key(dotted, source, types):
     """The error for a key that does not exist: the nearest name in any section, else what the section takes."""
+    if dotted in RENAMED:
+        return UserError(f"`{dotted}` in {source} is now {RENAMED[dotted]}.")
     section, _, key = dotted.rpartition(".")
     sections = {name.partition(".")[0] for name in types if "." in name}
     text = f"unknown key `{dotted}` in {source}."

@@ -13,20 +13,21 @@ from pipelines.report.terminal.summary import write_summary
 from pipelines.run.provenance import provenance
 
 # What changes no score: sections, and keys of the others.
-OTHER_SECTIONS = ("evaluate", "compare", "ablate", "export", "score", "bench")
+OTHER_SECTIONS = ("evaluate", "repeat", "compare", "ablate", "alarms", "export", "score", "bench")
 OTHER_KEYS = ("work_dir", "seed", "data.root", "data.workers", "data.videos_per_shard", "data.stall_timeout_sec")
 OTHER_KEYS += ("train_detector.cache_nodes",)
 SAME = {"data": "data", "split": "split", "split_fingerprint": "training or test videos or their labels"}
 
 
-def run(config) -> Path:
-    """Put the runs of `evaluate.runs` into one report under `aggregate/` of the work folder.
+def run(config, folders) -> Path:
+    """Put finished runs into one report under `aggregate/` of the work folder.
 
     Runs whose settings agree but for the seed are seeds of one system; systems are named by the settings in which they
     differ. All figures are computed anew from the scores, with the threshold and the draws of `config`.
 
     Args:
-        config: `Config` with `evaluate.runs`, folders that hold `evaluation/metrics.json` and `evaluation/scores.npz`.
+        config: `Config` of the report.
+        folders: Work folders of runs that hold `evaluation/metrics.json` and `evaluation/scores.npz`.
 
     Returns:
         Path of `metrics.json`.
@@ -35,7 +36,7 @@ def run(config) -> Path:
         UserError: A run was not evaluated, has other data or another split than the first, or comes twice.
     """
     start, origin = time.monotonic(), provenance()
-    runs = [read_run(folder) for folder in config.evaluate.runs]
+    runs = [read_run(folder) for folder in folders]
     for other in runs[1:]:
         _check_same(runs[0], other)
     systems = grouped(runs)
@@ -51,7 +52,7 @@ def run(config) -> Path:
         origin | {"config": config_to_dict(config)},
         samples=config.evaluate.bootstrap_samples,
         seed=config.seed,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
         smoothing_sec=config.evaluate.smoothing_sec,
         images=config.evaluate.images,
     )

@@ -29,7 +29,7 @@ from vad_keras import spec
 
 RESULT = "result.json"
 # What changes no score.
-NOT_DECIDING = ("work_dir", "evaluate", "export", "score", "bench", "compare", "ablate")
+NOT_DECIDING = ("work_dir", "evaluate", "repeat", "alarms", "export", "score", "bench", "compare", "ablate")
 TIMED_FRAMES, TIMED_CALLS = 1000, 3
 
 

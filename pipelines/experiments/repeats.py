@@ -28,15 +28,15 @@ FACTS = {"parameters": "parameters", "training_seconds": "training (s)", "infere
 
 
 def run(config) -> Path:
-    """Cross-validate (`evaluate.folds`) or repeat the own split (`folds = 0`) with `evaluate.seeds` seeds.
+    """Cross-validate (`repeat.folds`) or repeat the own split (`folds = 0`) with `repeat.seeds` seeds.
 
     Args:
-        config: The run's `Config`; `evaluate.rivals` are trained on the same folds.
+        config: The run's `Config`; `repeat.rivals` are trained on the same folds.
 
     Returns:
         Path of `evaluation/metrics.json`.
     """
-    rivals = read_rivals(config, config.evaluate.rivals) if config.evaluate.rivals else []
+    rivals = read_rivals(config, config.repeat.rivals) if config.repeat.rivals else []
     return run_systems(config, [full_model(config), *rivals], "evaluate")
 
 
@@ -44,7 +44,7 @@ def run_systems(config, systems, command, folder="evaluation", facts=None):
     """Train each system in each fold of each seed, measure all on the same videos and write one report.
 
     Args:
-        config: The run's `Config`: its data, folds, seeds and `evaluate.jobs`.
+        config: The run's `Config`: its data, folds, seeds and `repeat.jobs`.
         systems: `System`s; paired differences are taken to the first.
         command: Name of the command, for the summary.
         folder: Name of the folder of the report in the run's folder.
@@ -78,7 +78,7 @@ def run_systems(config, systems, command, folder="evaluation", facts=None):
         origin | {"config": config_to_dict(config)},
         samples=options.bootstrap_samples,
         seed=config.seed,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
         facts=measured,
         smoothing_sec=options.smoothing_sec,
         images=options.images,
@@ -90,13 +90,13 @@ def run_systems(config, systems, command, folder="evaluation", facts=None):
 
 def num_seeds(config):
     """Seeds of the repeats; folds alone mean one."""
-    return max(1, config.evaluate.seeds)
+    return config.repeat.seeds
 
 
 def split_name(config):
     """In words: how the videos were split."""
     seeds = f"{num_seeds(config)} seed{'s' if num_seeds(config) > 1 else ''}"
-    return f"{config.evaluate.folds}-fold cross-validation, {seeds}" if config.evaluate.folds else f"own split, {seeds}"
+    return f"{config.repeat.folds}-fold cross-validation, {seeds}" if config.repeat.folds else f"own split, {seeds}"
 
 
 def draw_folds(videos, folds, seed):
@@ -116,7 +116,7 @@ def draw_folds(videos, folds, seed):
     counts = [sum(video.label == label for video in videos) for label in (0, 1)]
     if folds < 2 or min(counts) < folds:
         raise UserError(
-            f"`evaluate.folds` must lie in 2..{min(counts)}, the videos of the rarer label. Received: {folds}. "
+            f"`repeat.folds` must lie in 2..{min(counts)}, the videos of the rarer label. Received: {folds}. "
             "0 takes the data's own split."
         )
     random = np.random.default_rng([seed, folds])
@@ -128,8 +128,8 @@ def draw_folds(videos, folds, seed):
 
 
 def _folds(config, records, manifest, videos, seed):
-    tests = draw_folds(videos, config.evaluate.folds, seed)
-    plan = f"{config.evaluate.folds}fold" if config.evaluate.folds else "own"
+    tests = draw_folds(videos, config.repeat.folds, seed)
+    plan = f"{config.repeat.folds}fold" if config.repeat.folds else "own"
     folders = [config.work_path / "folds" / f"{plan}-seed{seed}-{number}" for number in range(len(tests))]
     return [
         Fold(folder.resolve(), seed, records.resolve(), manifest, frozenset(test))
@@ -144,7 +144,7 @@ def _twins(systems):
 
 
 def _train(config, folds, systems):
-    """Train what has no result yet, `evaluate.jobs` groups of systems with the same nodes at a time."""
+    """Train what has no result yet, `repeat.jobs` groups of systems with the same nodes at a time."""
     jobs = []
     for fold in folds:
         groups = {}
@@ -152,11 +152,11 @@ def _train(config, folds, systems):
             if fold.result_of(system) is None:
                 groups.setdefault(fold.group_of(system), []).append(system)
         jobs += [(fold, group) for group in groups.values()]
-    at_once = max(1, config.evaluate.jobs)
+    at_once = config.repeat.jobs
     threads = max(1, usable_cores() // at_once) if at_once > 1 else 0
     total = sum(len(group) for _, group in jobs)
     print(f"{total} trainings to do, {len(folds) * len(systems) - total} finished before", flush=True)
-    backend = config.evaluate.backend
+    backend = config.repeat.backend
     if jobs:  # fills the maps of a frozen backbone, which all share
         in_own_process(jobs[0][0].make_nodes, jobs[0][1][0])
     with ThreadPoolExecutor(at_once) as pool:

@@ -20,7 +20,7 @@ from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
 
 DETECTOR = "detector.keras"
 MODELS = {"extractor.keras": "train_extractor", DETECTOR: "train_detector"}
-NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate", "bench")
+NOT_PART_OF_THE_MODEL = ("work_dir", "alarms", "export", "score", "evaluate", "repeat", "bench")
 
 
 def run(config) -> Path:
@@ -78,7 +78,7 @@ def describe(config, signatures, weights):
         image_size_px=signatures.image_size_px,
         frames_per_sec=config.data.frames_per_sec,
         jpeg_quality=config.data.jpeg_quality,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
         config=_settings(config),
         training_data=_training_data(config),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +123,7 @@ def _same_version(model_folder, weights, config):
     if folder is None or not (folder / MODEL_INFO_FILE).is_file():
         return None
     info = read_model_info(folder)
-    settings = (config.export.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
+    settings = (config.alarms.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
     unchanged = info.weights == weights and (info.threshold, info.frames_per_sec, info.jpeg_quality) == settings
     return folder if unchanged else None
 

@@ -19,6 +19,8 @@ ALL = (
     "import-features",
     "train-detector",
     "evaluate",
+    "repeat",
+    "report",
     "export",
     "score",
     "train",
@@ -37,8 +39,8 @@ def stages(monkeypatch, tmp_path):
         package = "pipelines.experiments" if name in EXPERIMENTS else "pipelines.stages"
         module = types.ModuleType(f"pipelines.{name}" if name in ABOVE_STAGES else f"{package}.{name}")
 
-        def note(config):
-            ran.append((name, config))
+        def note(config, *arguments):
+            ran.append((name, config, *arguments))
             if run:
                 return run(config)
             return write_summary(config, name, done=f"{name} was here", seconds=1.0)
@@ -96,19 +98,12 @@ def test_hyphen_and_underscore_are_the_same(name, stages):
 
 def test_the_effective_configuration_reaches_the_stage_and_the_disk(stages, tmp_path):
     assert (
-        main(["evaluate", "--set", "work_dir=run", "--folds", "5", "--seeds", "3", "--set", "detector.key_dim=8"]) == 0
+        main(["repeat", "--set", "work_dir=run", "--folds", "5", "--seeds", "3", "--set", "detector.key_dim=8"]) == 0
     )
     name, config = stages.ran[0]
     assert name == "repeats"
-    assert (config.evaluate.folds, config.evaluate.seeds, config.detector.key_dim) == (5, 3, 8)
-    assert json.loads((tmp_path / "run/config.json").read_text())["evaluate"]["folds"] == 5
-
-
-@pytest.mark.parametrize("more", [["--folds", "5"], ["--seeds", "3"]])
-def test_folds_and_seeds_repeat_the_training(more, stages):
-    assert main(["evaluate", *more]) == 0
-    assert main(["evaluate"]) == 0
-    assert [name for name, _ in stages.ran] == ["repeats", "evaluate"]
+    assert (config.repeat.folds, config.repeat.seeds, config.detector.key_dim) == (5, 3, 8)
+    assert json.loads((tmp_path / "run/config.json").read_text())["repeat"]["folds"] == 5
 
 
 def test_score_takes_videos_model_and_output_and_changes_no_run(stages, tmp_path):
@@ -149,7 +144,7 @@ def test_what_the_user_can_mend_is_one_line_and_status_2(stages, capsys):
     [
         (["trian"], "No such command 'trian'. Did you mean 'train'? See `vad --help`."),
         (["prepare", "--confg", "x"], "--config"),
-        (["evaluate", "--folds", "-1"], "greater than or equal to 0. See `vad evaluate --help`."),
+        (["repeat", "--folds", "-1"], "greater than or equal to 0. See `vad repeat --help`."),
         (["prepare", "--set", "detector.keydim=1"], "Did you mean `detector.key_dim`?"),
         (["prepare", "--config", "nowhere.toml"], "no configuration file at nowhere.toml."),
     ],
@@ -203,15 +198,8 @@ def test_the_module_is_the_command():
     assert result.returncode == 0 and result.stdout.startswith("vad ")
 
 
-def test_finished_runs_are_named_after_one_option_and_trained_no_more(stages, tmp_path):
-    stages.install("aggregate")
-    assert main(["evaluate", "--runs", "runs/a", "runs/b", "--set", "seed=3", "runs/c"]) == 0
-    ((name, config),) = stages.ran
-    assert name == "aggregate" and config.evaluate.runs == ("runs/a", "runs/b", "runs/c") and config.seed == 3
+def test_finished_runs_are_put_side_by_side_and_no_run_is_modified(stages, tmp_path):
+    assert main(["report", "runs/a", "runs/b", "--set", "seed=3", "runs/c"]) == 0
+    ((name, config, runs),) = stages.ran
+    assert name == "aggregate" and runs == ["runs/a", "runs/b", "runs/c"] and config.seed == 3
     assert not (tmp_path / "runs" / "default" / "config.json").exists()
-
-
-def test_folders_without_the_option_are_refused(stages, capsys):
-    assert main(["evaluate", "runs/a"]) == 2
-    assert "takes folders after --runs only. Received: runs/a." in capsys.readouterr().err
-    assert not stages.ran

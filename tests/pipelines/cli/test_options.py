@@ -26,5 +26,5 @@ def test_an_unknown_name_is_an_error():
 
 
 def test_given_options_become_overrides():
-    assert repeats_overrides(0, None, 2) == ["evaluate.folds=0", "evaluate.jobs=2"]
+    assert repeats_overrides(0, None, 2) == ["repeat.folds=0", "repeat.jobs=2"]
     assert repeats_overrides(None, None, None) == []

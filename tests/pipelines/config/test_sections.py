@@ -72,6 +72,25 @@ def test_a_misspelt_key_is_answered_with_the_nearest_one_of_any_section(tmp_path
     assert "Did you mean `detector.key_dim`?" in refusal(overrides=["detectr.key_dim=3"])
 
 
+@pytest.mark.parametrize(
+    ("old", "value", "expected"),
+    [
+        ("evaluate.folds", "5", "`repeat.folds`"),
+        ("evaluate.seeds", "3", "`repeat.seeds`"),
+        ("evaluate.jobs", "2", "`repeat.jobs`"),
+        ("evaluate.rivals", "[]", "`repeat.rivals`"),
+        ("evaluate.backend", "'jax'", "`repeat.backend`"),
+        ("evaluate.runs", "['runs/a']", "the command `vad report RUN ...`"),
+        ("export.threshold", "0.5", "`alarms.threshold`"),
+    ],
+)
+def test_an_old_key_is_answered_with_the_new_one(old, value, expected, tmp_path):
+    section, _, key = old.partition(".")
+    path = written(tmp_path, f"[{section}]\n{key} = {value}\n")
+    assert refusal(path) == f"`{old}` in demo.toml is now {expected}."
+    assert refusal(overrides=[f"{old}={value}"]) == f"`{old}` in --set is now {expected}."
+
+
 def test_a_misspelt_section_is_answered_with_the_nearest_one(tmp_path):
     path = written(tmp_path, "[detectr]\nkey_dim = 3\n")
     assert refusal(path) == "unknown section `[detectr]` in demo.toml. Did you mean `[detector]`?"

@@ -50,14 +50,14 @@ def together(tmp_path):
 
     def run(*folders):
         config = load_config(overrides=[f"work_dir={tmp_path / 'both'}", "evaluate.bootstrap_samples=20"])
-        options = dataclasses.replace(config.evaluate, images=False, runs=tuple(map(str, folders)))
-        return json.loads(aggregate.run(dataclasses.replace(config, evaluate=options)).read_text())
+        options = dataclasses.replace(config.evaluate, images=False)
+        return json.loads(aggregate.run(dataclasses.replace(config, evaluate=options), folders).read_text())
 
     return run
 
 
 def test_seeds_of_one_system_are_pooled(finished, together, tmp_path):
-    runs = [finished(f"s{seed}", seed, "export.name=x", "evaluate.folds=0") for seed in (2, 0, 1)]
+    runs = [finished(f"s{seed}", seed, "export.name=x", "repeat.folds=0") for seed in (2, 0, 1)]
     content = together(*(folder for folder, _ in runs))
     assert list(content["systems"]) == ["anomaly_detector"] and content["origin"]["seed"] == "0, 1, 2"
     values = [evaluate_videos(runs[place][1])["frame_auc"] for place in (1, 2, 0)]  # by seed

@@ -46,7 +46,7 @@ def test_folds_hold_every_video_once_and_are_stratified_by_class(counts, folds, 
     videos = videos_of({"": 6, "Arson": 3, **counts})
     labels = collections.Counter(video.label for video in videos)
     if min(labels.values()) < folds:
-        with pytest.raises(UserError, match=rf"`evaluate.folds` must lie in 2\.\.{min(labels.values())}"):
+        with pytest.raises(UserError, match=rf"`repeat.folds` must lie in 2\.\.{min(labels.values())}"):
             draw_folds(videos, folds, seed)
         return
     drawn = draw_folds(videos, folds, seed)
@@ -83,7 +83,7 @@ def test_the_split_is_named_in_words():
         ("0", "1"): "own split, 1 seed",
     }
     for (folds, seeds), name in named.items():
-        config = load_config(overrides=[f"evaluate.folds={folds}", f"evaluate.seeds={seeds}"])
+        config = load_config(overrides=[f"repeat.folds={folds}", f"repeat.seeds={seeds}"])
         assert split_name(config) == name
 
 
@@ -160,7 +160,7 @@ def trained(calls):
 
 def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared, monkeypatch):
     calls = record_stages(monkeypatch)
-    config = prepared("evaluate.folds=2", "evaluate.seeds=2", "seed=5")
+    config = prepared("repeat.folds=2", "repeat.seeds=2", "seed=5")
     report = json.loads(repeats.run(config).read_text())
     first = list(STAGES[:2])  # fills the maps for all others
     assert [name for name, *_ in calls] == first + [*STAGES, "evaluate"] * 8  # 2 systems, 2 seeds, 2 folds
@@ -200,7 +200,7 @@ def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_the
 
 
 def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeypatch):
-    config = prepared("evaluate.folds=2")
+    config = prepared("repeat.folds=2")
     calls = record_stages(monkeypatch, killed_at=8)  # in the second repeat, between extract and train_detector
     with pytest.raises(KilledError):
         repeats.run(config)
@@ -213,7 +213,7 @@ def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeyp
 
 
 def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepared, monkeypatch):
-    first = ("evaluate.folds=2", "evaluate.rivals=[]")
+    first = ("repeat.folds=2", "repeat.rivals=[]")
     record_stages(monkeypatch)
     repeats.run(prepared(*first))
     record_stages(monkeypatch, killed_at=8)  # the first repeat has its new scores, the second lost its own
@@ -227,12 +227,12 @@ def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepa
 def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, monkeypatch, tmp_path):
     def trainings(*overrides):
         calls = record_stages(monkeypatch)
-        repeats.run(prepared("evaluate.folds=2", "evaluate.rivals=[]", *overrides))
+        repeats.run(prepared("repeat.folds=2", "repeat.rivals=[]", *overrides))
         return len(trained(calls))
 
     assert trainings() == 2 and trainings() == 0
     assert trainings("train_detector.learning_rate=0.5") == 2
-    assert trainings("train_detector.learning_rate=0.5", "evaluate.seeds=2", "export.name=x") == 2  # the new seed
+    assert trainings("train_detector.learning_rate=0.5", "repeat.seeds=2", "export.name=x") == 2  # the new seed
     manifest = read_manifest(tmp_path / "clips")
     write_manifest(tmp_path / "clips", manifest.videos, fingerprint="other clips")
     assert trainings("train_detector.learning_rate=0.5") == 2
@@ -242,7 +242,7 @@ def test_features_take_the_place_of_extractors(prepared, monkeypatch, tmp_path):
     write_manifest(tmp_path / "nodes", read_manifest(tmp_path / "clips").videos, fingerprint="features")
     monkeypatch.setattr(repeats.import_features, "run", lambda config: config.work_path / "nodes")
     calls = record_stages(monkeypatch)
-    repeats.run(prepared("features.root=features", "evaluate.folds=2"))
+    repeats.run(prepared("features.root=features", "repeat.folds=2"))
     assert [name for name, *_ in calls] == ["train_detector", "evaluate"] * 4
 
 
@@ -253,7 +253,7 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         *("train_extractor.epochs=1", "train_extractor.batch_size=4"),
         *("train_extractor.validation_fraction=0.3", "train_detector.validation_fraction=0.3"),
         *("train_detector.epochs=1", "train_detector.batch_size=4", "train_detector.bag_frames=4"),
-        *("detector.key_dim=2", "detector.value_dim=4", "detector.max_iterations=1", "evaluate.seeds=1"),
+        *("detector.key_dim=2", "detector.value_dim=4", "detector.max_iterations=1", "repeat.seeds=1"),
     )
     systems = [full_model(config)]
     systems += [

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError, load_config
+from pipelines.config.sections import AlarmsConfig
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.saved_scorer import SavedScorer
 from pipelines.serving.versions import versions
@@ -54,7 +55,7 @@ def test_changed_settings_make_the_next_version_and_leave_the_first_alone(export
     config = changed(exported.config, root=str(tmp_path))
     first = export.run(config)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    second = export.run(changed(config, threshold=0.7))
+    second = export.run(dataclasses.replace(config, alarms=AlarmsConfig(threshold=0.7)))
     assert [first.name, second.name] == ["1", "2"]
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
     assert read_model_info(second).threshold == 0.7
