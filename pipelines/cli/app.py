@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.dispatch import EXIT_INTERRUPTED, EXIT_USER_ERROR, run
 from pipelines.cli.errors import print_error, usage_error
@@ -33,7 +34,7 @@ PIPELINE = "Whole pipeline"
 STAGES = "Stages, in order"
 INFERENCE = "Inference"
 EVALUATION = "Evaluation and comparison"
-OTHER = "Datasets and machine"
+OTHER = "Settings, datasets and machine"
 
 DESCRIPTION = """Detect anomalies in surveillance video, trained with a single label per video.
 
@@ -269,6 +270,7 @@ def ablate(
     return run(["experiments.ablate"], dataclasses.replace(loaded, ablate=chosen))
 
 
+app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
 
 
