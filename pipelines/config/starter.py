@@ -12,29 +12,29 @@ from pipelines.config.values import UserError, choices_of
 LONG_VIDEO_SEC = 60
 FEW_VIDEOS = 40  # training videos
 BATCH_SIZE = 32
-SEGMENTS = "A window of an abnormal video may miss what happens in it."
+SEGMENTS = "A window of an abnormal video may miss the event."
 
 # As in ucf_crime_subset.toml: what a few dozen videos need on a pretrained backbone.
 FROZEN_BACKBONE = {
     "extractor.train_backbone": (False, "Too few videos to train it. Its feature maps are computed once."),
-    "extractor.pooling": ("average", "A maximum over the feature map of few videos overfits."),
+    "extractor.pooling": ("average", "Max pooling of the feature map overfits few videos."),
     "train_extractor.epochs": (10, ""),
     "train_extractor.learning_rate": (1e-3, ""),
     "train_extractor.warmup_epochs": (2, ""),
     "train_extractor.patience_epochs": (3, ""),
     "train_extractor.snippets_per_video": (4, ""),
     "train_extractor.clip_norm": (0.1, ""),
-    "detector.node_normalization": ("unit", 'Length 1 overfits few videos less. Try "layer" too.'),
+    "detector.node_normalization": ("unit", 'Length 1 overfits less on few videos. Try "layer" too.'),
     "detector.projection_dim": (256, ""),
-    "detector.dropout": (0.6, "Few videos need much dropout."),
+    "detector.dropout": (0.6, "Few videos need strong dropout."),
     "train_detector.epochs": (60, ""),
     "train_detector.learning_rate": (3e-4, ""),
     "train_detector.sampling": ("segments", SEGMENTS),
 }
 # As in demo.toml.
 UNTRAINED_BACKBONE = {
-    "data.image_size_px": (80, "A small backbone is trained from random weights; small pictures keep that fast."),
-    "extractor.motion": (True, "A backbone that starts from random weights sees little else of an event."),
+    "data.image_size_px": (80, "The small backbone is trained from random weights; small frames keep that fast."),
+    "extractor.motion": (True, "With random weights, differences between frames are most of what the backbone can use."),
     "extractor.gate_dim": (16, ""),
     "extractor.relation_units": (64, ""),
     "extractor.dropout": (0.2, ""),
@@ -45,7 +45,7 @@ UNTRAINED_BACKBONE = {
     "detector.value_dim": (32, ""),
     "detector.hidden_units": (16, ""),
     "detector.dropout": (0.1, ""),
-    "detector.node_normalization": ("none", "The size of a change is what counts."),
+    "detector.node_normalization": ("none", "Keeps the size of a change."),
     "train_detector.epochs": (30, ""),
     "train_detector.learning_rate": (3e-3, ""),
     "train_detector.sampling": ("segments", SEGMENTS),
@@ -91,7 +91,7 @@ def starter_toml(folder, facts, weights=""):
         "train_detector.batch_size": (_batch_size(facts.num_training), "No more bags than training videos."),
     }
     if facts.num_training < FEW_VIDEOS:
-        reason = "Too few videos to choose an epoch by: all epochs are trained, the last is kept."
+        reason = "Too few videos to choose an epoch: train all of them and keep the last."
         settings |= {f"{stage}.validation_fraction": (0.0, reason) for stage in ("train_extractor", "train_detector")}
     changes = [f"{key}={toml_value(value)}" for key, (value, _) in settings.items()]
     return to_toml(
@@ -104,8 +104,8 @@ def starter_toml(folder, facts, weights=""):
 
 def _sampling_rate(durations_sec):
     if durations_sec and statistics.median(durations_sec) > LONG_VIDEO_SEC:
-        return 2.0, "Sampled frames per second, for videos of minutes; more cost more. 0: every frame"
-    return 5.0, "Sampled frames per second; more cost more. 0: every frame"
+        return 2.0, "Sampling rate in frames/s, for videos of minutes; cost is proportional to it. 0: every frame."
+    return 5.0, "Sampling rate in frames/s; cost is proportional to it. 0: every frame."
 
 
 def _batch_size(num_training):
