@@ -16,7 +16,7 @@ SEGMENTS = "A window of an abnormal video may miss the event."
 
 # As in ucf_crime_subset.toml: what a few dozen videos need on a pretrained backbone.
 FROZEN_BACKBONE = {
-    "extractor.train_backbone": (False, "Too few videos to train it. Its feature maps are computed once."),
+    "extractor.train_backbone": (False, "Few videos are not enough to train it; its feature maps are computed once."),
     "extractor.pooling": ("average", "Max pooling of the feature map overfits few videos."),
     "train_extractor.epochs": (10, ""),
     "train_extractor.learning_rate": (1e-3, ""),
@@ -34,7 +34,7 @@ FROZEN_BACKBONE = {
 # As in demo.toml.
 UNTRAINED_BACKBONE = {
     "data.image_size_px": (80, "The small backbone is trained from random weights; small frames keep that fast."),
-    "extractor.motion": (True, "With random weights, differences between frames are most of what the backbone can use."),
+    "extractor.motion": (True, "With random weights, the backbone sees little but differences between frames."),
     "extractor.gate_dim": (16, ""),
     "extractor.relation_units": (64, ""),
     "extractor.dropout": (0.2, ""),
