@@ -183,7 +183,7 @@ def _score_images(config, validation, state):
         lambda: [_inputs_of(config, video) for video in chosen],
         every_epochs=max(1, config.train_detector.epochs // IMAGES_PER_TRAINING),
         scales=() if config.features.root else config.extractor.scales,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
     )
 
 
