@@ -260,8 +260,8 @@ def ablate(
 ):
     """Compare the full model with ablations: Tables 1 and 2.
 
-    Trains all of them on the same folds. Writes one table with confidence intervals and the paper's values to ablation/ in
-    the run's folder.
+    Trains all of them on the same folds. Writes one table with confidence intervals and the paper's values to ablation/
+    in the run's folder.
     """
     loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
     chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))
