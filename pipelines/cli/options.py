@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.config import Config, UserError, load_config
-from pipelines.config.sections import key_types
+from pipelines.config import Config, UserError, all_settings, load_config
 from pipelines.experiments.systems import system_names
 
 BUNDLED_CONFIGS = Path(__file__).parents[1] / "configs"
@@ -43,7 +42,7 @@ SetOption = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Override one setting, such as detector.key_dim=32. Repeatable.",
-        autocompletion=completing(lambda: [f"{key}=" for key in key_types()]),
+        autocompletion=completing(lambda: [f"{key}=" for key in all_settings()]),
     ),
 ]
 FoldsOption = Annotated[

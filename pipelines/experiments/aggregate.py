@@ -7,17 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import UserError, config_to_dict
+from pipelines.config import UserError, config_to_dict, deciding_settings
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.evaluation.scored_videos import difference_of_truths, with_scores
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 
-# Settings that do not change a score: sections, and keys of other sections.
-OTHER_SECTIONS = ("evaluate", "repeat", "compare", "ablate", "alarms", "export", "score", "bench")
-OTHER_KEYS = ("work_dir", "seed", "data.root", "data.workers", "data.videos_per_shard", "data.stall_timeout_sec")
-OTHER_KEYS += ("train_detector.cache_nodes",)
 SAME = {"data": "data", "split": "split", "split_fingerprint": "training or test videos or their labels"}
 
 
@@ -125,14 +121,12 @@ def _check_same(first, other):
 
 
 def _deciding(config):
-    """Return the settings that may change a score, by their dotted keys."""
+    """Return the settings that may change a score, by their dotted keys, without the seed."""
     flat = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= {} if name in OTHER_SECTIONS else {f"{name}.{key}": entry for key, entry in value.items()}
-        else:
-            flat[name] = value
-    return {key: value for key, value in flat.items() if key not in OTHER_KEYS}
+    for name, value in deciding_settings(config).items():
+        flat |= {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}
+    flat.pop("seed")
+    return flat
 
 
 def _name(settings, differing):

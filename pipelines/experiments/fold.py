@@ -20,7 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipelines.config import config_to_dict
+from pipelines.config import config_to_dict, deciding_settings
 from pipelines.data.listing.manifest import MANIFEST_NAME, Manifest, write_manifest
 from pipelines.run.files import fingerprint, write_json
 from pipelines.run.folder import RunFolder
@@ -29,8 +29,6 @@ from pipelines.stages import evaluate, extract, train_detector, train_extractor
 from vad_keras import spec
 
 RESULT = "result.json"
-# Settings that do not change a score.
-NOT_DECIDING = ("work_dir", "evaluate", "repeat", "alarms", "export", "score", "bench", "compare", "ablate")
 TIMED_FRAMES, TIMED_CALLS = 1000, 3
 
 
@@ -73,14 +71,14 @@ class Fold:
         if not (run.path / RESULT).exists():
             return None
         result = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
-        if result["settings"] != self._settings(system):
+        trained = deciding_settings(result["settings"]["config"])  # an earlier version may have kept more of them
+        if result["settings"] | {"config": trained} != self._settings(system):
             return None
         with np.load(run.evaluation_scores) as scores:
             return result["facts"], dict(scores)
 
     def _settings(self, system):
-        config = config_to_dict(self.config_of(system))
-        deciding = {key: value for key, value in config.items() if key not in NOT_DECIDING}
+        deciding = deciding_settings(self.config_of(system))
         facts = {"test": sorted(self.test_ids), "records": self.manifest.fingerprint, "config": deciding}
         return json.loads(json.dumps(facts))  # with lists in place of tuples, as when read from the file
 

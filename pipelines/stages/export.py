@@ -1,6 +1,5 @@
 """Export: the trained models -> one SavedModel for TensorFlow Serving, `score` and any C++ program."""
 
-import dataclasses
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,7 +8,7 @@ from pathlib import Path
 import keras
 
 import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
-from pipelines.config import UserError
+from pipelines.config import UserError, deciding_settings
 from pipelines.data.bags import node_shape
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.report.terminal.summary import write_summary
@@ -20,7 +19,6 @@ from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
 
 DETECTOR = "detector.keras"
 MODELS = {"extractor.keras": "train_extractor", DETECTOR: "train_detector"}
-NOT_PART_OF_THE_MODEL = ("work_dir", "alarms", "export", "score", "evaluate", "repeat", "bench")
 
 
 def run(config) -> Path:
@@ -79,7 +77,7 @@ def describe(config, signatures, weights):
         frames_per_sec=config.data.frames_per_sec,
         jpeg_quality=config.data.jpeg_quality,
         threshold=config.alarms.threshold,
-        config=_settings(config),
+        config=deciding_settings(config),
         training_data=_training_data(config),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         made_with={name: version(name) for name in ("tensorflow", "keras")},
@@ -101,10 +99,6 @@ def _model_path(config, name):
     if not path.is_file():
         raise UserError(f"{path} does not exist. Run `vad {MODELS[name]}` first, or `vad train` for all stages.")
     return path
-
-
-def _settings(config):
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in NOT_PART_OF_THE_MODEL}
 
 
 def _training_data(config):

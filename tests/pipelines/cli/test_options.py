@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from pipelines.cli.options import BUNDLED_CONFIGS, bundled_names, load_named, repeat_overrides
-from pipelines.config import UserError, load_config
-from pipelines.config.sections import key_types
+from pipelines.config import UserError, all_settings, load_config
 from pipelines.data.datasets import DATASETS
 from pipelines.experiments.systems import system_names
 
@@ -70,7 +69,7 @@ def completed(line):
         ("vad compare r", ["rtfm"]),
         ("vad compare ", system_names("rivals")),
         ("vad ablate ", system_names("ablations")),
-        ("vad train --set evaluate.", [f"{key}=" for key in key_types() if key.startswith("evaluate.")]),
+        ("vad train --set evaluate.", [f"{key}=" for key in all_settings() if key.startswith("evaluate.")]),
         ("vad datasets check ", list(DATASETS)),
     ],
 )

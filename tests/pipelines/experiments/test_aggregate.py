@@ -82,7 +82,7 @@ def test_seeds_of_one_system_are_pooled(finished, together, tmp_path):
 
 
 def test_systems_are_told_apart_by_the_settings_they_differ_in(finished, together):
-    runs = [finished(f"full{seed}", seed, "data.workers=2")[0] for seed in (0, 1)]
+    runs = [finished(f"full{seed}", seed, f"data.workers={seed}", f"repeat.jobs={seed + 1}")[0] for seed in (0, 1)]
     runs.append(finished("bare", 0, "train_detector.contrast_weight=0", "train_extractor.epochs=7")[0])
     runs.append(finished("sultani", 0, "train_detector.model=sultani", "train_detector.epochs=5")[0])
     systems = together(*runs)["systems"]
@@ -91,6 +91,11 @@ def test_systems_are_told_apart_by_the_settings_they_differ_in(finished, togethe
         "anomaly_detector, contrast_weight=0.0, train_detector.epochs=50, train_extractor.epochs=7": 1,
         "sultani, contrast_weight=1.0, train_detector.epochs=5, train_extractor.epochs=100": 1,
     }
+
+
+def test_the_order_of_the_training_bags_makes_another_system(finished, together):
+    runs = [finished(name, 0, f"train_detector.cache_nodes={name}")[0] for name in ("true", "false")]
+    assert set(together(*runs)["systems"]) == {f"anomaly_detector, cache_nodes={name}" for name in ("true", "false")}
 
 
 def test_the_evaluation_of_a_real_run_can_be_read(write_nodes, together, tmp_path):

@@ -59,6 +59,11 @@ def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
     moved = dataclasses.replace(CONFIG, work_dir="elsewhere", export=dataclasses.replace(CONFIG.export, name="other"))
     assert fold.result_of(full_model(moved)) is not None
     assert fold.result_of(dataclasses.replace(system, config=change_config(CONFIG, ["detector.key_dim=3"]))) is None
+    unimportant = ["data.root=elsewhere", "data.workers=3", "repeat.jobs=2", "compare.max_bag_frames=3"]
+    assert fold.result_of(dataclasses.replace(system, config=change_config(CONFIG, unimportant))) is not None
+    result["settings"]["config"] |= {"export": {"name": "other"}, "work_dir": "written by an earlier version"}
+    (folder.parent / RESULT).write_text(json.dumps(result))
+    assert fold.result_of(system) is not None
     for other in (
         new_fold(tmp_path, test_ids=("a", "b")),
         new_fold(tmp_path, seed=4),

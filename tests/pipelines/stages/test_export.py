@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.config import UserError, load_config
+from pipelines.config import UserError, deciding_settings, load_config
 from pipelines.config.sections import AlarmsConfig
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.saved_scorer import SavedScorer
@@ -38,6 +38,12 @@ def test_model_json_tells_a_client_how_to_cut_and_squash_frames(exported):
     assert (info.threshold, info.frames_per_sec, info.jpeg_quality) == (0.5, 0.0, 90)
     assert info.made_with["keras"] == keras.__version__
     assert info.config["detector"]["temporal_localities"]
+
+
+def test_model_json_holds_the_settings_that_decide_and_no_other(exported):
+    config = read_model_info(exported.folder).config
+    assert config == json.loads(json.dumps(deciding_settings(exported.config)))
+    assert {"compare", "ablate", "repeat", "score"}.isdisjoint(config) and "root" not in config["data"]
 
 
 def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
