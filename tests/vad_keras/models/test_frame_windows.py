@@ -84,7 +84,7 @@ def test_the_plan_of_a_longer_video_begins_with_the_same_windows(arguments, more
 
 
 def test_a_stride_that_would_skip_frames_is_refused():
-    with pytest.raises(ValueError, match=r"`stride_frames` must lie in 1\.\.window_frames=16. Received: 17"):
+    with pytest.raises(ValueError, match=r"`stride_frames` must lie in 1\.\.window_frames=16\. Received: 17"):
         plan_windows(100, 16, 17)
-    with pytest.raises(ValueError, match="must not be negative. Received: -1"):
+    with pytest.raises(ValueError, match=r"must not be negative\. Received: -1"):
         plan_windows(-1, 16, 8)
