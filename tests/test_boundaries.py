@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,42 @@ def test_importing_the_core_loads_no_pipeline():
     result = python(code + "print([name for name in sys.modules if name.startswith('pipelines')])")
     assert result.returncode == 0, result.stderr[-2000:]
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_the_package_loads_nothing_until_a_subpackage_is_used():
+    code = """
+import sys
+before = set(sys.modules)
+import vad_keras
+heavy = {name.partition(".")[0] for name in set(sys.modules) - before}
+assert heavy <= {"vad_keras"} | set(sys.stdlib_module_names), heavy
+assert {"layers", "losses", "metrics", "models", "__version__"} <= set(dir(vad_keras)), dir(vad_keras)
+vad_keras.layers.CliqueSelfAttention, vad_keras.losses.sparsity, vad_keras.metrics.frame_auc
+assert vad_keras.models is sys.modules["vad_keras.models"]
+try:
+    vad_keras.layer
+except AttributeError as error:
+    print(error)
+"""
+    result = python(code)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.splitlines()[-1] == "module 'vad_keras' has no attribute 'layer'"
+
+
+def test_the_version_of_the_package_is_that_of_its_distribution():
+    pytest.importorskip("hatchling", reason="hatchling is not installed: it builds the distribution")
+    from hatchling.metadata.core import ProjectMetadata
+    from hatchling.plugin.manager import PluginManager
+
+    import vad_keras
+
+    assert ProjectMetadata(str(REPOSITORY), PluginManager()).version == vad_keras.__version__
+
+
+def test_the_wheel_says_that_the_package_is_typed(tmp_path):
+    builder = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed: it builds the wheel")
+    (wheel,) = builder.WheelBuilder(str(REPOSITORY)).build(directory=str(tmp_path))
+    assert {"vad_keras/py.typed", "vad_keras/__init__.py"} <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_import_contracts_are_kept():

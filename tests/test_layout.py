@@ -26,7 +26,8 @@ def modules():
 
 
 def mirrored(module):
-    return Path("tests") / module.parent / f"test_{module.name}"
+    """Its test file; that of a private module ``_base.py`` is ``test_base.py``."""
+    return Path("tests") / module.parent / f"test_{module.name.removeprefix('_')}"
 
 
 @pytest.mark.parametrize("module", modules(), ids=str)
@@ -35,6 +36,10 @@ def test_every_module_has_its_test_file(module):
         assert not (REPOSITORY / mirrored(module)).exists(), f"{module} is tested now: strike it off EXEMPT"
         return
     assert (REPOSITORY / mirrored(module)).is_file(), f"{module} has no {mirrored(module)}"
+
+
+def test_no_two_modules_share_a_test_file():
+    assert len({mirrored(module) for module in modules()}) == len(modules())
 
 
 def test_every_mirrored_test_file_has_its_module():

@@ -2,21 +2,49 @@
 
 A clique of temporal locality tau joins frame ``j`` with tau - 1 adjacent frames (Sec 3.3.3). A key that no clique of a
 frame reaches needs neither storage nor arithmetic, so time is cut into blocks of ``S`` query frames, and each block
-sees the ``M = S + max(tau) - 1`` key frames that hold all its cliques: two matrix products a block, at a cost linear
+sees the ``M = S + max(tau) - 1`` key frames that hold all its cliques: two matrix products per block, at a cost linear
 in ``T``.
 
-The affinity of a batch is a dictionary:
-
-* ``weights``: ``(B, N, M, G, S, G)``, from node (key frame, patch) to node (query frame, patch), 0 outside the cliques;
-* ``key_frames``: int32 ``(B, N, M)``, the frame each of the ``M`` rows stands for, >= ``T`` where there is none.
-
-Queries stand last because sums over the patches of a key frame then run over a middle axis, along whole vectors.
+The affinity of a batch is a ``BandedAffinity``.
 """
+
+from typing import Any, NamedTuple
 
 from keras import ops
 
 ALIGNMENTS = ("centered", "causal")
 FEWEST_NODES_OF_A_BLOCK = 16  # below, a matrix product costs more to start than to compute
+
+
+class BandedAffinity(NamedTuple):
+    """The affinity of a batch, stored block by block.
+
+    Queries come last, because sums over the patches of a key frame then run over a middle axis, along whole vectors.
+    The fields are in alphabetical order, in which Keras numbers the tensors of a saved functional model.
+    """
+
+    key_frames: Any  # int32 (B, N, M), the frame that each of the M rows stands for, >= T where there is none
+    weights: Any  # (B, N, M, G, S, G), from node (key frame, patch) to node (query frame, patch), 0 outside the cliques
+
+
+class Geometry(NamedTuple):
+    """How time is cut into blocks. It stays inside one call: the sizes may be Python integers."""
+
+    block_frames: Any  # S
+    num_keys: Any  # M
+    lengths: Any  # int32 (B,), or (1,) without a mask
+    query_frames: Any  # int32 (N, S)
+    key_frames: Any  # int32 (B, N, M)
+
+
+def banded(affinity):
+    """Return a banded affinity as a ``BandedAffinity``, and None for a dense tensor.
+
+    A functional model that is saved and loaded passes on a list, or a dict if it was saved by an older version.
+    """
+    if isinstance(affinity, dict):
+        return BandedAffinity(**affinity)
+    return BandedAffinity(*affinity) if isinstance(affinity, (list, tuple)) else None
 
 
 def block_size(num_frames, num_patches, widest):
@@ -127,17 +155,18 @@ def without_own_weight(affinity):
     Args:
         affinity: banded affinity, or a dense tensor ``(B, T, G, T, G)``.
     """
-    if not isinstance(affinity, dict):
+    band = banded(affinity)
+    if band is None:
         shape = ops.shape(affinity)
         row = ops.arange(shape[1] * shape[2], dtype="int32")
         return _without(affinity, (shape[0], shape[1] * shape[2], shape[1] * shape[2]), row)
-    weights, key_frames = affinity["weights"], affinity["key_frames"]
+    key_frames, weights = band
     batch, num_blocks, num_keys, num_patches, block_frames, _ = ops.shape(weights)
     query = ops.reshape(ops.arange(num_blocks * block_frames, dtype="int32"), (1, num_blocks, block_frames))
     row = (query - key_frames[:, :, :1])[..., None] * num_patches + ops.arange(num_patches, dtype="int32")
     row = ops.reshape(row, (-1, num_blocks, 1, block_frames * num_patches))
     shape = (batch, num_blocks, num_keys * num_patches, block_frames * num_patches)
-    return {"weights": _without(weights, shape, row), "key_frames": key_frames}
+    return BandedAffinity(key_frames, _without(weights, shape, row))
 
 
 def _without(weights, shape, row):
@@ -158,15 +187,15 @@ def propagate(affinity, values):
         ``(B, T, G)``.
     """
     batch, num_frames, num_patches = ops.shape(values)
-    if not isinstance(affinity, dict):
+    band = banded(affinity)
+    if band is None:
         num_nodes = num_frames * num_patches
         matrix = ops.reshape(affinity, (batch, num_nodes, num_nodes))
         message = ops.matmul(matrix, ops.reshape(values, (batch, num_nodes, 1)))
         return ops.reshape(message, (batch, num_frames, num_patches))
-    weights = affinity["weights"]
-    _, num_blocks, num_keys, _, block_frames, _ = ops.shape(weights)
-    matrix = ops.reshape(weights, (batch, num_blocks, num_keys * num_patches, block_frames * num_patches))
-    gathered = gather_frames(values, affinity["key_frames"])
+    _, num_blocks, num_keys, _, block_frames, _ = ops.shape(band.weights)
+    matrix = ops.reshape(band.weights, (batch, num_blocks, num_keys * num_patches, block_frames * num_patches))
+    gathered = gather_frames(values, band.key_frames)
     gathered = ops.reshape(gathered, (batch, num_blocks, 1, num_keys * num_patches))
     message = ops.reshape(ops.matmul(gathered, matrix), (batch, num_blocks, block_frames, num_patches))
     return join_blocks(message, num_frames)
@@ -188,6 +217,7 @@ def dense_affinity(affinity, num_frames):
     >>> tuple(dense_affinity(affinity, 4).shape)
     (1, 4, 3, 4, 3)
     """
+    band = banded(affinity)
     # not ops.one_hot, which torch refuses for the frames past the end
-    rows = ops.cast(affinity["key_frames"][..., None] == ops.arange(num_frames), affinity["weights"].dtype)
-    return join_blocks(ops.einsum("bnmhsg,bnmt->bnsgth", affinity["weights"], rows), num_frames)
+    rows = ops.cast(band.key_frames[..., None] == ops.arange(num_frames), band.weights.dtype)
+    return join_blocks(ops.einsum("bnmhsg,bnmt->bnsgth", band.weights, rows), num_frames)

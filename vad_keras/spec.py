@@ -1,13 +1,14 @@
-"""The one vocabulary of the project: axis order, label values, feature keys and units.
+"""The vocabulary of the project: axis order, label values, feature keys and units.
 
-Standard library only, so that every room (core, pipelines, tests, a C client's generator) can import it for free.
+Standard library only, so that every part (core, pipelines, tests, the generator of a C client) can import it at no
+cost.
 
 Axes, outermost first:
 
 * videos of a batch ``B`` ("bags"), time steps ``T`` (sampled frames of a whole video), patches ``G``, channels ``C``;
 * frames of one snippet ``K``, rows ``H``, columns ``W``, colours (RGB).
 
-Masks are boolean ``(B, T)``, True for a real frame; padding stands at the end.
+Masks are boolean ``(B, T)``, True for a real frame; padding is at the end.
 """
 
 NORMAL = 0

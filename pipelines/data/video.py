@@ -185,6 +185,27 @@ class VideoReader:
             yield frame
 
 
+class Probed(NamedTuple):
+    """What a container tells of its video."""
+
+    width: int
+    height: int
+    fps: float
+    duration_sec: float
+
+
+def probe(path):
+    """Read the header of a video file and return it as ``Probed``; None when the file cannot be opened as a video."""
+    try:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            fps = _nominal_fps(stream)
+            seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
+            return Probed(stream.width, stream.height, fps, seconds)
+    except (av.error.FFmpegError, ValueError, IndexError):
+        return None
+
+
 def known_length(path):
     """Frames of a video without decoding it: pictures of a folder, or what the container tells; None when neither."""
     if Path(path).is_dir():

@@ -53,7 +53,7 @@ def run(config) -> Path:
         origin,
         samples=options.bootstrap_samples,
         seed=config.seed,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
         smoothing_sec=options.smoothing_sec,
         images=options.images,
         more_figures=figures,
@@ -105,7 +105,7 @@ def score_videos(config, subset="test"):
     if not videos:
         raise UserError(
             f"no labelled video of subset `{subset}` is in {nodes}. Set the column `subset` of labels.csv to `test` "
-            "for some videos, or evaluate with `--folds 5`."
+            "for some videos, or run `vad repeat --folds 5`."
         )
     detector = load_detector(config)
     bags = whole_bags(nodes, videos, batch_size=1, segments=segments)
@@ -139,7 +139,7 @@ def load_detector(config):
 
 def _plot(config, folder, scored):
     """Plot timelines and, if the model has a CRF, heat maps; return the figures and a note if the clips are missing."""
-    figures = plot_test_timelines(folder, scored, config.export.threshold, "Test videos")
+    figures = plot_test_timelines(folder, scored, config.alarms.threshold, "Test videos")
     if not all(spec.MARGINALS in outputs for _, outputs in scored):
         return figures, ""
     if config.features.root or not (RunFolder.of(config).clips / MANIFEST_NAME).exists():

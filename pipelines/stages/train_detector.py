@@ -24,8 +24,7 @@ from pipelines.training.images import ScoreImages
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector
-from vad_keras.models.baselines import BASELINES
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines import BASELINES, Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
@@ -184,7 +183,7 @@ def _score_images(config, validation, state):
         lambda: [_inputs_of(config, video) for video in chosen],
         every_epochs=max(1, config.train_detector.epochs // IMAGES_PER_TRAINING),
         scales=() if config.features.root else config.extractor.scales,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
     )
 
 

@@ -26,7 +26,7 @@ def backbone_weights(folder):
     """Weights file of a small backbone."""
     path = folder / "small.weights.h5"
     keras.utils.set_random_seed(5)
-    models.presets.build_backbone("small", 32).save_weights(path)
+    models.backbones.build_backbone("small", 32).save_weights(path)
     return str(path)
 
 
@@ -82,7 +82,7 @@ LAYERS = [
         layers.MeanFieldCell,
         {"marginals": random(3, 5, 3, 2, seed=5, low=0.0), "unary_energy": ENERGY, "affinity": AFFINITY},
         outputs=("marginals",),
-        exempt=dict.fromkeys(("padding", "cut"), "takes no mask: the CRF silences padding around it"),
+        exempt=dict.fromkeys(("padding", "cut"), "takes no mask: the CRF sets padding to 0 before it"),
     ),
     Descriptor(
         layers.MultiScalePatchPooling,

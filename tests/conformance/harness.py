@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from vad_keras.layers import dense_affinity
+from vad_keras.cliques import BandedAffinity, dense_affinity
 
 
 def fix_weights(thing):
@@ -73,9 +73,9 @@ def as_model(case, thing, kind=keras.Model):
 
 def written_out(found, inputs):
     """A banded affinity among flat outputs, whose blocks may be cut in many ways, in its one dense form."""
-    if "affinity/weights" not in found:
+    if "affinity/0" not in found:
         return found
-    banded = {name: found[f"affinity/{name}"] for name in ("weights", "key_frames")}
+    banded = BandedAffinity(found["affinity/0"], found["affinity/1"])
     others = {name: value for name, value in found.items() if not name.startswith("affinity/")}
     return others | {"affinity": dense_affinity(banded, inputs["nodes"].shape[1])}
 

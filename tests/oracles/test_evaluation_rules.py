@@ -17,7 +17,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from pipelines.config import load_config
-from pipelines.data.datasets import Video, synthetic
+from pipelines.data.datasets import synthetic
+from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.records import expand_to_frames
 from pipelines.report.evaluation.measures import measure
 from pipelines.report.evaluation.scored_videos import smoothed
@@ -216,7 +217,7 @@ def test_rule_4_scores_go_back_to_every_frame_of_the_true_length():
 
 
 def test_rule_4_an_annotation_that_ends_past_the_video_is_cut_with_a_warning():
-    video = Video("a", path=None, subset="test", label=1, intervals=((3, 9),))
+    video = ListedVideo("a", path=None, subset="test", label=1, intervals=((3, 9),))
     assert video.frame_intervals(7) == (((3, 7),), "an interval up to frame 9 was cut to 7 decoded frames")
 
 

@@ -96,7 +96,7 @@ def test_printed_loop_hears_no_neighbour():
     assert_printed(change["mean_field"].max(), "0.04")
 
 
-def test_dividing_as_line_9_is_printed_turns_labels_around():
+def test_dividing_as_line_9_is_printed_swaps_the_labels():
     marginals, pairwise = np.array([0.7, 0.3]), np.array([1.0, 1.0])
     energy = marginals - pairwise  # line 8: -0.3 and -0.7, in favour of normal
     divided = softmax(energy / energy.sum())  # lines 9 and 10: the sum is -1

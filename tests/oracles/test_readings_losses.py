@@ -110,7 +110,7 @@ def test_threshold_of_half_a_percent_would_call_nearly_everything_an_alarm():
     assert_printed(false_alarm_rate(scores, 0.005), "99.5")
 
 
-def test_without_the_linear_path_around_it_attention_makes_nodes_alike():
+def test_without_the_skip_path_attention_makes_nodes_alike():
     random, spread = np.random.default_rng(0), {}
     nodes = random.normal(size=(2, 16, 14, 32)).astype("float32")
     for residual in (True, False):

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from vad_keras.cliques import (
     ALIGNMENTS,
+    BandedAffinity,
+    banded,
     block_key_frames,
     block_size,
     clique_members,
@@ -55,18 +57,18 @@ def make_affinity(lengths, num_frames, num_patches, widest, alignment="centered"
     members = members_of(queries, keys, lengths, widest, alignment)
     shape = (*members.shape[:3], num_patches, members.shape[3], num_patches)
     weights = np.random.default_rng(seed).uniform(size=shape) * members[:, :, :, None, :, None]
-    return {"weights": keras.ops.convert_to_tensor(weights, "float32"), "key_frames": keys}
+    return BandedAffinity(keys, keras.ops.convert_to_tensor(weights, "float32"))
 
 
 def written_out(affinity, num_frames):
     """Oracle of the dense form, weight by weight."""
-    weights, keys = to_numpy(affinity["weights"]), to_numpy(affinity["key_frames"])
+    weights, keys = to_numpy(affinity.weights), to_numpy(affinity.key_frames)
     num_videos, num_blocks, num_keys, num_patches, block_frames, _ = weights.shape
     dense = np.zeros((num_videos, num_frames, num_patches, num_frames, num_patches), "float32")
-    for video, block, row, place in np.ndindex(num_videos, num_blocks, num_keys, block_frames):
-        query, key = block * block_frames + place, keys[video, block, row]
+    for video, block, row, query_row in np.ndindex(num_videos, num_blocks, num_keys, block_frames):
+        query, key = block * block_frames + query_row, keys[video, block, row]
         if query < num_frames and key < num_frames:
-            dense[video, query, :, key] += weights[video, block, row, :, place].T
+            dense[video, query, :, key] += weights[video, block, row, :, query_row].T
     return dense
 
 
@@ -87,9 +89,9 @@ def test_keys_of_a_block_hold_exactly_the_clique_of_each_query(
     members = members_of(queries, keys, lengths, locality, alignment)
     keys = to_numpy(keys)
     assert keys.shape == (len(lengths), len(queries), block_frames + locality + wider_by - 1) and keys.min() >= 0
-    for video, block, place in np.ndindex(*members.shape[:2], block_frames):
-        frame, length = queries[block, place], lengths[video]
-        found = keys[video, block, members[video, block, :, place]].tolist()
+    for video, block, row in np.ndindex(*members.shape[:2], block_frames):
+        frame, length = queries[block, row], lengths[video]
+        found = keys[video, block, members[video, block, :, row]].tolist()
         assert len(found) == len(set(found))
         assert set(found) == (clique(frame, locality, length, alignment) if frame < length else set())
 
@@ -188,3 +190,12 @@ def test_gathering_and_splitting_compile(compiled):
     values, frames = np.ones((2, 6, 3), "float32"), np.zeros((2, 1, 4), "int32")
     gathered, joined = compiled(both)(values, frames)
     assert tuple(gathered.shape) == (2, 1, 4, 3) and tuple(joined.shape) == (2, 6, 3)
+
+
+def test_a_banded_affinity_is_known_in_the_forms_a_saved_model_gives_back():
+    affinity = make_affinity([4], 4, 2, 2)
+    for form in (affinity, list(affinity), affinity._asdict()):
+        assert isinstance(banded(form), BandedAffinity) and banded(form).weights is affinity.weights
+    assert banded(np.zeros((1, 4, 2, 4, 2))) is None
+    in_order, of_a_dict = keras.tree.flatten(affinity), keras.tree.flatten(affinity._asdict())
+    assert all(one is other for one, other in zip(in_order, of_a_dict, strict=True))  # older files hold a dict

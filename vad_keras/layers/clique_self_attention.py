@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import cliques
+from vad_keras import checks, cliques
 from vad_keras.spec import DEFAULT_TEMPORAL_LOCALITIES, precision
 
 NORMALIZATIONS = ("softmax", "none")
@@ -35,7 +35,7 @@ class CliqueSelfAttention(keras.layers.Layer):
 
     Call arguments:
         nodes: ``(B, T, G, C)``.
-        mask: bool ``(B, T)``, True for real frames; padding stands at the end. None: all frames are real.
+        mask: bool ``(B, T)``, True for real frames; padding is at the end. None: all frames are real.
         return_affinity: also return the affinity, for ``MeanFieldCRF`` (see ``vad_keras.cliques``).
 
     Output shape:
@@ -68,18 +68,13 @@ class CliqueSelfAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        checks.integers(1, key_dim=key_dim, value_dim=value_dim)
+        checks.integer_lists(1, temporal_localities=temporal_localities)
         self.temporal_localities = tuple(int(locality) for locality in temporal_localities)
-        if not self.temporal_localities or min(self.temporal_localities) < 1:
-            raise ValueError(
-                "`temporal_localities` must be one or more frame counts >= 1 (1 is the frame itself). "
-                f"Received: {temporal_localities}."
-            )
         if len(set(self.temporal_localities)) < len(self.temporal_localities):
             raise ValueError(f"`temporal_localities` must not repeat. Received: {temporal_localities}.")
-        if alignment not in cliques.ALIGNMENTS:
-            raise ValueError(f"`alignment` must be one of {cliques.ALIGNMENTS}. Received: {alignment!r}.")
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: {normalization!r}.")
+        checks.choice(cliques.ALIGNMENTS, alignment=alignment)
+        checks.choice(NORMALIZATIONS, normalization=normalization)
         self.key_dim = key_dim
         self.value_dim = value_dim
         self.alignment = alignment
@@ -101,7 +96,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         super().build(input_shape)
 
     def _geometry(self, nodes, mask):
-        """Size of a block ``(S, M)``, lengths ``(B,)``, query frames ``(N, S)`` and key frames ``(B, N, M)``."""
+        """How the frames of the nodes are cut into blocks."""
         num_frames, num_patches = ops.shape(nodes)[1], nodes.shape[2]
         if mask is None:
             lengths = ops.full((1,), num_frames, dtype="int32")  # one for all: nothing here then depends on the batch
@@ -111,12 +106,13 @@ class CliqueSelfAttention(keras.layers.Layer):
         size = cliques.block_size(num_frames, num_patches, widest)
         num_blocks = (num_frames + size[0] - 1) // size[0]
         query_frames = ops.reshape(ops.arange(num_blocks * size[0], dtype="int32"), (num_blocks, size[0]))
-        return size, lengths, query_frames, cliques.block_key_frames(lengths, num_blocks, size, widest, self.alignment)
+        key_frames = cliques.block_key_frames(lengths, num_blocks, size, widest, self.alignment)
+        return cliques.Geometry(*size, lengths, query_frames, key_frames)
 
-    def _scores(self, query, key, size):
+    def _scores(self, query, key, geometry):
         """Step 1: ``(B, N, M, G, S * G)`` in float32 at least."""
         batch, _, num_patches, _ = ops.shape(query)
-        block_frames, num_keys = size
+        block_frames, num_keys = geometry.block_frames, geometry.num_keys
         query = cliques.split_blocks(query * self.key_dim**-0.5, block_frames)
         num_blocks, num_queries = ops.shape(query)[1], block_frames * num_patches
         query = ops.reshape(query, (batch, num_blocks, num_queries, self.key_dim))
@@ -127,9 +123,9 @@ class CliqueSelfAttention(keras.layers.Layer):
 
     def _frame_weights(self, frame_logits, geometry):
         """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``."""
-        _, lengths, query_frames, key_frames = geometry
+        frames = (geometry.query_frames, geometry.key_frames, geometry.lengths)
         members = [
-            cliques.clique_members(query_frames, key_frames, lengths, locality, self.alignment)
+            cliques.clique_members(*frames, locality, self.alignment)
             for locality in self.temporal_localities
         ]
         members = ops.stack(members, axis=3)[..., None]  # (B, N, M, localities, S, 1)
@@ -147,7 +143,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         peak = ops.max(ops.stop_gradient(scores), axis=3, keepdims=True)
         within = ops.exp(scores - peak)
         mass = ops.sum(within, axis=3, keepdims=True)  # of a frame, at least 1
-        shape, block_frames = ops.shape(peak), geometry[0][0]
+        shape, block_frames = ops.shape(peak), geometry.block_frames
         by_patch = (*shape[:3], block_frames, shape[4] // block_frames)
         frame_logits = peak + ops.log(mass)
         between = ops.reshape(self._frame_weights(ops.reshape(frame_logits, by_patch), geometry), shape)
@@ -158,8 +154,8 @@ class CliqueSelfAttention(keras.layers.Layer):
     def _attend(self, query, key, value, mask=None):
         """Steps 1 to 4 from theta1, theta2 and theta3, ``(B, T, G, E)`` and ``(B, T, G, F)``: ``h`` and affinity."""
         geometry = self._geometry(query, mask)
-        (block_frames, num_keys), key_frames = geometry[0], geometry[3]
-        weights = self._weights(self._scores(query, cliques.gather_frames(key, key_frames), geometry[0]), geometry)
+        block_frames, num_keys, key_frames = geometry.block_frames, geometry.num_keys, geometry.key_frames
+        weights = self._weights(self._scores(query, cliques.gather_frames(key, key_frames), geometry), geometry)
         batch, num_blocks, _, num_patches, num_queries = ops.shape(weights)
         num_rows = num_keys * num_patches
         matrix = ops.reshape(ops.cast(weights, value.dtype), (batch, num_blocks, num_rows, num_queries))
@@ -168,7 +164,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         h = ops.reshape(h, (batch, num_blocks, block_frames, num_patches, self.value_dim))
         weights = ops.reshape(weights, (batch, num_blocks, num_keys, num_patches, block_frames, num_patches))
         key_frames = ops.broadcast_to(key_frames, (batch, num_blocks, num_keys))
-        return cliques.join_blocks(h, ops.shape(query)[1]), {"weights": weights, "key_frames": key_frames}
+        return cliques.join_blocks(h, ops.shape(query)[1]), cliques.BandedAffinity(key_frames, weights)
 
     def call(self, nodes, mask=None, return_affinity=False):
         if mask is not None:

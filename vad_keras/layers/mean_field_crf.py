@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from vad_keras import cliques
+from vad_keras import checks, cliques
 from vad_keras.spec import NUM_LABELS, precision
 
 INFERENCES = ("mean_field", "algorithm_1")
@@ -19,6 +19,9 @@ class MeanFieldCell(keras.layers.Layer):
     """One mean-field update ``Q <- softmax(-(E_u + (affinity Q) U))`` (Eq. 6 to 8).
 
     The compatibility ``U = (A + A^T) / 2`` is trainable and symmetric; A starts as the Potts model.
+
+    ``call`` is the formula as it is written. ``MeanFieldCRF`` runs ``logit_update``, the same update at half the cost;
+    ``tests/vad_keras/layers/test_mean_field_crf.py::test_the_crf_is_its_cell_called_again_and_again`` holds them equal.
 
     Call arguments:
         marginals: ``(B, T, G, 2)``, the present estimate Q.
@@ -62,26 +65,57 @@ class MeanFieldCell(keras.layers.Layer):
         pairwise_energy = ops.matmul(message, ops.cast(self.compatibility, dtype))
         return ops.softmax(-(unary_energy + pairwise_energy), axis=-1)
 
+    def logit_update(self, unary_logits, affinity, mask=None):
+        """The same update on logits, which ``MeanFieldCRF`` runs: the probabilities of two labels sum to 1.
+
+        With ``q`` the probability of label 1 and ``r`` the weights of all neighbours together, the messages of the
+        labels are ``affinity (1 - q) = r - affinity q`` and ``affinity q``: one product per iteration instead of two.
+
+        Args:
+            unary_logits: ``E_u(normal) - E_u(abnormal)``, ``(B, T, G)``.
+            affinity: banded or dense; the weight of a node to itself is left out here.
+            mask: bool ``(B, T)``.
+
+        Returns:
+            Function of the probability of label 1, ``(B, T, G)``, that returns its new logits.
+        """
+        neighbours = cliques.without_own_weight(affinity)
+        real = None if mask is None else mask[:, :, None]  # padding sends no message, whatever a dense affinity holds
+
+        def message(values):
+            values = values if real is None else ops.where(real, values, 0.0)
+            return cliques.propagate(neighbours, values)
+
+        compatibility = self.compatibility
+        contrast = compatibility[0, 1] - compatibility[0, 0]
+        slope = contrast + compatibility[1, 0] - compatibility[1, 1]
+        start = unary_logits - contrast * message(ops.ones_like(unary_logits))
+        return lambda probability: start + slope * message(probability)
+
     def compute_output_shape(self, marginals_shape, *_):
         return marginals_shape
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class MeanFieldCRF(keras.layers.Layer):
-    """Marginals of all nodes under the CRF, by a recurrence that each video leaves when it has converged.
+    """Marginals of all nodes under the CRF, by a recurrence that stops for each video when it has converged.
 
     1. ``Q = softmax(-E_u)``;
     2. ``Q <- softmax(-(E_u + (affinity Q) U))``, the node's own weight left out (Eq. 6 to 8);
     3. a video stops when ``max |Q_new - Q| < tolerance`` over its real nodes, or after ``max_iterations`` ("dynamic
        halting", Sec 4.2); from then on it does not change.
 
-    With ``inference="algorithm_1"`` the loop is the printed one: ``E = softmax(-E_u)``, ``E_hat = softmax(E)``, then
-    ``E = E_hat - f_p(H) U``, ``E_hat = softmax(E)``. Line 9 of the print divides by a constant of each node; here it is
-    the softmax of line 10 that does so. The print counts from 0 to ``max_iter``; here ``max_iterations`` passes are
+    Step 2 is ``logit_update`` of the layer's ``MeanFieldCell``, which owns U: the update of the cell's ``call`` written
+    for logits; ``tests/vad_keras/layers/test_mean_field_crf.py::test_the_crf_is_its_cell_called_again_and_again`` holds
+    the two equal.
+
+    With ``inference="algorithm_1"`` the loop is that of the paper: ``E = softmax(-E_u)``, ``E_hat = softmax(E)``, then
+    ``E = E_hat - f_p(H) U``, ``E_hat = softmax(E)``. Line 9 of the paper divides by a constant of each node; here it is
+    the softmax of line 10 that normalizes. The paper counts from 0 to ``max_iter``; here ``max_iterations`` passes are
     made. The unary term is soon forgotten, and no message depends on the marginals.
 
     Args:
-        max_iterations: most updates a video gets.
+        max_iterations: maximum number of updates per video.
         tolerance: largest change of a marginal at which a video stops; 0 never stops early.
         inference: ``"mean_field"`` or ``"algorithm_1"``.
 
@@ -113,10 +147,9 @@ class MeanFieldCRF(keras.layers.Layer):
 
     def __init__(self, max_iterations=10, tolerance=1e-4, inference="mean_field", **kwargs):
         super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
-        if inference not in INFERENCES:
-            raise ValueError(f"`inference` must be one of {INFERENCES}. Received: {inference!r}.")
-        if max_iterations < 1:
-            raise ValueError(f"`max_iterations` must be at least 1. Received: {max_iterations}.")
+        checks.choice(INFERENCES, inference=inference)
+        checks.integers(1, max_iterations=max_iterations)
+        checks.numbers_in("[0, inf)", tolerance=tolerance)
         self.max_iterations = max_iterations
         self.tolerance = tolerance
         self.inference = inference
@@ -154,25 +187,6 @@ class MeanFieldCRF(keras.layers.Layer):
             active = active & (ops.max(change, axis=(1, 2)) >= self.tolerance)
         return state, iterations
 
-    def _mean_field_update(self, unary_logits, affinity, mask):
-        """Eq. 6 to 8 on logits, ``(B, T, G)``: what one of two labels does not hold, the other does.
-
-        With ``q`` the probability of label 1 and ``r`` the weights of all neighbours together, the messages of the
-        labels are ``affinity (1 - q) = r - affinity q`` and ``affinity q``: one product an iteration instead of two.
-        """
-        neighbours = cliques.without_own_weight(affinity)
-        real = None if mask is None else mask[:, :, None]  # padding sends no message, whatever a dense affinity holds
-
-        def message(values):
-            values = values if real is None else ops.where(real, values, 0.0)
-            return cliques.propagate(neighbours, values)
-
-        compatibility = self.compatibility
-        contrast = compatibility[0, 1] - compatibility[0, 0]
-        slope = contrast + compatibility[1, 0] - compatibility[1, 1]
-        start = unary_logits - contrast * message(ops.ones_like(unary_logits))
-        return lambda probability: start + slope * message(probability)
-
     def _algorithm_1_update(self, pairwise, dtype):
         """The printed loop on logits: ``E_hat - f_p(H) U``, softmaxed."""
         pairwise_energy = ops.matmul(ops.cast(pairwise, dtype), self.compatibility)
@@ -186,7 +200,7 @@ class MeanFieldCRF(keras.layers.Layer):
             mask = ops.cast(mask, "bool")
         logits = unary_energy[..., 0] - unary_energy[..., 1]
         if self.inference == "mean_field":
-            update = self._mean_field_update(logits, self._in_energy_dtype(affinity, dtype), mask)
+            update = self.cell.logit_update(logits, self._in_energy_dtype(affinity, dtype), mask)
         else:
             update = self._algorithm_1_update(affinity, dtype)
             logits = 2.0 * ops.sigmoid(logits) - 1.0
@@ -196,9 +210,8 @@ class MeanFieldCRF(keras.layers.Layer):
 
     @staticmethod
     def _in_energy_dtype(affinity, dtype):
-        if isinstance(affinity, dict):
-            return {**affinity, "weights": ops.cast(affinity["weights"], dtype)}
-        return ops.cast(affinity, dtype)
+        band = cliques.banded(affinity)
+        return ops.cast(affinity, dtype) if band is None else band._replace(weights=ops.cast(band.weights, dtype))
 
     def compute_mask(self, inputs, mask=None):
         return mask

@@ -5,6 +5,7 @@ from itertools import pairwise
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.spec import DEFAULT_SCALES, num_patches
 
 MODES = ("max", "average")
@@ -46,7 +47,7 @@ class MultiScalePatchPooling(keras.layers.Layer):
 
     Args:
         scales: grids, as patches along one side.
-        mode: ``"max"`` (Sec 4.2, what was run) or ``"average"`` (Sec 3.2).
+        mode: ``"max"`` (Sec 4.2, used in the experiments) or ``"average"`` (Sec 3.2).
 
     Call arguments:
         maps: ``(..., H, W, C)`` with static ``H`` and ``W``.
@@ -70,13 +71,9 @@ class MultiScalePatchPooling(keras.layers.Layer):
 
     def __init__(self, scales=DEFAULT_SCALES, mode="max", **kwargs):
         super().__init__(**kwargs)
+        checks.integer_lists(1, scales=scales)
+        checks.choice(MODES, mode=mode)
         self.scales = tuple(int(scale) for scale in scales)
-        if not self.scales or min(self.scales) < 1:
-            raise ValueError(
-                f"`scales` must be grid sizes >= 1, one or more (1 is the whole frame). Received: {scales}"
-            )
-        if mode not in MODES:
-            raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}.")
         self.mode = mode
         self.supports_masking = True
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.spec import precision
 
 
@@ -50,8 +51,7 @@ class RelationGate(keras.layers.Layer):
 
     def __init__(self, embedding_dim, **kwargs):
         super().__init__(**kwargs)
-        if embedding_dim < 1:
-            raise ValueError(f"`embedding_dim` must be at least 1. Received: {embedding_dim}.")
+        checks.integers(1, embedding_dim=embedding_dim)
         self.embedding_dim = embedding_dim
         self.supports_masking = True
 

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from vad_keras import checks
+
 
 def repeat_last_frame(frames, mask):
     """Replace padded frames by the last real one (by zeros where no frame is real).
@@ -14,7 +16,7 @@ def repeat_last_frame(frames, mask):
         mask: bool ``(B, K)``, padding at the end.
 
     Returns:
-        ``(B, K, ...)``, independent of what stood in the padding.
+        ``(B, K, ...)``, independent of what the padding holds.
 
     Example:
 
@@ -60,10 +62,10 @@ def _nth_tuple(rank, num_frames, size):
 
 @keras.saving.register_keras_serializable("vad_keras")
 class TemporalRelation(keras.layers.Layer):
-    """Relate ordered tuples of 2, 3, ..., K frames of a snippet and add up what the tuples say.
+    """Relate ordered tuples of 2, 3, ..., K frames of a snippet and add up their outputs.
 
     1. ``x_t = W dropout(f_t) + c``: the embedding of each frame, ``(B, K, units)``;
-    2. for each scale ``k`` in 2..K take at most ``max_tuples`` tuples ``t_1 < ... < t_k``: drawn anew in training,
+    2. for each scale ``k`` in 2..K take at most ``max_tuples`` tuples ``t_1 < ... < t_k``: sampled in training,
        evenly spaced at inference;
     3. ``g_k = relu(W_k [relu(x_t1); ...; relu(x_tk)] + c_k)``, added over tuples and scales: ``(B, units)``.
 
@@ -78,8 +80,8 @@ class TemporalRelation(keras.layers.Layer):
         seed: of dropout and tuples.
 
     Call arguments:
-        frames: ``(B, K, D)``, one feature vector a frame.
-        mask: bool ``(B, K)``, True for real frames; padding stands at the end. None: all frames are real.
+        frames: ``(B, K, D)``, one feature vector per frame.
+        mask: bool ``(B, K)``, True for real frames; padding is at the end. None: all frames are real.
         training: draw tuples and drop features.
 
     Output shape:
@@ -101,11 +103,10 @@ class TemporalRelation(keras.layers.Layer):
 
     def __init__(self, units, num_frames, max_tuples=3, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if num_frames < 2 or max_tuples < 1:
-            raise ValueError(
-                "`num_frames` must be at least 2 (a relation needs two frames) and `max_tuples` at least 1. "
-                f"Received: {num_frames} and {max_tuples}."
-            )
+        checks.integers(1, units=units, max_tuples=max_tuples)
+        checks.integers(2, num_frames=num_frames)  # a relation needs two frames
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.seed(seed)
         self.units = units
         self.num_frames = num_frames
         self.max_tuples = max_tuples

@@ -1,4 +1,4 @@
-"""Losses of Eq. 9 and 10 and of the baseline [1]: pure functions, and Keras classes where `compile` needs one."""
+"""Losses of Eq. 9 and 10 and of the baseline [1]: pure functions, and Keras classes where ``compile`` needs one."""
 
 from vad_keras.losses.bag_contrast import bag_contrast
 from vad_keras.losses.bag_cross_entropy import BagCrossEntropy, bag_cross_entropy

@@ -2,31 +2,34 @@
 
 from keras import ops
 
+from vad_keras import checks
+
 FORMS = ("hinge", "printed")
 
 
 def bag_contrast(positive, negative, margin=1.0, form="hinge", positive_mask=None, negative_mask=None):
     """Contrastive loss over all pairs of a positive and a negative embedding.
 
-    With `d_ij = ||positive_i - negative_j||_2`:
+    With ``d_ij = ||positive_i - negative_j||_2``:
 
-    * `"hinge"`: `mean_ij max(0, margin - d_ij)^2`. Minimising it widens the distance up to the margin, which is what
-      the text of Sec 3.4 asks for. Where two embeddings coincide no direction leads apart, and the gradient is 0.
-    * `"printed"`: `sum_ij d_ij^2 / (n m)^2`, Eq. 10 letter by letter. Minimising it narrows the distance.
+    * ``"hinge"``: ``mean_ij max(0, margin - d_ij)^2``. Minimising it widens the distance up to the margin, which is
+      what the text of Sec 3.4 asks for. Where two embeddings coincide no direction leads apart, and the gradient is 0.
+    * ``"printed"``: ``sum_ij d_ij^2 / (n m)^2``, Eq. 10 letter by letter. Minimising it narrows the distance.
 
     Args:
-        positive: embeddings of abnormal samples, `(n, F)`.
-        negative: embeddings of normal samples, `(m, F)`.
-        margin: the distance from which on a pair costs nothing (`"hinge"` only).
-        form: `"hinge"` or `"printed"`.
-        positive_mask: boolean `(n,)`, False for a row that does not take part; `n` then counts the True ones.
-        negative_mask: boolean `(m,)`, likewise.
+        positive: embeddings of abnormal samples, ``(n, F)``.
+        negative: embeddings of normal samples, ``(m, F)``.
+        margin: a pair at least this far apart has no loss (``"hinge"`` only).
+        form: ``"hinge"`` or ``"printed"``.
+        positive_mask: boolean ``(n,)``, False for a row that does not take part; ``n`` then counts the True ones.
+        negative_mask: boolean ``(m,)``, likewise.
 
     Returns:
-        float32 scalar; 0 when there is no pair. Memory grows with `n * m * F`.
+        float32 scalar; 0 when there is no pair. Memory grows with ``n * m * F``.
 
     Raises:
-        ValueError: if `form` is unknown, `margin` is not positive or the embeddings are not `(n, F)` and `(m, F)`.
+        ValueError: if ``form`` is unknown, ``margin`` is not positive or the embeddings are not ``(n, F)`` and ``(m,
+            F)``.
 
     Example:
 
@@ -49,10 +52,8 @@ def bag_contrast(positive, negative, margin=1.0, form="hinge", positive_mask=Non
 
 
 def _check(positive, negative, margin, form):
-    if form not in FORMS:
-        raise ValueError(f"`form` must be one of {FORMS}. Received: {form!r}. 'printed' is Eq. 10 as in the paper.")
-    if not margin > 0:
-        raise ValueError(f"`margin` must be positive. Received: {margin}. At 0 the loss is 0 everywhere.")
+    checks.choice(FORMS, "'printed' is Eq. 10 as in the paper.", form=form)
+    checks.numbers_in("(0, inf)", margin=margin)
     shapes = tuple(positive.shape), tuple(negative.shape)
     if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
         raise ValueError(
@@ -62,7 +63,7 @@ def _check(positive, negative, margin, form):
 
 
 def _squared_distances(positive, negative):
-    """`(n, F)`, `(m, F)` -> `(n, m)`, by differences: the product form loses small distances to rounding."""
+    """``(n, F)``, ``(m, F)`` -> ``(n, m)``, by differences: the product form loses small distances to rounding."""
     positive, negative = ops.cast(positive, "float32"), ops.cast(negative, "float32")
     return ops.sum(ops.square(ops.expand_dims(positive, 1) - ops.expand_dims(negative, 0)), axis=-1)
 

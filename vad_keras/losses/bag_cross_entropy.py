@@ -9,21 +9,21 @@ from vad_keras.losses.bags import bag_score, check_k, labels_of_bags
 def bag_cross_entropy(labels, scores, mask=None, k=0.1):
     """Binary cross entropy between the label of each video and the top-k mean of its node probabilities.
 
-    `p_b = mean of the k highest real scores of bag b`, `loss_b = -(y_b log p_b + (1 - y_b) log(1 - p_b))`.
-    Most nodes of an abnormal video are normal, so the mean over all nodes (`k="mean"`, the printed reading of
+    ``p_b = mean of the k highest real scores of bag b``, ``loss_b = -(y_b log p_b + (1 - y_b) log(1 - p_b))``.
+    Most nodes of an abnormal video are normal, so the mean over all nodes (``k="mean"``, the printed reading of
     Eq. 9) asks too much of them.
 
     Args:
-        labels: `(B,)`, 1 for an abnormal video and 0 for a normal one.
-        scores: probabilities in [0, 1], `(B, T, ...)`.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
-        k: number (integer) or share (float) of the real nodes of each video that are averaged, or `"mean"`.
+        labels: ``(B,)``, 1 for an abnormal video and 0 for a normal one.
+        scores: probabilities in [0, 1], ``(B, T, ...)``.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
+        k: number (integer) or share (float) of the real nodes of each video that are averaged, or ``"mean"``.
 
     Returns:
-        float32 `(B,)`.
+        float32 ``(B,)``.
 
     Raises:
-        ValueError: if the shapes do not fit or `k` is neither a count, a share nor `"mean"`.
+        ValueError: if the shapes do not fit or ``k`` is neither a count, a share nor ``"mean"``.
 
     Example:
 
@@ -43,14 +43,14 @@ def bag_cross_entropy(labels, scores, mask=None, k=0.1):
 
 @keras.saving.register_keras_serializable("vad_keras")
 class BagCrossEntropy(keras.losses.Loss):
-    """`bag_cross_entropy` for `compile(loss=...)` on a model whose one output is `(B, T, ...)`, videos of equal length.
+    """``bag_cross_entropy`` for ``compile(loss=...)`` of a model with one output, ``(B, T, ...)``, without a mask.
 
     Args:
-        k: number (integer) or share (float) of the nodes of each video that are averaged, or `"mean"`.
-        reduction, name, dtype: as in `keras.losses.Loss`.
+        k: number (integer) or share (float) of the nodes of each video that are averaged, or ``"mean"``.
+        reduction, name, dtype: as in ``keras.losses.Loss``.
 
     Raises:
-        ValueError: if `k` is neither a count, a share nor `"mean"`.
+        ValueError: if ``k`` is neither a count, a share nor ``"mean"``.
 
     Example:
 
@@ -68,9 +68,9 @@ class BagCrossEntropy(keras.losses.Loss):
         self.k = k
 
     def call(self, y_true, y_pred):
-        """Labels `(B,)` and probabilities `(B, T, ...)` -> `(B,)`."""
+        """Labels ``(B,)`` and probabilities ``(B, T, ...)`` -> ``(B,)``."""
         return bag_cross_entropy(y_true, y_pred, k=self.k)
 
     def get_config(self):
-        """Arguments that make an equal loss."""
+        """Return the arguments that rebuild the loss."""
         return {**super().get_config(), "dtype": self.dtype, "k": self.k}

@@ -4,22 +4,23 @@ import numbers
 
 from keras import ops
 
+from vad_keras import checks
+
 
 def labels_of_bags(labels):
-    """Video labels `(B,)` or `(B, 1)` as float32 `(B,)`, 1 for abnormal."""
-    shape = tuple(labels.shape)
-    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1):
-        raise ValueError(
-            f"`labels` must hold one label a video, shape (B,). Received shape: {shape}. "
-            "Frame labels are for evaluation only; pass the label of the video."
-        )
-    return ops.cast(ops.reshape(labels, (-1,)), "float32")
+    """Video labels ``(B,)`` or ``(B, 1)`` as float32 ``(B,)``, 1 for abnormal.
+
+    A label other than 0 and 1 raises a ``ValueError`` in an array. In a tensor it becomes NaN, and so does the loss: a
+    compiled step cannot raise an error for what a batch holds.
+    """
+    labels = ops.cast(ops.reshape(checks.labels(labels), (-1,)), "float32")
+    return ops.where(ops.logical_or(ops.equal(labels, 0.0), ops.equal(labels, 1.0)), labels, float("nan"))
 
 
 def spread_mask(scores, mask):
-    """The mask of frames `(B, T)` spread over the trailing axes of `scores` `(B, T, ...)`, boolean.
+    """The mask of frames ``(B, T)`` spread over the trailing axes of ``scores`` ``(B, T, ...)``, boolean.
 
-    `None` means that every frame is real.
+    ``None`` means that every frame is real.
     """
     shape = tuple(scores.shape)
     if len(shape) < 2:
@@ -34,7 +35,7 @@ def spread_mask(scores, mask):
     if len(mask_shape) != 2 or unequal:
         raise ValueError(
             f"`mask` must have the first two axes of `scores`, (videos, frames)={shape[:2]}. "
-            f"Received shape: {mask_shape}. Pass one boolean a frame, True for a real frame."
+            f"Received shape: {mask_shape}. Pass one boolean per frame, True for a real frame."
         )
     mask = ops.cast(mask, "bool")
     for _ in shape[2:]:
@@ -43,24 +44,25 @@ def spread_mask(scores, mask):
 
 
 def mean_of_bags(values, chosen):
-    """Mean of `values` `(B,)` over the bags in which `chosen` `(B,)` is 1; 0 when there is none."""
+    """Mean of ``values`` ``(B,)`` over the bags in which ``chosen`` ``(B,)`` is 1; 0 when there is none."""
     return ops.sum(values * chosen) / ops.maximum(ops.sum(chosen), 1.0)
 
 
 def top_k_weights(scores, mask=None, k=0.1):
-    """Weights that average over the `k` highest-scored real nodes of each bag.
+    """Weights that average over the ``k`` highest-scored real nodes of each bag.
 
     Args:
-        scores: `(B, T, ...)`, any number of trailing patch axes.
-        mask: boolean `(B, T)`, True for a real frame. Padded nodes are never chosen.
+        scores: ``(B, T, ...)``, any number of trailing patch axes.
+        mask: boolean ``(B, T)``, True for a real frame. Padded nodes are never chosen.
         k: an integer is a number of nodes (at most all real ones); a float in (0, 1] is a share of the real nodes of
-            that video, rounded up; `"mean"` takes every real node. Note that `1` is the maximum and `1.0` the mean.
+            that video, rounded up; ``"mean"`` takes every real node. Note that ``1`` is the maximum and ``1.0`` the
+            mean.
 
     Returns:
-        float32 of the shape of `scores`: `1 / k` at the chosen nodes, 0 elsewhere. No gradient passes through it.
+        float32 of the shape of ``scores``: ``1 / k`` at the chosen nodes, 0 elsewhere. No gradient passes through it.
 
     Raises:
-        ValueError: if `k` is none of the above.
+        ValueError: if ``k`` is none of the above.
     """
     check_k(k)
     real = spread_mask(scores, mask)
@@ -77,24 +79,26 @@ def top_k_weights(scores, mask=None, k=0.1):
 
 
 def choose_highest(values, real, number):
-    """Where the `number` highest real values of each row are: `(rows, n)`, bool `(rows, n)`, `(rows, 1)` -> bool."""
+    """Mark the ``number`` ``(rows, 1)`` highest real values of each row: ``(rows, n)``, bool ``(rows, n)`` -> bool."""
     lowered = ops.where(real, ops.stop_gradient(ops.cast(values, "float32")), float("-inf"))
     order = ops.argsort(-lowered, axis=-1)
-    place = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest value
-    return ops.logical_and(place < number, real)
+    rank = ops.cast(ops.argsort(order, axis=-1), "float32")  # 0 for the highest value
+    return ops.logical_and(rank < number, real)
 
 
 def bag_score(scores, mask=None, k=0.1):
-    """Mean of the `k` highest real scores of each bag, `(B, T, ...)` -> `(B,)`; `k=1` is the maximum."""
+    """Mean of the ``k`` highest real scores of each bag, ``(B, T, ...)`` -> ``(B,)``; ``k=1`` is the maximum."""
     weights = top_k_weights(scores, mask, k)
     scores = ops.where(weights > 0, ops.cast(scores, "float32"), 0.0)
     return ops.sum(scores * weights, axis=tuple(range(1, len(scores.shape))))
 
 
 def check_k(k):
-    """Raise a `ValueError` unless `k` is a count, a share or `"mean"`."""
+    """Raise a ``ValueError`` unless ``k`` is a count, a share or ``"mean"``."""
     if isinstance(k, str):
         good = k == "mean"
+    elif isinstance(k, bool):
+        good = False
     elif isinstance(k, numbers.Integral):
         good = k >= 1
     else:

@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from vad_keras import spec
-from vad_keras.losses.bag_contrast import bag_contrast
+from vad_keras import checks, spec
+from vad_keras.losses.bag_contrast import FORMS, bag_contrast
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
-from vad_keras.losses.bags import labels_of_bags, mean_of_bags, top_k_weights
+from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 
@@ -25,37 +25,37 @@ def contrastive_mil(
 ):
     """Contrastive multi-instance loss: each term of Eq. 9 and their total.
 
-    1. `bag_cross_entropy`: top-k bag probability against the label of the video, mean over all bags, summed over the
-       heads in `cross_entropy_on`. The paper puts it on the marginals alone, `("marginals",)`; the scorer `f_s` would
-       then learn from sparsity and smoothness only, so by default it gets the same term.
-    2. `sparsity`, `temporal_smoothness` of the patch scores: mean over the abnormal bags, as in [1].
-    3. `contrast`: between the bag embeddings of abnormal and normal videos, a bag embedding being the mean of the
+    1. ``bag_cross_entropy``: top-k bag probability against the label of the video, mean over all bags, summed over the
+       heads in ``cross_entropy_on``. The paper puts it on the marginals alone, ``("marginals",)``; the scorer ``f_s``
+       would then learn from sparsity and smoothness only, so by default it gets the same term.
+    2. ``sparsity``, ``temporal_smoothness`` of the patch scores: mean over the abnormal bags, as in [1].
+    3. ``contrast``: between the bag embeddings of abnormal and normal videos, a bag embedding being the mean of the
        embeddings of its top-k scored nodes (Eq. 10).
 
-    `total = bag_cross_entropy + sparsity_weight * sparsity + smoothness_weight * temporal_smoothness
-    + contrast_weight * contrast`. Abnormal and normal bags are told apart by `labels`, never by position.
+    ``total = bag_cross_entropy + sparsity_weight * sparsity + smoothness_weight * temporal_smoothness
+    + contrast_weight * contrast``. Abnormal and normal bags are distinguished by ``labels``, never by position.
 
     Args:
-        labels: `(B,)`, 1 for an abnormal video and 0 for a normal one.
-        outputs: dict with `"patch_score"` `(B, T, G)`, `"embedding"` `(B, T, G, F)` and the heads of
-            `cross_entropy_on`; `"marginals"` is `(B, T, G, 2)`, any other head `(B, T, ...)` in [0, 1].
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
+        labels: ``(B,)``, 1 for an abnormal video and 0 for a normal one.
+        outputs: dict with ``"patch_score"`` ``(B, T, G)``, ``"embedding"`` ``(B, T, G, F)`` and the heads of
+            ``cross_entropy_on``; ``"marginals"`` is ``(B, T, G, 2)``, any other head ``(B, T, ...)`` in [0, 1].
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
         sparsity_weight: alpha_1 of Eq. 9.
         smoothness_weight: alpha_2 of Eq. 9.
         contrast_weight: weight of the contrast, 1 in Eq. 9; 0 leaves it out of the total.
-        k: number (integer) or share (float) of the real nodes that speak for a bag, or `"mean"`.
-        margin: see `bag_contrast`.
-        contrast_form: `"hinge"` or `"printed"`, see `bag_contrast`.
-        normalize_embeddings: bring each bag embedding to length 1 before the contrast. Embeddings of many channels lie
+        k: number (integer) or share (float) of the real nodes that are averaged per bag, or ``"mean"``.
+        margin: see ``bag_contrast``.
+        contrast_form: ``"hinge"`` or ``"printed"``, see ``bag_contrast``.
+        normalize_embeddings: scale each bag embedding to length 1 before the contrast. Embeddings of many channels lie
             farther apart than the margin from the start, and the hinge then teaches nothing.
-        cross_entropy_on: keys of `outputs`.
+        cross_entropy_on: keys of ``outputs``.
 
     Returns:
-        dict of float32 scalars: `bag_cross_entropy`, `sparsity`, `temporal_smoothness`, `contrast` (each before its
-        weight) and `total`.
+        dict of float32 scalars: ``bag_cross_entropy``, ``sparsity``, ``temporal_smoothness``, ``contrast`` (each before
+        its weight) and ``total``.
 
     Raises:
-        KeyError: if `outputs` lacks a key.
+        KeyError: if ``outputs`` lacks a key.
         ValueError: if the shapes do not fit or an argument is out of range.
 
     Example:
@@ -69,6 +69,7 @@ def contrastive_mil(
     Reference: Sec 3.4, Eq. 9, 10; [1] Sultani et al., Real-world anomaly detection in surveillance videos.
     """
     _check_keys(outputs, (spec.PATCH_SCORE, spec.EMBEDDING, *cross_entropy_on))
+    check_options(sparsity_weight, smoothness_weight, contrast_weight, k, margin, contrast_form)
     labels = labels_of_bags(labels)
     scores = outputs[spec.PATCH_SCORE]
     embeddings = bag_embedding(outputs[spec.EMBEDDING], scores, mask, k)
@@ -90,8 +91,26 @@ def contrastive_mil(
     return terms
 
 
+def check_options(
+    sparsity_weight=0.0,
+    smoothness_weight=0.0,
+    contrast_weight=0.0,
+    k=0.1,
+    margin=1.0,
+    contrast_form="hinge",
+    normalize_embeddings=False,
+    cross_entropy_on=(),
+):
+    """Raise a ``ValueError`` unless these are arguments of ``contrastive_mil``."""
+    weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+    checks.numbers_in("[0, inf)", contrast_weight=contrast_weight, **weights)
+    checks.numbers_in("(0, inf)", margin=margin)
+    checks.choice(FORMS, contrast_form=contrast_form)
+    check_k(k)
+
+
 def bag_embedding(embedding, scores, mask=None, k=0.1):
-    """Mean embedding of the top-k scored real nodes of each bag, `(B, T, G, F)`, `(B, T, G)` -> float32 `(B, F)`."""
+    """Mean embedding of the top-k scored nodes of each bag, ``(B, T, G, F)``, ``(B, T, G)`` -> float32 ``(B, F)``."""
     weights = ops.expand_dims(top_k_weights(scores, mask, k), -1)
     embedding = ops.where(weights > 0, ops.cast(embedding, "float32"), 0.0)
     return ops.sum(embedding * weights, axis=(1, 2))

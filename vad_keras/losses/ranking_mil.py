@@ -1,8 +1,9 @@
-"""The ranking loss of Sultani et al. [1], the usual loss of weakly supervised detection and our baseline's."""
+"""The ranking loss of Sultani et al. [1], the usual loss of weakly supervised detection."""
 
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
@@ -13,28 +14,28 @@ PAIRINGS = ("all", "paired")
 def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5):
     """Hinge between the highest score of an abnormal and of a normal video, with sparsity and smoothness.
 
-    1. `ranking`: mean over pairs (a, n) of `max(0, margin - max_t scores_a + max_t scores_n)`.
-    2. `sparsity`, `temporal_smoothness`: mean over the abnormal videos, as in [1].
+    1. ``ranking``: mean over pairs (a, n) of ``max(0, margin - max_t scores_a + max_t scores_n)``.
+    2. ``sparsity``, ``temporal_smoothness``: mean over the abnormal videos, as in [1].
 
-    `total = ranking + sparsity_weight * sparsity + smoothness_weight * temporal_smoothness`. Abnormal and normal
-    videos are told apart by `labels`, never by position.
+    ``total = ranking + sparsity_weight * sparsity + smoothness_weight * temporal_smoothness``. Abnormal and normal
+    videos are distinguished by ``labels``, never by position.
 
     Args:
-        labels: `(B,)`, 1 for an abnormal video and 0 for a normal one.
-        scores: anomaly scores in [0, 1], `(B, T, ...)`.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
-        pairing: `"all"` takes every abnormal with every normal video, `"paired"` the i-th abnormal with the i-th
-            normal one; a video without a partner then takes no part.
+        labels: ``(B,)``, 1 for an abnormal video and 0 for a normal one.
+        scores: anomaly scores in [0, 1], ``(B, T, ...)``.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
+        pairing: ``"all"`` takes every abnormal with every normal video, ``"paired"`` the i-th abnormal with the i-th
+            normal one; a video without a partner is then ignored.
         margin: of the hinge.
         sparsity_weight: 8e-5 in [1].
         smoothness_weight: 8e-5 in [1].
 
     Returns:
-        dict of float32 scalars: `ranking`, `sparsity`, `temporal_smoothness` (each before its weight) and `total`.
-        `ranking` is 0 when the batch has no pair.
+        dict of float32 scalars: ``ranking``, ``sparsity``, ``temporal_smoothness`` (each before its weight) and
+        ``total``. ``ranking`` is 0 when the batch has no pair.
 
     Raises:
-        ValueError: if the shapes do not fit or `pairing` is unknown.
+        ValueError: if the shapes do not fit or ``pairing`` is unknown.
 
     Example:
 
@@ -45,7 +46,7 @@ def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_w
 
     Reference: [1] Sultani et al., Real-world anomaly detection in surveillance videos, Eq. 6, 7.
     """
-    check_pairing(pairing)
+    check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
     labels = labels_of_bags(labels)
     highest = bag_score(scores, mask, k=1)
     hinge = ops.relu(margin - ops.expand_dims(highest, 1) + ops.expand_dims(highest, 0))  # (abnormal, normal)
@@ -62,7 +63,7 @@ def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_w
 
 
 def _pairs(labels, pairing):
-    """`(B, B)`, 1 where row (abnormal) and column (normal) are compared. A mask, so that shapes stay static."""
+    """``(B, B)``, 1 where row (abnormal) and column (normal) are compared. A mask, so that shapes stay static."""
     pairs = ops.expand_dims(labels, 1) * ops.expand_dims(1.0 - labels, 0)
     if pairing == "paired":
         abnormal_number = ops.expand_dims(ops.cumsum(labels), 1)
@@ -71,24 +72,23 @@ def _pairs(labels, pairing):
     return pairs
 
 
-def check_pairing(pairing):
-    """Raise a `ValueError` unless `pairing` is known."""
-    if pairing not in PAIRINGS:
-        raise ValueError(
-            f"`pairing` must be one of {PAIRINGS}. Received: {pairing!r}. Use 'all' as in the code of [1]."
-        )
+def check_ranking(pairing, margin, sparsity_weight, smoothness_weight):
+    """Raise a ``ValueError`` unless these are arguments of ``ranking_mil``."""
+    checks.choice(PAIRINGS, "Use 'all' as in the code of [1].", pairing=pairing)
+    weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+    checks.numbers_in("[0, inf)", margin=margin, **weights)
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class RankingMIL(keras.losses.Loss):
-    """`ranking_mil` for `compile(loss=...)` on a model whose one output is `(B, T, ...)`, videos of equal length.
+    """``ranking_mil`` for ``compile(loss=...)`` of a model with one output, ``(B, T, ...)``, without a mask.
 
     Args:
-        pairing, margin, sparsity_weight, smoothness_weight: see `ranking_mil`.
-        name, dtype: as in `keras.losses.Loss`. The value is one number for the batch, so there is no `reduction`.
+        pairing, margin, sparsity_weight, smoothness_weight: see ``ranking_mil``.
+        name, dtype: as in ``keras.losses.Loss``. The value is one number for the batch, so there is no ``reduction``.
 
     Raises:
-        ValueError: if `pairing` is unknown.
+        ValueError: if ``pairing`` is unknown.
 
     Example:
 
@@ -104,17 +104,17 @@ class RankingMIL(keras.losses.Loss):
         self, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5, name="ranking_mil", dtype=None
     ):
         super().__init__(name=name, reduction="sum_over_batch_size", dtype=dtype)
-        check_pairing(pairing)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.pairing, self.margin = pairing, margin
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
 
     def call(self, y_true, y_pred):
-        """Labels `(B,)` and scores `(B, T, ...)` -> scalar."""
+        """Labels ``(B,)`` and scores ``(B, T, ...)`` -> scalar."""
         options = {name: value for name, value in self.get_config().items() if name not in ("name", "dtype")}
         return ranking_mil(y_true, y_pred, **options)["total"]
 
     def get_config(self):
-        """Arguments that make an equal loss."""
+        """Return the arguments that rebuild the loss."""
         return {
             "name": self.name,
             "dtype": self.dtype,

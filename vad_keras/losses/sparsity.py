@@ -6,17 +6,17 @@ from vad_keras.losses.bags import spread_mask
 
 
 def sparsity(scores, mask=None):
-    """Sum over time of the anomaly score: an anomaly takes few moments of a video.
+    """Sum over time of the anomaly score: an anomaly covers a small part of a video.
 
-    `sum_t m_t * mean_g(scores[t, g])` with `m_t` the mask. The sum over time is that of [1]; the mean over patches
+    ``sum_t m_t * mean_g(scores[t, g])`` with ``m_t`` the mask. The sum over time is that of [1]; the mean over patches
     keeps its size for any number of patches.
 
     Args:
-        scores: `(B, T, ...)`, any number of trailing patch axes.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
+        scores: ``(B, T, ...)``, any number of trailing patch axes.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
 
     Returns:
-        float32 `(B,)`, one value a video.
+        float32 ``(B,)``, one value per video.
 
     Raises:
         ValueError: if the shapes do not fit.

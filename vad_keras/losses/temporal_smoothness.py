@@ -8,15 +8,15 @@ from vad_keras.losses.bags import spread_mask
 def temporal_smoothness(scores, mask=None):
     """Sum over time of the squared difference between neighbouring moments of one video.
 
-    `sum_t m_t m_(t+1) * mean_g((scores[t+1, g] - scores[t, g])^2)` with `m_t` the mask: a step into padding counts
-    nothing, and no step leads from one video into the next.
+    ``sum_t m_t m_(t+1) * mean_g((scores[t+1, g] - scores[t, g])^2)`` with ``m_t`` the mask: a step into padding counts
+    as 0, and no step leads from one video into the next.
 
     Args:
-        scores: `(B, T, ...)`, any number of trailing patch axes.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
+        scores: ``(B, T, ...)``, any number of trailing patch axes.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
 
     Returns:
-        float32 `(B,)`, one value a video; 0 for a video of one frame.
+        float32 ``(B,)``, one value per video; 0 for a video of one frame.
 
     Raises:
         ValueError: if the shapes do not fit.

@@ -6,10 +6,10 @@ from vad_keras.metrics.roc import counts_above
 
 
 def average_precision(labels, scores):
-    """Average precision of all frames pooled, `sum_n (R_n - R_(n-1)) P_n` over the distinct thresholds.
+    """Average precision of all frames pooled, ``sum_n (R_n - R_(n-1)) P_n`` over the distinct thresholds.
 
     Args:
-        labels: 0 or 1 a frame, an array or a list of arrays, one a video.
+        labels: 0 or 1 per frame, an array or a list of arrays, one per video.
         scores: the same shape, high = abnormal.
 
     Returns:

@@ -3,23 +3,25 @@
 import keras
 from keras import ops
 
+from vad_keras import checks
+
 
 @keras.saving.register_keras_serializable("vad_keras")
 class BagAUC(keras.metrics.AUC):
     """Area under the ROC curve of bags, the score of a bag being the maximum over its real nodes.
 
     It needs no frame label, so it may choose an epoch on validation videos. The curve is cut at evenly spaced
-    thresholds in [0, 1]; `vad_keras.metrics.video_auc` is exact.
+    thresholds in [0, 1]; ``vad_keras.metrics.video_auc`` is exact.
 
     Args:
         num_thresholds: points of the curve.
-        name, dtype: as in `keras.metrics.AUC`.
+        name, dtype: as in ``keras.metrics.AUC``.
 
-    Call arguments of `update_state`:
-        y_true: `(B,)` or `(B, 1)`, 1 for an abnormal video.
-        y_pred: scores in [0, 1], `(B,)` or `(B, T, ...)`.
-        sample_weight: `(B,)` or `None`.
-        mask: boolean `(B, T)`, True for a real frame; `None` when all are real.
+    Call arguments of ``update_state``:
+        y_true: ``(B,)`` or ``(B, 1)``, 1 for an abnormal video.
+        y_pred: scores in [0, 1], ``(B,)`` or ``(B, T, ...)``.
+        sample_weight: ``(B,)`` or ``None``.
+        mask: boolean ``(B, T)``, True for a real frame; ``None`` when all are real.
 
     Example:
 
@@ -31,6 +33,7 @@ class BagAUC(keras.metrics.AUC):
     """
 
     def __init__(self, num_thresholds=1000, name="bag_auc", dtype=None):
+        checks.integers(2, num_thresholds=num_thresholds)
         super().__init__(num_thresholds=num_thresholds, name=name, dtype=dtype)
 
     def update_state(self, y_true, y_pred, sample_weight=None, mask=None):
@@ -43,8 +46,8 @@ class BagAUC(keras.metrics.AUC):
             scores = ops.where(mask, scores, 0.0)
         if len(scores.shape) > 1:
             scores = ops.max(scores, axis=tuple(range(1, len(scores.shape))))
-        super().update_state(ops.reshape(y_true, (-1,)), scores, sample_weight=sample_weight)
+        super().update_state(ops.reshape(checks.labels(y_true), (-1,)), scores, sample_weight=sample_weight)
 
     def get_config(self):
-        """Arguments that make an equal metric."""
+        """Return the arguments that rebuild the metric."""
         return {"num_thresholds": self.num_thresholds, "name": self.name, "dtype": self.dtype}

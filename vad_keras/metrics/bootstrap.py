@@ -1,27 +1,29 @@
-"""How far a figure would move if other videos had been filmed."""
+"""Bootstrap intervals of a metric over videos."""
 
 import numpy as np
+
+from vad_keras import checks
 
 
 def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     """95 % interval of a statistic by drawing whole videos with replacement.
 
     Frames of one video resemble each other, so videos are drawn, not frames. A draw in which the statistic is nan
-    (e.g. no abnormal video in it) is left out and counted. It takes any statistic; `draw_videos` and `evaluate_draws`
-    give the figures of `evaluate_videos` on the same draws, and far faster.
+    (e.g. no abnormal video in it) is left out and counted. It takes any statistic; ``draw_videos`` and
+    ``evaluate_draws`` give the metrics of ``evaluate_videos`` on the same draws, and far faster.
 
     Args:
-        videos: list of anything, one entry a video.
+        videos: list of anything, one entry per video.
         statistic: function of such a list that returns a float or an array of floats.
         samples: number of draws.
         seed: of the draws; the same seed gives the same interval.
 
     Returns:
-        dict: `low`, `high` (2.5 and 97.5 percentiles), `standard_deviation` and `defined` (draws that counted), each
-        of the shape of the statistic; nan where no draw counted.
+        dict: ``low``, ``high`` (2.5 and 97.5 percentiles), ``standard_deviation`` and ``defined`` (draws that counted),
+        each of the shape of the statistic; nan where no draw counted.
 
     Raises:
-        ValueError: if there is no video or `samples` is below 1.
+        ValueError: if there is no video or ``samples`` is below 1.
 
     Example:
 
@@ -29,6 +31,8 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     >>> 1.0 <= interval["low"] <= 2.0 <= interval["high"] <= 3.0
     True
     """
+    if not len(videos):
+        raise ValueError("`videos` must hold at least one video. Received: none.")
     draws = ([videos[i] for i in drawn] for drawn in _drawn(len(videos), samples, seed))
     return interval_of_draws([statistic(draw) for draw in draws])
 
@@ -39,13 +43,13 @@ def draw_videos(num_videos, samples=1000, seed=0):
     Args:
         num_videos: N, of which each draw takes N.
         samples: number of draws.
-        seed: of the draws; the draws are those of `bootstrap_videos` with the same seed.
+        seed: of the draws; the draws are those of ``bootstrap_videos`` with the same seed.
 
     Returns:
-        int64 `(samples, N)`; each row adds up to N.
+        int64 ``(samples, N)``; each row adds up to N.
 
     Raises:
-        ValueError: if there is no video or `samples` is below 1.
+        ValueError: if there is no video or ``samples`` is below 1.
 
     Example:
 
@@ -56,13 +60,13 @@ def draw_videos(num_videos, samples=1000, seed=0):
 
 
 def interval_of_draws(values):
-    """95 % interval of a figure from its values in many draws; nan ones are left out and counted.
+    """95 % interval of a metric from its values in many draws; nan ones are left out and counted.
 
     Args:
-        values: `(samples,)` or `(samples, ...)`.
+        values: ``(samples,)`` or ``(samples, ...)``.
 
     Returns:
-        dict: `low`, `high`, `standard_deviation` and `defined`, as of `bootstrap_videos`.
+        dict: ``low``, ``high``, ``standard_deviation`` and ``defined``, as of ``bootstrap_videos``.
 
     Example:
 
@@ -84,10 +88,7 @@ def interval_of_draws(values):
 
 
 def _drawn(num_videos, samples, seed):
-    """Positions of the videos of each draw, `(samples, N)`."""
-    if num_videos < 1 or samples < 1:
-        raise ValueError(
-            f"the bootstrap needs at least one video and one sample. Received: {num_videos} videos, samples={samples}."
-            " Set the number of samples to 1000 or so."
-        )
+    """Positions of the videos of each draw, ``(samples, N)``."""
+    checks.integers(1, num_videos=num_videos, samples=samples)
+    checks.seed(seed)
     return np.random.default_rng(seed).integers(num_videos, size=(samples, num_videos))

@@ -1,16 +1,16 @@
-"""The figures of an evaluation for thousands of draws of its videos at once.
+"""The metrics of an evaluation for thousands of bootstrap samples of its videos at once.
 
-What costs time is ranking the frames, and it is the same in every draw. So the frames are ranked once: `P[i, j]` is the
-number of pairs of an abnormal frame of video i and a normal frame of video j that are ranked right, a tie counting one
-half. With the multiplicities w of a draw, an area under the ROC curve is `wᵀPw / ((w·positive) (w·negative))`, in sums
-of halves that float64 holds exactly.
+What costs time is ranking the frames, and it is the same in every draw. So the frames are ranked once: ``P[i, j]`` is
+the number of pairs of an abnormal frame of video i and a normal frame of video j that are ranked right, a tie counting
+one half. With the multiplicities w of a draw, an area under the ROC curve is ``wᵀPw / ((w·positive) (w·negative))``, in
+sums of halves that float64 holds exactly.
 """
 
 import itertools
 
 import numpy as np
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.metrics.report import checked_video
 from vad_keras.metrics.roc import check_frames
 
@@ -18,19 +18,19 @@ BLOCK_NUMBERS = 100_000  # of one array of weighted counts: small ones stay in t
 
 
 def evaluate_draws(videos, counts, threshold=0.5):
-    """The figures of `evaluate_videos` for each of many draws of the same videos, such as those of a bootstrap.
+    """The metrics of ``evaluate_videos`` for each of many draws of the same videos, such as those of a bootstrap.
 
     Args:
-        videos: list of N dicts, as for `evaluate_videos`.
-        counts: how often each draw holds each video, integers `(samples, N)`, e.g. from `draw_videos`.
+        videos: list of N dicts, as for ``evaluate_videos``.
+        counts: how often each draw holds each video, integers ``(samples, N)``, e.g. from ``draw_videos``.
         threshold: for the false alarm rate.
 
     Returns:
-        dict: every area, rate and recall of `evaluate_videos` under its name, `(samples,)`; `classes` holds those of
-        each class. A figure that is not defined in a draw is nan there.
+        dict: every area, rate and recall of ``evaluate_videos`` under its name, ``(samples,)``; ``classes`` holds those
+        of each class. A metric that is not defined in a draw is nan there.
 
     Raises:
-        ValueError: if a video is not as `evaluate_videos` asks for, or `counts` do not belong to the videos.
+        ValueError: if a video is not as ``evaluate_videos`` asks for, or ``counts`` do not belong to the videos.
 
     Example:
 
@@ -39,6 +39,7 @@ def evaluate_draws(videos, counts, threshold=0.5):
     >>> evaluate_draws(videos, [[1, 1], [0, 2], [2, 0]])["frame_auc"].tolist()
     [1.0, 1.0, nan]
     """
+    checks.numbers_in("(-inf, inf)", threshold=threshold)
     videos = [checked_video(number, video) for number, video in enumerate(videos)]
     for video in videos:
         labels = video["frame_labels"]
@@ -75,8 +76,8 @@ def _checked_counts(counts, num_videos):
     counts = np.asarray(counts)
     if counts.ndim != 2 or counts.shape[1] != num_videos or not np.issubdtype(counts.dtype, np.integer):
         raise ValueError(
-            f"`counts` must be integers of shape (samples, {num_videos}), one column a video. Received: {counts.dtype} "
-            f"of shape {counts.shape}. Take them from `draw_videos({num_videos})`."
+            f"`counts` must be integers of shape (samples, {num_videos}), one column per video. "
+            f"Received: {counts.dtype} of shape {counts.shape}. Take them from `draw_videos({num_videos})`."
         )
     return counts.astype(np.float64)
 
@@ -87,18 +88,18 @@ def _levels(videos):
     for number, video in enumerate(videos):
         if video["frame_labels"] is None:
             continue
-        distinct, place = np.unique(video["scores"], return_inverse=True)
-        positive = np.bincount(place, video["frame_labels"], len(distinct))
+        distinct, level = np.unique(video["scores"], return_inverse=True)
+        positive = np.bincount(level, video["frame_labels"], len(distinct))
         columns["video"].append(np.full(len(distinct), number))
         columns["score"].append(distinct)
         columns["positive"].append(positive)
-        columns["negative"].append(np.bincount(place, minlength=len(distinct)) - positive)
+        columns["negative"].append(np.bincount(level, minlength=len(distinct)) - positive)
     empty = {"video": np.zeros(0, np.int64)}
     return {key: np.concatenate([empty.get(key, np.zeros(0)), *parts]) for key, parts in columns.items()}
 
 
 def _ranked_pairs(levels, num_videos):
-    """`P`, `(N, N)`."""
+    """``P``, ``(N, N)``."""
     pairs = np.zeros((num_videos, num_videos))
     found = levels["positive"] > 0
     rows, scores, weights = levels["video"][found], levels["score"][found], levels["positive"][found]
@@ -152,13 +153,13 @@ def _ranking_figures(levels, counts):
         rates = _share(negatives, negatives[:, -1:])
         reached = np.concatenate([np.zeros((len(positives), 1)), positives], axis=1)
         for percent in (1, 5, 10):
-            place = np.sum(rates <= percent / 100, axis=1)
-            recall = _share(reached[np.arange(len(reached)), place], positives[:, -1])
+            last = np.sum(rates <= percent / 100, axis=1)
+            recall = _share(reached[np.arange(len(reached)), last], positives[:, -1])
             figures[f"recall_at_fpr_{percent}_percent"][block] = np.where(negatives[:, -1] > 0, recall, np.nan)
     return figures
 
 
 def _share(part, whole):
-    """`part / whole`, nan where the whole is 0."""
+    """``part / whole``, nan where the whole is 0."""
     part, whole = np.broadcast_arrays(part, whole)
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

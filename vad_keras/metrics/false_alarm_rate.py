@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vad_keras import checks
 from vad_keras.metrics.roc import flatten
 
 
@@ -9,7 +10,7 @@ def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
     """Share of the frames of normal videos whose score reaches the threshold, in percent.
 
     Args:
-        scores_of_normal_videos: scores of every frame, an array or a list of arrays, one a video.
+        scores_of_normal_videos: scores of every frame, an array or a list of arrays, one per video.
         threshold: a score of at least this is an alarm. The "threshold of 0.5%" of Sec 4.1 is 0.5, as in [1].
 
     Returns:
@@ -25,6 +26,7 @@ def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
 
     Reference: Sec 4.1, Table 3; [1] Sultani et al., Real-world anomaly detection in surveillance videos.
     """
+    checks.numbers_in("(-inf, inf)", threshold=threshold)
     scores = flatten(scores_of_normal_videos)
     if not scores.size:
         return float("nan")

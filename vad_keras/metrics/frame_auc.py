@@ -6,12 +6,12 @@ from vad_keras.metrics.roc import counts_above
 
 
 def frame_auc(labels, scores):
-    """Area under the ROC curve of all frames pooled, the headline figure of the field.
+    """Area under the ROC curve of all frames pooled, the main metric of the field.
 
     It is the chance that a random abnormal frame scores higher than a random normal one, a tie counting one half.
 
     Args:
-        labels: 0 or 1 a frame, an array or a list of arrays, one a video.
+        labels: 0 or 1 per frame, an array or a list of arrays, one per video.
         scores: the same shape, high = abnormal.
 
     Returns:

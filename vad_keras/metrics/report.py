@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.metrics.average_precision import average_precision
 from vad_keras.metrics.false_alarm_rate import false_alarm_rate
 from vad_keras.metrics.frame_auc import frame_auc
@@ -11,32 +11,32 @@ from vad_keras.metrics.video_auc import video_auc
 
 
 def evaluate_videos(videos, threshold=0.5):
-    """All figures of one evaluation, so that none is reported without the ones that put it right.
+    """All metrics of one evaluation, always reported together.
 
     Args:
-        videos: list of dicts, one a video:
-            `"scores"`: score of every original frame, `(num_frames,)`, high = abnormal;
-            `"label"`: 0 or 1, the label of the video;
-            `"frame_labels"`: 0 or 1 a frame, `(num_frames,)`, or missing / `None` where unknown. A normal video
-            without them counts as normal throughout; an abnormal one is left out of every frame-level figure;
-            `"class_name"`: optional kind of anomaly.
+        videos: list of dicts, one per video:
+            ``"scores"``: score of every original frame, ``(num_frames,)``, high = abnormal;
+            ``"label"``: 0 or 1, the label of the video;
+            ``"frame_labels"``: 0 or 1 per frame, ``(num_frames,)``, or missing / ``None`` where unknown. A normal video
+            without them counts as normal throughout; an abnormal one is left out of every frame-level metric;
+            ``"class_name"``: optional kind of anomaly.
         threshold: for the false alarm rate.
 
     Returns:
-        dict. Areas and shares lie in [0, 1]; a figure that is not defined (a class is missing) is nan.
-        `frame_auc`: all frames pooled.
-        `frame_auc_abnormal_videos`: frames of abnormal videos pooled, the one that shows localisation.
-        `frame_auc_mean_over_videos`: mean of the AUC of each abnormal video that has normal frames too.
-        `average_precision`: all frames pooled.
-        `false_alarm_rate_percent`: frames of normal videos with a score of at least `threshold`.
-        `recall_at_fpr_1_percent`, `..._5_percent`, `..._10_percent`: all frames pooled.
-        `video_auc`: score of a video = maximum over its frames.
-        `frame_auc_constant_per_video`: floor; the frame AUC of a guess that knows the label of each video and gives
+        dict. Areas and shares lie in [0, 1]; a metric that is not defined (a class is missing) is nan.
+        ``frame_auc``: all frames pooled.
+        ``frame_auc_abnormal_videos``: frames of abnormal videos pooled, shows localization.
+        ``frame_auc_mean_over_videos``: mean of the AUC of each abnormal video that has normal frames too.
+        ``average_precision``: all frames pooled.
+        ``false_alarm_rate_percent``: frames of normal videos with a score of at least ``threshold``.
+        ``recall_at_fpr_1_percent``, ``..._5_percent``, ``..._10_percent``: all frames pooled.
+        ``video_auc``: score of a video = maximum over its frames.
+        ``frame_auc_constant_per_video``: floor; the frame AUC of a guess that knows the label of each video and gives
         it to all its frames.
-        `classes`: for each class of abnormal videos `frame_auc` (with all normal videos),
-        `frame_auc_abnormal_videos` (without them) and `num_videos`.
-        `num_videos`, `num_abnormal_videos`, `num_videos_without_frame_labels`, `num_frames`, `num_abnormal_frames`:
-        counts; the frames are those of the frame-level figures.
+        ``classes``: for each class of abnormal videos ``frame_auc`` (with all normal videos),
+        ``frame_auc_abnormal_videos`` (without them) and ``num_videos``.
+        ``num_videos``, ``num_abnormal_videos``, ``num_videos_without_frame_labels``, ``num_frames``,
+        ``num_abnormal_frames``: counts; the frames are those of the frame-level metrics.
 
     Raises:
         ValueError: if a video lacks a key, has no frame, or its numbers of labels and scores differ.
@@ -48,6 +48,7 @@ def evaluate_videos(videos, threshold=0.5):
     >>> report["frame_auc"], report["video_auc"], report["classes"]["Arson"]["num_videos"]
     (1.0, 1.0, 1)
     """
+    checks.numbers_in("(-inf, inf)", threshold=threshold)
     videos = [checked_video(number, video) for number, video in enumerate(videos)]
     known = [video for video in videos if video["frame_labels"] is not None]
     labels, scores = _column(known, "frame_labels"), _column(known, "scores")
@@ -74,7 +75,7 @@ def evaluate_videos(videos, threshold=0.5):
 
 
 def checked_video(number, video):
-    """A video as `evaluate_videos` uses it: arrays, and the frame labels of a normal video filled in.
+    """A video as ``evaluate_videos`` uses it: arrays, and the frame labels of a normal video filled in.
 
     Raises:
         ValueError: if it lacks a key, has no frame, or its numbers of labels and scores differ.

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def flatten(values):
-    """One flat array from an array or from a list of arrays of different length, one a video."""
+    """One flat array from an array or from a list of arrays of different length, one per video."""
     if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
         return np.concatenate([np.ravel(value) for value in values])
     return np.ravel(np.asarray(values))
@@ -14,11 +14,11 @@ def counts_above(labels, scores):
     """False and true positives at every distinct score, from the strictest threshold to the loosest.
 
     Args:
-        labels: 0 or 1 a frame, an array or a list of arrays, one a video.
+        labels: 0 or 1 per frame, an array or a list of arrays, one per video.
         scores: the same shape, high = abnormal.
 
     Returns:
-        float64 arrays `(false_positives, true_positives)`; equal scores share one entry, and both begin with 0
+        float64 arrays ``(false_positives, true_positives)``; equal scores share one entry, and both begin with 0
         (threshold above every score).
 
     Raises:
@@ -38,7 +38,7 @@ def check_frames(labels, scores):
     """Raise a ValueError unless there are as many labels as scores, all 0 or 1, and all scores are finite."""
     if labels.shape != scores.shape:
         raise ValueError(
-            f"`labels` and `scores` must have one entry each a frame. Received: {labels.size} labels and {scores.size} "
+            f"`labels` and `scores` must have one entry per frame. Received: {labels.size} labels and {scores.size} "
             "scores. Expand the scores of sampled frames to every frame first."
         )
     if not np.isin(labels, (0, 1)).all():

@@ -9,7 +9,7 @@ def video_auc(video_labels, scores):
     """Area under the ROC curve of whole videos, the score of a video being the maximum over its frames.
 
     Args:
-        video_labels: 0 or 1 a video, `(N,)`.
+        video_labels: 0 or 1 per video, ``(N,)``.
         scores: list of N arrays, the scores of the frames of each video.
 
     Returns:
@@ -25,8 +25,8 @@ def video_auc(video_labels, scores):
     """
     if len(video_labels) != len(scores):
         raise ValueError(
-            f"`video_labels` and `scores` must have one entry a video. Received: {len(video_labels)} and {len(scores)}."
-            " Pass the scores as a list of arrays, one a video."
+            f"`video_labels` and `scores` must have one entry per video. "
+            f"Received: {len(video_labels)} and {len(scores)}. Pass the scores as a list of arrays, one per video."
         )
     empty = [number for number, frames in enumerate(scores) if not np.size(frames)]
     if empty:

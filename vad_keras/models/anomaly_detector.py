@@ -1,41 +1,43 @@
-"""The anomaly detector: node features of whole videos -> one score a frame, and where in the picture."""
+"""The anomaly detector: node features of whole videos -> one score per frame and per patch."""
+
+import difflib
+import inspect
 
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.layers.clique_self_attention import CliqueSelfAttention
 from vad_keras.layers.mean_field_crf import MeanFieldCRF
-from vad_keras.losses.contrastive_mil import contrastive_mil
-from vad_keras.metrics.bag_auc import BagAUC
+from vad_keras.losses.contrastive_mil import check_options, contrastive_mil
+from vad_keras.models.bag_model import BagModel
 
 FRAME_POOLINGS = ("max", "mean", "whole_frame")
 SCORE_SOURCES = ("scorer", "marginals", "mean")
 NODE_NORMALIZATIONS = ("layer", "unit", "none")
-LOSS_TERMS = ("bag_cross_entropy", "sparsity", "temporal_smoothness", "contrast")
 
 
 @keras.saving.register_keras_serializable("vad_keras")
-class AnomalyDetector(keras.Model):
+class AnomalyDetector(BagModel):
     """Clique self-attention, mean-field CRF and multi-instance scorer over the nodes of a video.
 
     1. ``b``: nodes, normalised over channels, ``(B, T, G, C)``;
-    2. ``h``, affinity: ``CliqueSelfAttention(b)``, plus a linear path around it, ``(B, T, G, F)`` (Eq. 1, 3, 4);
+    2. ``h``, affinity: ``CliqueSelfAttention(b)``, plus a linear skip path, ``(B, T, G, F)`` (Eq. 1, 3, 4);
     3. ``E_u = f_u(b)``, ``E_hat = MeanFieldCRF(E_u, affinity)``, ``(B, T, G, 2)`` (Eq. 5 to 8);
     4. ``v = f_s(h)``, the patch scores, ``(B, T, G)`` (Sec 3.4);
-    5. one score a frame from the scores of its patches, ``(B, T)``.
+    5. one score per frame from the scores of its patches, ``(B, T)``.
 
     ``compile(optimizer)`` is enough: the loss is ``vad_keras.losses.contrastive_mil`` (Eq. 9) and each of its terms is
-    a metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label a video, ``(B,)``; abnormal and normal
-    videos of a batch are told apart by label.
+    a metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label per video, ``(B,)``; abnormal and normal
+    videos of a batch are distinguished by label.
 
     Args:
         key_dim, value_dim, temporal_localities, alignment, normalization: of the attention.
         max_iterations, tolerance, inference: of the CRF.
         node_normalization: ``"layer"`` (mean 0 and variance 1 over the channels of a node), ``"unit"`` (each node is
-            brought to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
+            scaled to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
         projection_dim: nodes are first brought to this size by a dense layer with ReLU; 0 leaves them as they are.
-        residual: add a linear map of the nodes to ``h``; False is the print.
+        residual: add a linear map of the nodes to ``h``; False is the model as printed.
         self_attention_crf: False scores each node by itself: ``h`` is the linear map of the nodes alone, ``E_hat`` the
             softmax of the unary energies. These are the rows of Table 1 without the self-attention CRF.
         hidden_units: of the scorer.
@@ -46,7 +48,7 @@ class AnomalyDetector(keras.Model):
 
     Call arguments:
         inputs: dict with ``nodes`` ``(B, T, G, C)`` and optionally ``mask``, bool ``(B, T)``, True for real frames;
-            padding stands at the end and changes no real frame.
+            padding is at the end and changes no real frame.
 
     Output shape:
         Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``patch_score`` ``(B, T, G)``; ``marginals``
@@ -67,6 +69,11 @@ class AnomalyDetector(keras.Model):
     Reference:
         Purwanto, Chen, Fang, ICCV 2021, Sec 3.3 and 3.4; [1] Sultani et al., CVPR 2018.
     """
+
+    LOSS_TERMS = ("bag_cross_entropy", "sparsity", "temporal_smoothness", "contrast")
+
+    # Keras stores a layer under its first attribute in alphabetical order: ``skip`` under this one, as in older files.
+    around = property(lambda self: self.skip)
 
     def __init__(
         self,
@@ -90,13 +97,12 @@ class AnomalyDetector(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value, choices in (
-            ("frame_pooling", frame_pooling, FRAME_POOLINGS),
-            ("score_from", score_from, SCORE_SOURCES),
-            ("node_normalization", node_normalization, NODE_NORMALIZATIONS),
-        ):
-            if value not in choices:
-                raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}.")
+        checks.choice(FRAME_POOLINGS, frame_pooling=frame_pooling)
+        checks.choice(SCORE_SOURCES, score_from=score_from)
+        checks.choice(NODE_NORMALIZATIONS, node_normalization=node_normalization)
+        checks.integers(0, projection_dim=projection_dim)
+        checks.integers(1, hidden_units=hidden_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         if not (residual or self_attention_crf):
             raise ValueError("Without `self_attention_crf` the scorer needs `residual=True`. Received: False for both.")
         self.node_normalization = node_normalization
@@ -107,14 +113,12 @@ class AnomalyDetector(keras.Model):
         self.dropout_rate = dropout
         self.frame_pooling = frame_pooling
         self.score_from = score_from
-        self.loss_options = dict(loss_options or {})
+        self.loss_options = _checked_loss_options(loss_options or {})
         self.attention = CliqueSelfAttention(
             key_dim, value_dim, temporal_localities, alignment, normalization, dtype=self.dtype_policy, name="attention"
         )
         self.crf = MeanFieldCRF(max_iterations, tolerance, inference, name="crf")
         self._make_heads()
-        self.loss_means = [keras.metrics.Mean(name=term) for term in LOSS_TERMS]
-        self.bag_auc = BagAUC()
 
     def _make_heads(self):
         policy = self.dtype_policy
@@ -128,8 +132,8 @@ class AnomalyDetector(keras.Model):
         if self.projection_dim:
             self.project = keras.layers.Dense(self.projection_dim, activation="relu", dtype=policy, name="project")
         self.node_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
-        self.around = (
-            keras.layers.Dense(self.attention.value_dim, dtype=policy, name="around") if self.residual else None
+        self.skip = (
+            keras.layers.Dense(self.attention.value_dim, dtype=policy, name="skip") if self.residual else None
         )
         self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
         self.f_p = None
@@ -139,23 +143,17 @@ class AnomalyDetector(keras.Model):
         self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
         self.f_s = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="f_s")
 
-    def build(self, input_shape):
+    def build_nodes(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""
-        shape = input_shape[spec.NODES] if isinstance(input_shape, dict) else input_shape
-        if len(shape) != 4:
-            raise ValueError(
-                f"`nodes` must have shape (B, T, G, C). Received: {tuple(shape)}. "
-                "Features of whole frames need a patch axis of size 1: nodes[:, :, None, :]."
-            )
-        shape = (None, None, *shape[2:])
+        shape = nodes_shape
         if self.normalize is not None:
             self.normalize.build(shape)
         if self.project is not None:
             self.project.build(shape)
             shape = (*shape[:3], self.projection_dim)
         self.f_u.build(shape)
-        if self.around is not None:
-            self.around.build(shape)
+        if self.skip is not None:
+            self.skip.build(shape)
         embedding_shape = (*shape[:3], self.attention.value_dim)
         if self.self_attention_crf:
             self.attention.build(shape)
@@ -164,19 +162,17 @@ class AnomalyDetector(keras.Model):
             self.f_p.build(embedding_shape)
         self.f_s_hidden.build(embedding_shape)
         self.f_s.build((*shape[:3], self.hidden_units))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Dict of nodes and mask -> dict of scores."""
-        nodes = inputs[spec.NODES]
-        mask = inputs.get(spec.MASK)
-        mask = ops.ones(ops.shape(nodes)[:2], dtype="bool") if mask is None else ops.cast(mask, "bool")
-        nodes = self._prepare(nodes, mask, training)
+        self.check_inputs(inputs)
+        mask = self.mask_of(inputs)
+        nodes = self._prepare(ops.cast(inputs[spec.NODES], self.compute_dtype), mask, training)
         unary_energy = self.f_u(nodes)
         if self.self_attention_crf:
             h, marginals, iterations = self._relate(nodes, unary_energy, mask)
         else:
-            h, marginals = self.around(nodes), ops.softmax(-unary_energy, axis=-1)
+            h, marginals = self.skip(nodes), ops.softmax(-unary_energy, axis=-1)
             iterations = ops.zeros_like(mask[:, 0], dtype="int32")
         hidden = self.f_s_hidden(self.scorer_dropout(h, training=training))
         patch_score = self.f_s(hidden)[..., 0]
@@ -192,8 +188,8 @@ class AnomalyDetector(keras.Model):
     def _relate(self, nodes, unary_energy, mask):
         """Steps 2 and 3: nodes seen together with the others of their cliques."""
         h, affinity = self.attention(nodes, mask=mask, return_affinity=True)
-        if self.around is not None:
-            h = h + self.around(nodes)
+        if self.skip is not None:
+            h = h + self.skip(nodes)
         pairwise = affinity if self.f_p is None else self.f_p(h)
         return h, *self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
 
@@ -221,17 +217,12 @@ class AnomalyDetector(keras.Model):
             score = chosen[..., 0]
         return ops.where(mask, score, 0.0)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Eq. 9 on one batch; each term is kept as a metric."""
-        mask = x.get(spec.MASK)
-        terms = contrastive_mil(y, y_pred, mask, **self.loss_options)
-        for term, mean in zip(LOSS_TERMS, self.loss_means, strict=True):
-            mean.update_state(terms[term])
-        self.bag_auc.update_state(y, y_pred[spec.ANOMALY_SCORE], mask=mask)
-        return terms["total"]
+    def loss_terms(self, labels, outputs, mask):
+        """Eq. 9 on one batch."""
+        return contrastive_mil(labels, outputs, mask, **self.loss_options)
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         attention, crf = self.attention, self.crf
         return {
             **super().get_config(),
@@ -253,3 +244,14 @@ class AnomalyDetector(keras.Model):
             "score_from": self.score_from,
             "loss_options": self.loss_options,
         }
+
+
+def _checked_loss_options(options):
+    known = list(inspect.signature(check_options).parameters)
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}."
+            raise ValueError(f"unknown key {name!r} in `loss_options`. {hint}")
+    check_options(**options)
+    return dict(options)

@@ -3,10 +3,13 @@
 import keras
 from keras import ops
 
+from vad_keras import checks
 from vad_keras.layers.patch_pooling import MultiScalePatchPooling
 from vad_keras.layers.relation_gate import RelationGate
 from vad_keras.layers.temporal_relation import TemporalRelation, repeat_last_frame
-from vad_keras.models.presets import BACKBONES, build_backbone
+from vad_keras.losses.bags import labels_of_bags
+from vad_keras.models.backbones import BACKBONES, build_backbone
+from vad_keras.models.checked_model import CheckedModel, check_features, check_keys, check_mask
 from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES
 
 FRAMES = "frames"
@@ -16,8 +19,8 @@ ANOMALY_PROBABILITY = "anomaly_probability"
 
 
 @keras.saving.register_keras_serializable("vad_keras")
-class RelationAwareExtractor(keras.Model):
-    """Turn snippets of ``K`` frames into node features, and learn them by telling abnormal snippets from normal ones.
+class RelationAwareExtractor(CheckedModel):
+    """Turn snippets of ``K`` frames into node features, and learn them by classifying snippets as abnormal or normal.
 
     1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``; with ``motion`` each position also
        gets how much it differs from the frame before, ``(B, K, h, w, 2 C)``;
@@ -50,7 +53,7 @@ class RelationAwareExtractor(keras.Model):
 
     Call arguments:
         inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
-            ``(B, K)``, True for real frames; padding stands at the end. Instead of ``frames`` it may hold ``maps``, the
+            ``(B, K)``, True for real frames; padding is at the end. Instead of ``frames`` it may hold ``maps``, the
             result of ``feature_maps``.
 
     Output shape:
@@ -90,6 +93,10 @@ class RelationAwareExtractor(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        checks.integers(1, image_size=image_size, relation_units=relation_units)
+        checks.integers(2, clip_frames=clip_frames)  # a relation needs two frames
+        checks.integers(0, gate_dim=gate_dim)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         self.backbone_name = backbone
         self.image_size = image_size
         self.clip_frames = clip_frames
@@ -133,14 +140,28 @@ class RelationAwareExtractor(keras.Model):
         self.head.build((None, self.relation.units))
         self.built = True
 
-    def feature_maps(self, frames, training=False):
-        """Step 1 alone: frames ``(B, K, S, S, 3)`` -> ``(B, K, h, w, C)``."""
+    def check_inputs(self, inputs):
+        """Raise a ``ValueError`` unless the inputs are a dict of frames or maps and, optional, their mask."""
+        check_keys(inputs, (FRAMES, MAPS, MASK), (FRAMES, MAPS))
+        name = MAPS if MAPS in inputs else FRAMES
+        check_features(name, inputs[name], "(B, K, h, w, C)" if name == MAPS else "(B, K, S, S, 3)")
+        if name == FRAMES:
+            self._check_frames(inputs[FRAMES])
+        if inputs.get(MASK) is not None:
+            check_mask(inputs[MASK], name, inputs[name])
+
+    def _check_frames(self, frames):
         size = self.image_size
         if tuple(frames.shape[1:]) != (self.clip_frames, size, size, 3):
             raise ValueError(
                 f"`frames` must have shape (B, {self.clip_frames}, {size}, {size}, 3). "
                 f"Received: {tuple(frames.shape)}. Pad and mask a short snippet, and resize frames of another size."
             )
+
+    def feature_maps(self, frames, training=False):
+        """Step 1 alone: frames ``(B, K, S, S, 3)`` -> ``(B, K, h, w, C)``."""
+        self._check_frames(frames)
+        size = self.image_size
         images = self._preprocess(ops.reshape(frames, (-1, size, size, 3)))
         maps = self.backbone(images, training=training and self.train_backbone)
         return ops.reshape(maps, (-1, self.clip_frames, *maps.shape[1:]))
@@ -151,11 +172,11 @@ class RelationAwareExtractor(keras.Model):
         return self.feature_maps(frames, training)
 
     def _preprocess(self, images):
-        preset = BACKBONES[self.backbone_name]
+        expected = BACKBONES[self.backbone_name]
         images = ops.cast(images, "float32")
-        if preset["channels"] == "BGR":
+        if expected["channels"] == "BGR":
             images = ops.flip(images, axis=-1)
-        images = images * preset["scale"] - ops.convert_to_tensor(preset["offset"], dtype="float32")
+        images = images * expected["scale"] - ops.convert_to_tensor(expected["offset"], dtype="float32")
         return ops.cast(images, self.compute_dtype)
 
     def nodes_from_maps(self, maps, mask=None, training=False):
@@ -188,6 +209,7 @@ class RelationAwareExtractor(keras.Model):
         return self.classify_nodes(self.nodes_from_maps(maps, mask, training), mask, training)
 
     def call(self, inputs, training=False):
+        self.check_inputs(inputs)
         mask = inputs.get(MASK)
         maps = inputs[MAPS] if MAPS in inputs else self._masked_feature_maps(inputs[FRAMES], mask, training)
         nodes = self.nodes_from_maps(maps, mask, training)
@@ -195,7 +217,7 @@ class RelationAwareExtractor(keras.Model):
         return {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        y = ops.reshape(ops.cast(y, "float32"), (-1, 1))
+        y = labels_of_bags(y)[:, None]
         if self._compile_loss is not None:
             probability = y_pred[ANOMALY_PROBABILITY][:, None]
             return super().compute_loss(x, y, probability, sample_weight, training)
@@ -203,14 +225,14 @@ class RelationAwareExtractor(keras.Model):
         return sum(self.losses, loss)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        y = ops.reshape(ops.cast(y, "float32"), (-1, 1))
+        y = labels_of_bags(y)[:, None]
         return super().compute_metrics(x, y, y_pred[ANOMALY_PROBABILITY][:, None], sample_weight)
 
     def get_config(self):
         return {
             **super().get_config(),
             "backbone": self.backbone_name,
-            "weights": None,  # they lie in the saved file; the path or the download may be gone
+            "weights": None,  # they are in the saved file; the path or the download may be gone
             "image_size": self.image_size,
             "clip_frames": self.clip_frames,
             "scales": self.patches.scales,

@@ -1,7 +1,7 @@
-"""Files of a dataset on disk: each folder is walked once, and a video is found by its name in whatever layout it lies.
+"""Files of a dataset on disk. Each folder is scanned once, and a video is found by its name in any folder layout.
 
-A video is a file, or a folder of frames: one picture a frame, in the order of the numbers in their names. Hidden files
-(`._001.tif`, which some archives carry) and links that lead back up are passed over.
+A video is a file, or a folder of frames: one picture per frame, in the order of the numbers in their names. Hidden
+files (``._001.tif``, which some archives contain) and links to a parent folder are ignored.
 """
 
 import os
@@ -18,8 +18,9 @@ FRAME_SUFFIXES = (".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
 
 def video_stem(name):
-    """The name without the suffix of a video file; other dots stay.
+    """Remove the suffix of a video file from a name; other dots stay.
 
+    Example:
     >>> video_stem("Bad.Boys.1995__#01.mp4"), video_stem("Bad.Boys.1995__#01")
     ('Bad.Boys.1995__#01', 'Bad.Boys.1995__#01')
     """
@@ -28,15 +29,16 @@ def video_stem(name):
 
 
 def frame_files(folder):
-    """The pictures of a folder of frames, in order: `9.jpg` comes before `10.jpg`."""
+    """Return the pictures of a folder of frames, in order: ``9.jpg`` comes before ``10.jpg``."""
     names = [name for name in os.listdir(folder) if _is_frame(name)]
     return [Path(folder) / name for name in sorted(names, key=_by_number)]
 
 
 def stamp(path):
-    """Numbers that change when a video changes; empty when it is not there.
+    """Return numbers that change when a video changes; an empty list when it does not exist.
 
-    Of a file its size and time of change, of a folder of frames their number, their size and the newest time.
+    They are the size and modification time of a file, or the number, total size and latest modification time of the
+    pictures in a folder of frames.
     """
     path = Path(path)
     if path.is_dir():
@@ -46,19 +48,20 @@ def stamp(path):
 
 
 class DatasetFiles:
-    """What lies under `data.root`, and under `data.annotations` where that is set.
+    """The files under ``data.root``, and under ``data.annotations`` if that is set.
 
     Args:
-        config: The run's configuration.
-        without: Names of folders that are not looked into.
+        config: The run's ``Config``.
+        without: Names of folders to ignore.
 
     Raises:
-        UserError: One of the two is not a folder. `data.root` need not be one where `features.root` stands for videos.
+        UserError: One of the two is not a folder. ``data.root`` may be absent when ``features.root`` replaces the
+            videos.
     """
 
     def __init__(self, config, without=()):
-        features_alone = config.features.root and config.data.annotations and not Path(config.data.root).is_dir()
-        self.root = Path(config.data.root) if features_alone else _folder(config.data.root, "data.root")
+        features_only = config.features.root and config.data.annotations and not Path(config.data.root).is_dir()
+        self.root = Path(config.data.root) if features_only else _folder(config.data.root, "data.root")
         self._videos, root_files = _walk(self.root, without)
         self._files, self.searched = [root_files], [self.root]
         if config.data.annotations:
@@ -67,7 +70,7 @@ class DatasetFiles:
             self.searched.insert(0, annotations)
 
     def find(self, *names):
-        """A list or label file of one of these names: under `data.annotations` first; None when there is none."""
+        """Find a list or label file by any of its names, under ``data.annotations`` first; None when there is none."""
         for files in self._files:
             for name in names:
                 if name in files:
@@ -75,31 +78,31 @@ class DatasetFiles:
         return None
 
     def need(self, *names):
-        """The same, for a file that must be there.
+        """Find a required list or label file.
 
         Raises:
-            UserError: It is not.
+            UserError: It does not exist.
         """
         path = self.find(*names)
         if path is None:
-            places = " or ".join(map(str, self.searched))
+            folders = " or ".join(map(str, self.searched))
             raise UserError(
-                f"{' or '.join(names)} is not under {places}. It comes with the dataset (`vad datasets` says where "
-                "from): copy it there, or set `data.annotations` to its folder."
+                f"{' or '.join(names)} is not under {folders}. `vad datasets` names the source of this file: copy it "
+                "there, or set `data.annotations` to its folder."
             )
         return path
 
     def videos(self):
-        """Every video under `data.root`, as `{name without suffix: [paths]}`."""
+        """Return every video under ``data.root``, as ``{name without suffix: [paths]}``."""
         return self._videos
 
     def video(self, listed):
-        """Path of the video that a list calls `listed`, in any folder and with any suffix; None when it is not there.
+        """Find the video that a list calls ``listed``, in any folder and with any suffix; None when there is none.
 
-        Of several with this name, that in the listed folder is taken, and a file before a folder of frames.
+        Among several videos of this name, the one in the listed folder is preferred, then a file to a folder of frames.
 
         Raises:
-            UserError: Several that differ are left.
+            UserError: Several different videos remain.
         """
         listed = PurePosixPath(listed)
         found = self._videos.get(video_stem(listed.name), [])
@@ -109,28 +112,29 @@ class DatasetFiles:
             found = [path for path in found if path.is_file()] or found
         if len({tuple(stamp(path)[:-1]) for path in found}) > 1:
             raise UserError(
-                f"{found[0]} and {found[1]} have one name and differ. Keep the one that the list means "
-                f"(`{listed}`) under {self.root}, or rename the folder of that one as in the list."
+                f"{found[0]} and {found[1]} have the same name but differ. Keep only the listed video (`{listed}`) "
+                f"under {self.root}, or give its folder the name in the list."
             )
         return found[0] if found else None
 
-    def place(self, listed, line):
-        """Where a listed video is.
+    def locate(self, listed, line):
+        """Find a listed video, or say what is missing.
 
         Args:
-            listed: Its name in the list, with or without folders.
-            line: The `Line` that lists it.
+            listed: Name in the list, with or without folders.
+            line: The ``Line`` that lists it.
 
         Returns:
-            `(path, missing)`; `missing` says what is missing and which line asks for it, `""` when nothing is.
+            ``(path, missing)``; ``missing`` names the missing file and the line that lists it, ``""`` when it was
+                found.
         """
         path = self.video(listed)
         return (path, "") if path else (self.root / listed, missing_text(listed, line, self.root))
 
 
 def missing_text(listed, line, root):
-    """`"Abuse/Abuse001_x264.mp4 (line 1 of Anomaly_Train.txt) is not under videos"`."""
-    return f"{listed} ({line.place}) is not under {root}"
+    """Say which video is missing: ``"Abuse/Abuse001.mp4 (line 1 of Anomaly_Train.txt) is not under videos"``."""
+    return f"{listed} ({line.location}) is not under {root}"
 
 
 def _folder(value, key):
@@ -141,7 +145,7 @@ def _folder(value, key):
 
 
 def _walk(root, without):
-    """`({name of a video: [paths]}, {name of another file: [paths]})`."""
+    """Return ``({name of a video: [paths]}, {name of another file: [paths]})``."""
     videos, others, seen = {}, {}, set()
     for folder, folders, names in os.walk(root, followlinks=True):
         if os.path.realpath(folder) in seen:

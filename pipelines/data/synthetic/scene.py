@@ -1,4 +1,4 @@
-"""Pictures of a surveillance camera: a place, people drawn limb by limb, slow light and sensor noise."""
+"""Pictures of a simulated surveillance camera: background, people, changing light and sensor noise."""
 
 from dataclasses import dataclass
 
@@ -6,26 +6,26 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 OVERSAMPLING = 2
-PLACES = ("street", "yard", "corridor", "car_park")
+BACKGROUNDS = ("street", "yard", "corridor", "car_park")
 SKIN = ((224, 186, 156), (198, 152, 118), (150, 106, 78), (104, 72, 54))
 HAIR = ((34, 28, 26), (70, 50, 36), (128, 98, 62), (150, 146, 142))
-NOISE_LEVEL = 2.5  # standard deviation of the sensor, in grey levels
+NOISE_LEVEL = 2.5  # standard deviation of the sensor noise, in grey levels
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a person looks like."""
+    """Appearance of a person."""
 
     skin: tuple
     hair: tuple
     top: tuple
     trousers: tuple
-    height: float  # factor on the size that the depth gives
+    height: float  # factor on the size at the depth of the person
     build: float  # factor on the widths
 
 
 def random_look(rng):
-    """Clothes of any colour, by the same odds for everybody."""
+    """Sample an appearance; everybody has the same distribution of colours."""
     return Look(
         SKIN[rng.integers(len(SKIN))],
         HAIR[rng.integers(len(HAIR))],
@@ -37,33 +37,32 @@ def random_look(rng):
 
 
 def _cloth(rng, low, high):
-    """A muted colour, as such cameras see it."""
+    """Sample a muted colour."""
     colour = rng.integers(low, high, 3)
     return tuple(int(value) for value in 0.55 * colour + 0.45 * colour.mean())
 
 
 class Camera:
-    """A fixed camera over one place.
+    """A fixed camera in front of one background.
 
     Args:
-        rng: NumPy generator; decides the place, its colours and the light.
+        rng: NumPy generator; decides the background, its colours and the light.
         width_px, height_px: Size of the picture.
-        people_size: Factor on the size of the people; a large one is a camera that hangs close.
+        people_size: Factor on the size of the people; a large factor simulates a close camera.
     """
 
     def __init__(self, rng, width_px, height_px, people_size=1.0):
         self.rng, self.width_px, self.height_px, self.people_size = rng, width_px, height_px, people_size
         self.size = (width_px * OVERSAMPLING, height_px * OVERSAMPLING)
-        self.place = PLACES[rng.integers(len(PLACES))]
-        self.background = _background(rng, self.place, self.size)
+        self.background = _background(rng, BACKGROUNDS[rng.integers(len(BACKGROUNDS))], self.size)
         self.light_phase, self.light_hz = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.06)
 
     def shoot(self, poses, looks, time_sec):
-        """One uint8 picture `(height, width, 3)` of the people at a time."""
+        """Render the people at one time as a uint8 picture ``(height, width, 3)``."""
         picture = self.background.copy()
-        draw = ImageDraw.Draw(picture, "RGBA")
+        canvas = ImageDraw.Draw(picture, "RGBA")
         for pose, look in sorted(zip(poses, looks, strict=True), key=lambda item: item[0].depth):
-            _draw_person(draw, pose, look, self.size, self.people_size)
+            _paint_person(canvas, pose, look, self.size, self.people_size)
         pixels = np.asarray(picture.resize((self.width_px, self.height_px), Image.Resampling.BOX), np.float32)
         light = 1 + 0.04 * np.sin(self.light_phase + 2 * np.pi * self.light_hz * time_sec)
         noise = self.rng.normal(0, NOISE_LEVEL, pixels.shape[:2])[..., None] + self.rng.normal(0, 0.8, pixels.shape)
@@ -71,17 +70,17 @@ class Camera:
 
 
 def ground_to_picture(pose, size):
-    """Foot point and body height in pixels of the drawing."""
+    """Return foot point and body height in pixels of the oversampled picture."""
     width, height = size
     x = width * (0.5 + (pose.across - 0.5) * (0.8 + 0.25 * pose.depth))
     return x, height * (0.50 + 0.47 * pose.depth), height * (0.24 + 0.20 * pose.depth)
 
 
-def _draw_person(draw, pose, look, size, people_size):
+def _paint_person(canvas, pose, look, size, people_size):
     x, y, height = ground_to_picture(pose, size)
     height *= look.height * people_size
-    draw.ellipse((x - 0.2 * height, y - 0.035 * height, x + 0.2 * height, y + 0.045 * height), fill=(0, 0, 0, 70))
-    body = _Body(draw, (x, y), height, pose.facing, pose.lean + pose.fall * 1.45)
+    canvas.ellipse((x - 0.2 * height, y - 0.035 * height, x + 0.2 * height, y + 0.045 * height), fill=(0, 0, 0, 70))
+    body = _Body(canvas, (x, y), height, pose.facing, pose.lean + pose.fall * 1.45)
     swing = np.sin(pose.phase) * pose.stride
     far, near = tuple(int(0.8 * value) for value in look.trousers), look.trousers
     far_top = tuple(int(0.82 * value) for value in look.top)
@@ -101,10 +100,10 @@ def _knee(swing, pose):
 
 
 class _Body:
-    """Draws in body coordinates: (forward, up) in body heights from the feet, tilted as a whole."""
+    """Paint in body coordinates: (forward, up) in body heights from the feet, all tilted by one angle."""
 
-    def __init__(self, draw, foot, height, facing, tilt):
-        self.draw, self.foot, self.height, self.facing = draw, foot, height, facing
+    def __init__(self, canvas, foot, height, facing, tilt):
+        self.canvas, self.foot, self.height, self.facing = canvas, foot, height, facing
         self.cos, self.sin = np.cos(tilt), np.sin(tilt)
 
     def _at(self, point):
@@ -114,29 +113,29 @@ class _Body:
 
     def line(self, start, end, colour, width):
         (x0, y0), (x1, y1), half = self._at(start), self._at(end), width * self.height / 2
-        self.draw.line((x0, y0, x1, y1), fill=colour, width=max(1, round(2 * half)))
+        self.canvas.line((x0, y0, x1, y1), fill=colour, width=max(1, round(2 * half)))
         for x, y in ((x0, y0), (x1, y1)):
-            self.draw.ellipse((x - half, y - half, x + half, y + half), fill=colour)
+            self.canvas.ellipse((x - half, y - half, x + half, y + half), fill=colour)
 
     def disc(self, centre, radius, colour):
         (x, y), r = self._at(centre), radius * self.height
-        self.draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+        self.canvas.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
     def limb(self, joint, angle, bend, length, upper, lower, width):
-        """Two bones: `angle` from hanging down, `bend` of the middle joint on top."""
+        """Paint two bones: ``angle`` from hanging down, ``bend`` added at the middle joint."""
         middle = joint[0] + length * np.sin(angle), joint[1] - length * np.cos(angle)
         end = middle[0] + length * np.sin(angle + bend), middle[1] - length * np.cos(angle + bend)
         self.line(middle, end, lower, width * 0.85)
         self.line(joint, middle, upper, width)
 
 
-def _background(rng, place, size):
-    """The empty place, with the texture of its surfaces and a slight vignette."""
+def _background(rng, kind, size):
+    """Paint an empty background with surface texture and a slight vignette."""
     width, height = size
     tone = rng.uniform(0.75, 1.1)
     tint = np.array([1.0, 1.0, 1.0]) + rng.uniform(-0.06, 0.06, 3)
     picture = Image.new("RGB", size)
-    {"street": _street, "yard": _yard, "corridor": _corridor, "car_park": _car_park}[place](
+    {"street": _street, "yard": _yard, "corridor": _corridor, "car_park": _car_park}[kind](
         ImageDraw.Draw(picture), rng, width, height
     )
     pixels = np.asarray(picture, np.float32) * tone * tint
@@ -148,75 +147,75 @@ def _background(rng, place, size):
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def _street(draw, rng, width, height):
-    draw.rectangle((0, 0, width, height), fill=(132, 130, 126))
+def _street(canvas, rng, width, height):
+    canvas.rectangle((0, 0, width, height), fill=(132, 130, 126))
     horizon, x = height * 0.42, 0
     while x < width:  # houses
         end, shade = x + int(width * rng.uniform(0.18, 0.32)), int(rng.integers(85, 150))
-        draw.rectangle((x, 0, end, horizon), fill=(shade, shade - 8, shade - 18))
+        canvas.rectangle((x, 0, end, horizon), fill=(shade, shade - 8, shade - 18))
         for wx in range(x + 8, end - 14, 26):
             for wy in range(6, int(horizon) - 30, 30):
-                draw.rectangle((wx, wy, wx + 12, wy + 18), fill=(52, 60, 70))
+                canvas.rectangle((wx, wy, wx + 12, wy + 18), fill=(52, 60, 70))
         x = end
-    draw.rectangle((0, horizon, width, height * 0.55), fill=(156, 152, 146))  # pavement
-    draw.line((0, height * 0.55, width, height * 0.55), fill=(186, 182, 176), width=3)
-    draw.rectangle((0, height * 0.56, width, height), fill=(92, 92, 95))
+    canvas.rectangle((0, horizon, width, height * 0.55), fill=(156, 152, 146))  # pavement
+    canvas.line((0, height * 0.55, width, height * 0.55), fill=(186, 182, 176), width=3)
+    canvas.rectangle((0, height * 0.56, width, height), fill=(92, 92, 95))
     for x in range(-20, width, 70):
-        draw.polygon(
+        canvas.polygon(
             [(x, height * 0.77), (x + 36, height * 0.77), (x + 32, height * 0.79), (x - 4, height * 0.79)],
             fill=(186, 186, 180),
         )
 
 
-def _yard(draw, rng, width, height):
-    draw.rectangle((0, 0, width, height), fill=(128, 122, 108))
+def _yard(canvas, rng, width, height):
+    canvas.rectangle((0, 0, width, height), fill=(128, 122, 108))
     horizon = int(height * 0.44)
-    draw.rectangle((0, 0, width, horizon), fill=(134, 96, 80))
+    canvas.rectangle((0, 0, width, horizon), fill=(134, 96, 80))
     for row, y in enumerate(range(0, horizon, 9)):  # bricks
-        draw.line((0, y, width, y), fill=(112, 82, 70))
+        canvas.line((0, y, width, y), fill=(112, 82, 70))
         for x in range((row % 2) * 11, width, 22):
-            draw.line((x, y, x, y + 9), fill=(112, 82, 70))
+            canvas.line((x, y, x, y + 9), fill=(112, 82, 70))
     door = int(width * rng.uniform(0.1, 0.8))
-    draw.rectangle((door, horizon - 82, door + 40, horizon), fill=(62, 72, 66))
+    canvas.rectangle((door, horizon - 82, door + 40, horizon), fill=(62, 72, 66))
     for share in (0.5, 0.58, 0.7, 0.86):  # slabs
-        draw.line((0, height * share, width, height * share), fill=(112, 107, 95), width=2)
+        canvas.line((0, height * share, width, height * share), fill=(112, 107, 95), width=2)
     for x in range(-width, 2 * width, 60):
-        draw.line((width / 2 + (x - width / 2) * 0.6, horizon, x, height), fill=(114, 109, 97), width=2)
+        canvas.line((width / 2 + (x - width / 2) * 0.6, horizon, x, height), fill=(114, 109, 97), width=2)
 
 
-def _corridor(draw, rng, width, height):
-    draw.rectangle((0, 0, width, height), fill=(170, 168, 160))
+def _corridor(canvas, rng, width, height):
+    canvas.rectangle((0, 0, width, height), fill=(170, 168, 160))
     left, top, right, bottom = width * 0.22, height * 0.1, width * 0.78, height * 0.45  # the far wall
     floor_left, floor_right = -width * 0.15, width * 1.15
-    draw.polygon([(floor_left, height), (left, bottom), (right, bottom), (floor_right, height)], fill=(126, 118, 108))
-    draw.polygon([(0, 0), (left, top), (right, top), (width, 0)], fill=(192, 192, 188))
-    draw.rectangle((left, top, right, bottom), fill=(150, 151, 149))
+    canvas.polygon([(floor_left, height), (left, bottom), (right, bottom), (floor_right, height)], fill=(126, 118, 108))
+    canvas.polygon([(0, 0), (left, top), (right, top), (width, 0)], fill=(192, 192, 188))
+    canvas.rectangle((left, top, right, bottom), fill=(150, 151, 149))
     shade = int(rng.integers(60, 110))
     door = left + (right - left) * rng.uniform(0.1, 0.7)
-    draw.rectangle((door, height * 0.2, door + width * 0.11, bottom), fill=(shade, shade - 12, shade - 26))
+    canvas.rectangle((door, height * 0.2, door + width * 0.11, bottom), fill=(shade, shade - 12, shade - 26))
     for light in (0.36, 0.58):
         near = width * (0.5 + (light - 0.47) * 2.2)
-        draw.polygon(
+        canvas.polygon(
             [(near, 0), (width * light, top), (width * (light + 0.06), top), (near + width * 0.14, 0)],
             fill=(228, 228, 222),
         )
     for depth in (0.1, 0.24, 0.44, 0.7):  # floor tiles
         y, edge = bottom + (height - bottom) * depth, left + (floor_left - left) * depth
-        draw.line((edge, y, width - edge, y), fill=(114, 106, 97), width=2)
+        canvas.line((edge, y, width - edge, y), fill=(114, 106, 97), width=2)
     for share in np.linspace(0.1, 0.9, 7):
         start, end = left + (right - left) * share, floor_left + (floor_right - floor_left) * share
-        draw.line((start, bottom, end, height), fill=(116, 108, 99), width=2)
+        canvas.line((start, bottom, end, height), fill=(116, 108, 99), width=2)
 
 
-def _car_park(draw, rng, width, height):
-    draw.rectangle((0, 0, width, height), fill=(104, 105, 108))
+def _car_park(canvas, rng, width, height):
+    canvas.rectangle((0, 0, width, height), fill=(104, 105, 108))
     horizon = height * 0.4
-    draw.rectangle((0, 0, width, horizon), fill=(120, 134, 118))
-    draw.rectangle((0, horizon - 14, width, horizon), fill=(146, 146, 142))
+    canvas.rectangle((0, 0, width, horizon), fill=(120, 134, 118))
+    canvas.rectangle((0, horizon - 14, width, horizon), fill=(146, 146, 142))
     for x in range(0, width, 64):  # bays, some of them taken
-        draw.line((x, horizon + 4, x - 10, horizon + 48), fill=(186, 186, 182), width=3)
+        canvas.line((x, horizon + 4, x - 10, horizon + 48), fill=(186, 186, 182), width=3)
         if rng.random() < 0.55:
             colour = tuple(int(value) for value in rng.integers(50, 180, 3))
-            draw.rounded_rectangle((x + 8, horizon - 26, x + 56, horizon + 14), 8, fill=colour)
-            draw.rounded_rectangle((x + 14, horizon - 22, x + 50, horizon - 6), 5, fill=(40, 46, 54))
-            draw.rectangle((x + 10, horizon + 10, x + 54, horizon + 17), fill=(30, 30, 32))
+            canvas.rounded_rectangle((x + 8, horizon - 26, x + 56, horizon + 14), 8, fill=colour)
+            canvas.rounded_rectangle((x + 14, horizon - 22, x + 50, horizon - 6), 5, fill=(40, 46, 54))
+            canvas.rectangle((x + 10, horizon + 10, x + 54, horizon + 17), fill=(30, 30, 32))

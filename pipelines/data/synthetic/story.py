@@ -1,7 +1,7 @@
-"""Who does what when: people who stroll, stop, meet and talk, and in some stories chase and fight.
+"""Motion of the people: they walk, stop, meet and talk, and in some stories chase and fight.
 
-Only the way of moving tells a fight from the rest: the same two people meet in every story, close together, and talk.
-A ground point is `(across, depth)`, both 0..1, depth 1 nearest to the camera. Limb angles are radians from hanging
+A fight differs from the rest only by its motion: in every story the same two people meet, stand close and talk. A
+ground point is ``(across, depth)``, both 0..1, with depth 1 nearest to the camera. Limb angles are radians from hanging
 straight down, positive to the front.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-STROLL_SPEED = (0.07, 0.13)  # ground widths a second
+STROLL_SPEED = (0.07, 0.13)  # ground widths per second
 RUN_SPEED = 0.5
 TALKING_DISTANCE = 0.085
 FIGHTING_DISTANCE = 0.1
@@ -18,7 +18,7 @@ EVENT_SHARE = (0.15, 0.35)  # of the duration
 
 @dataclass
 class Pose:
-    """A person in one frame."""
+    """Position and posture of a person in one frame."""
 
     across: float
     depth: float
@@ -34,30 +34,30 @@ class Pose:
 
 @dataclass(frozen=True)
 class Story:
-    """Poses `[frame][person]`, and the abnormal frames `(start, end_exclusive)` or None."""
+    """Poses ``[frame][person]``, and the abnormal frames ``(start, end_exclusive)`` or None."""
 
     poses: list = field(repr=False)
     event: tuple[int, int] | None
 
 
 def event_frames(rng, num_frames):
-    """Where the event lies: 15 to 35 % of the video, not at its very ends."""
+    """Sample the frames of the event: 15 to 35 % of the video, away from both ends."""
     length = max(2, round(num_frames * rng.uniform(*EVENT_SHARE)))
     margin = max(1, num_frames // 12)
     start = int(rng.integers(margin, max(margin + 1, num_frames - length - margin)))
     return start, min(start + length, num_frames)
 
 
-def tell(rng, num_people, num_frames, frames_per_sec, event, people_size=1.0):
-    """Play a story.
+def simulate(rng, num_people, num_frames, frames_per_sec, event, people_size=1.0):
+    """Simulate a story.
 
     Args:
         rng: NumPy generator.
-        num_people: At least two, who meet.
-        num_frames: Length.
-        frames_per_sec: Rate.
-        event: Frames of the fight, or None for a story without.
-        people_size: Factor on how far apart those who talk or fight stand.
+        num_people: Number of people, at least two.
+        num_frames: Length of the story.
+        frames_per_sec: Frame rate.
+        event: Frames of the fight, or None for a story without one.
+        people_size: Factor on the distance between people who talk or fight.
     """
     people = [_Person(rng, 1 / frames_per_sec) for _ in range(num_people)]
     first, second = people[:2]
@@ -78,7 +78,7 @@ def tell(rng, num_people, num_frames, frames_per_sec, event, people_size=1.0):
 
 
 def _talk_frames(rng, num_frames, event):
-    """A calm meeting in every story, in the longer part that the event leaves free."""
+    """Sample the frames of the calm meeting, in the longer part of the video without the event."""
     length = round(num_frames * rng.uniform(0.3, 0.5))
     low, high = 0, num_frames
     if event:
@@ -88,7 +88,7 @@ def _talk_frames(rng, num_frames, event):
 
 
 class _Person:
-    """One person with a will: where to go, how fast, when to stand."""
+    """One person, with a target, a speed and times to stand."""
 
     def __init__(self, rng, step_sec):
         self.rng, self.step_sec = rng, step_sec
@@ -102,7 +102,7 @@ class _Person:
         return self.rng.uniform(0.02, 0.98), self.rng.uniform(0.1, 1.0)
 
     def stroll(self):
-        """Walk to some place, at times stand, go on to another."""
+        """Walk to the target, sometimes stand there, then choose the next target."""
         if self.standing_sec > 0:
             self.standing_sec -= self.step_sec
             self.stand()
@@ -111,7 +111,7 @@ class _Person:
             self.standing_sec = self.rng.uniform(0.5, 2.5) if self.rng.random() < 0.6 else 0.0
 
     def go(self, target, speed):
-        """One step towards a ground point; True on arrival."""
+        """Take one step towards a ground point; return True on arrival."""
         pose = self.pose
         way = np.subtract(target, (pose.across, pose.depth)) * (1.0, 0.5)  # depth looks shorter than width
         distance, step = float(np.hypot(*way)), speed * self.step_sec
@@ -131,7 +131,7 @@ class _Person:
         return False
 
     def stand(self, gesture=0.0):
-        """Stand with a slight sway; `gesture` lifts the arms as in a talk."""
+        """Stand with a slight sway; ``gesture`` lifts the arms, as in a conversation."""
         pose = self.pose
         pose.phase += 2 * np.pi * 0.35 * self.step_sec
         sway = np.sin(pose.phase)
@@ -140,7 +140,7 @@ class _Person:
         pose.elbows = (0.2 + gesture * 1.2, 0.2 + gesture * 0.5)
 
     def struggle(self, strength=1.0):
-        """Jerky limbs: new random angles every one to three tenths of a second."""
+        """Move the limbs jerkily: new random angles every 0.08 to 0.25 seconds."""
         self.jerk_sec -= self.step_sec
         if self.jerk_sec <= 0:
             self.jerk_sec = self.rng.uniform(0.08, 0.25)
@@ -154,7 +154,7 @@ class _Person:
 
 
 def _talk(first, second, distance):
-    """Walk up to each other, then talk with calm gestures, by turns."""
+    """Approach each other, then talk in turns with calm gestures."""
     if _approach(first, second, distance, max(first.speed, second.speed)):
         turn = np.sin(first.pose.phase * 0.9) > 0
         first.stand(gesture=0.9 if turn else 0.1)
@@ -162,7 +162,7 @@ def _talk(first, second, distance):
 
 
 def _fight(attacker, victim, progress, distance):
-    """Chase (up to 0.3 of the event), blows, a fall (from 0.6 on), kicks; the victim gets up at the end."""
+    """Chase until 0.3 of the event, then hit; from 0.6 the victim falls and is kicked, at the end it gets up."""
     if progress < 0.3 and not _chase(attacker, victim, distance):
         return
     attacker.struggle()
@@ -179,7 +179,7 @@ def _fight(attacker, victim, progress, distance):
 
 
 def _chase(attacker, victim, reach):
-    """The attacker runs at the victim, who runs off more slowly; True when they have met."""
+    """Let the attacker run after the slower victim; return True when they have met."""
     distance = victim.pose.across - attacker.pose.across
     if abs(distance) < reach and abs(victim.pose.depth - attacker.pose.depth) < 0.1:
         return True
@@ -190,7 +190,7 @@ def _chase(attacker, victim, reach):
 
 
 def _pull_together(attacker, victim, reach):
-    """Move the attacker to `reach` left of the victim, as fast as a lunge goes."""
+    """Move the attacker to ``reach`` left of the victim, at most one fast step."""
     step = 1.2 * attacker.step_sec
     pose = attacker.pose
     pose.across += float(np.clip(victim.pose.across - reach - pose.across, -step, step))
@@ -198,7 +198,7 @@ def _pull_together(attacker, victim, reach):
 
 
 def _approach(first, second, distance, speed):
-    """Both walk towards the middle between them; True when they stand `distance` apart, face to face."""
+    """Let both walk to the middle between them; return True when they stand ``distance`` apart, face to face."""
     middle = (first.pose.across + second.pose.across) / 2, (first.pose.depth + second.pose.depth) / 2
     side = 1 if first.pose.across <= second.pose.across else -1
     middle_across = float(np.clip(middle[0], 0.1, 0.9))

@@ -196,12 +196,12 @@ def test_an_unknown_sampling_is_named(nodes):
 @pytest.mark.parametrize("kept", [0, 1])
 def test_training_videos_of_one_label_are_refused(nodes, kept):
     folder, videos = nodes
-    with pytest.raises(UserError, match=rf"No training video has label {1 - kept}\..*labels.csv"):
+    with pytest.raises(UserError, match=rf"no training video has label {1 - kept}\..*labels.csv"):
         training_bags(folder, [video for video in videos if video.label == kept], 2, BAG_FRAMES)
 
 
 def test_no_videos_and_no_records_are_refused(nodes, tmp_path):
-    with pytest.raises(UserError, match="No video is left to read"):
+    with pytest.raises(UserError, match="there is no video to read"):
         read_bags(nodes[0], [])
     with pytest.raises(UserError, match=r"holds no nodes-\*\.tfrecord"):
         whole_bags(tmp_path / "nowhere", nodes[1])

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.clips import Clips, open_clips
-from pipelines.data.records import VideoInfo, read_manifest, serialize_clip, shard_name, write_manifest
+from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
+from pipelines.data.records import serialize_clip
 
 LENGTHS = {"a": 5, "b": 2, "c": 4}
 
@@ -50,7 +51,7 @@ def test_a_manifest_may_leave_out_videos(folder):
 
 
 def test_records_of_other_settings_are_refused(folder):
-    with pytest.raises(UserError, match=r"holds 6 snippets, its manifest tells of 11.*clip_frames = 1"):
+    with pytest.raises(UserError, match=r"holds 6 snippets, but its manifest lists 11 with .* = 1\. Run `vad prepare`"):
         Clips(folder, 1, 8)
 
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from pipelines.config import UserError, load_config
 from pipelines.data.datasets import load_dataset
-from pipelines.data.records import parse_clip, read_manifest, shard_paths
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_clip
 from pipelines.data.video import snippets
 from pipelines.stages import prepare
 

@@ -236,7 +236,7 @@ def test_mixed_precision_keeps_the_affinity_in_float32_and_stays_close():
     exact, half = built(), built(dtype="mixed_float16")
     half.set_weights(exact.get_weights())
     h, affinity = half(make_nodes(1, 6), return_affinity=True)
-    assert keras.backend.standardize_dtype(affinity["weights"].dtype) == "float32"
+    assert keras.backend.standardize_dtype(affinity.weights.dtype) == "float32"
     assert keras.backend.standardize_dtype(h.dtype) == "float16"
     np.testing.assert_allclose(to_numpy(h), to_numpy(exact(make_nodes(1, 6))), atol=2e-2)
 
@@ -260,7 +260,7 @@ def test_a_layer_of_float64_computes_in_float64():
     h, affinity = exact(nodes, mask=make_mask([7, 4], 7), return_affinity=True)
     if keras.backend.standardize_dtype(h.dtype) != "float64":
         pytest.skip("this backend multiplies matrices in float32 only")
-    assert keras.backend.standardize_dtype(affinity["weights"].dtype) == "float64"
+    assert keras.backend.standardize_dtype(affinity.weights.dtype) == "float64"
     expected_affinity, expected = oracle(exact, nodes[0])
     np.testing.assert_allclose(to_numpy(h)[0], expected, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(to_numpy(dense_affinity(affinity, 7))[0], expected_affinity, rtol=1e-12, atol=1e-15)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracles.formulas import POTTS, mean_field, softmax, to_numpy, without_own
+from vad_keras.cliques import without_own_weight
 from vad_keras.layers import CliqueSelfAttention, MeanFieldCell, MeanFieldCRF, dense_affinity
 
 
@@ -250,10 +251,24 @@ def test_cell_is_one_update():
     np.testing.assert_allclose(to_numpy(found)[0], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["banded", "dense"])
+def test_the_crf_is_its_cell_called_again_and_again(form):
+    nodes = 2 * np.random.default_rng(0).normal(size=(2, 7, 3, 5)).astype("float32")
+    _, affinity = CliqueSelfAttention(4, 4, temporal_localities=(1, 2, 4))(nodes, return_affinity=True)
+    affinity = affinity if form == "banded" else dense_affinity(affinity, 7)
+    unary, crf = make_unary(2, 7, 3), MeanFieldCRF(5, tolerance=0.0)
+    crf.build(unary.shape)
+    crf.cell.raw_compatibility.assign([[-0.5, 3.0], [1.0, 0.2]])
+    expected = softmax(-unary)
+    for _ in range(5):
+        expected = crf.cell(expected, unary, without_own_weight(affinity))
+    np.testing.assert_allclose(to_numpy(crf(unary, affinity)), to_numpy(expected), atol=1e-6)
+
+
 def test_errors_name_what_came():
     with pytest.raises(ValueError, match=r"`inference` must be one of.*'gibbs'"):
         MeanFieldCRF(inference="gibbs")
-    with pytest.raises(ValueError, match=r"`max_iterations` must be at least 1\. Received: 0"):
+    with pytest.raises(ValueError, match=r"`max_iterations` must be an integer of at least 1\. Received: 0"):
         MeanFieldCRF(max_iterations=0)
     with pytest.raises(ValueError, match=r"\(B, T, G, 2\)\. Received: \(1, 4, 2, 3\)"):
         MeanFieldCRF()(np.zeros((1, 4, 2, 3), "float32"), np.zeros((1, 4, 2, 4, 2), "float32"))

@@ -79,7 +79,7 @@ def test_compiled_value_equals_the_eager_one(compiled):
 def test_errors_name_what_came():
     with pytest.raises(ValueError, match=r"`form` must be one of.*'hnige'"):
         bag_contrast(POSITIVE, NEGATIVE, form="hnige")
-    with pytest.raises(ValueError, match=r"`margin` must be positive\. Received: 0"):
+    with pytest.raises(ValueError, match=r"`margin` must be a number in \(0, inf\)\. Received: 0"):
         bag_contrast(POSITIVE, NEGATIVE, margin=0)
     with pytest.raises(ValueError, match=r"\(2, 2\) and \(3, 1\)"):
         bag_contrast(POSITIVE, NEGATIVE[:, :1])

@@ -91,7 +91,7 @@ def test_strange_k_is_named(k):
 
 def test_labels_of_frames_are_refused():
     np.testing.assert_array_equal(to_numpy(labels_of_bags(np.array([[1], [0]]))), [1, 0])
-    with pytest.raises(ValueError, match=r"one label a video.*\(2, 5\)"):
+    with pytest.raises(ValueError, match=r"one label per video.*\(2, 5\)"):
         labels_of_bags(np.zeros((2, 5)))
 
 

@@ -41,7 +41,7 @@ def test_draws_without_a_value_are_left_out_and_counted():
 
 
 def test_no_video_is_refused():
-    with pytest.raises(ValueError, match="Received: 0 videos, samples=10"):
+    with pytest.raises(ValueError, match="`videos` must hold at least one video"):
         bootstrap_videos([], np.mean, samples=10)
 
 

@@ -45,5 +45,5 @@ def test_one_class_gives_nan():
 
 
 def test_percent_instead_of_a_share_is_refused():
-    with pytest.raises(ValueError, match=r"must be a share in \[0, 1\]. Received: 5"):
+    with pytest.raises(ValueError, match=r"`fpr` must be a number in \[0, 1\]\. Received: 5"):
         recall_at_fpr(LABELS, SCORES, 5)

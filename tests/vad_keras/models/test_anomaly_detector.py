@@ -1,7 +1,10 @@
 """Tests of vad_keras.models.anomaly_detector."""
 
+import io
 import math
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -10,7 +13,6 @@ from vad_keras import spec
 from vad_keras.losses import contrastive_mil
 from vad_keras.metrics import video_auc
 from vad_keras.models import AnomalyDetector
-from vad_keras.models.anomaly_detector import LOSS_TERMS
 
 LENGTHS = np.array([9, 4, 1, 7, 6, 9, 5, 3])
 LABELS = np.array([1, 0, 0, 1, 0, 1, 1, 0])
@@ -48,7 +50,7 @@ def test_a_video_of_one_node_by_hand():
     weights = {weight.path.split("/", 1)[1]: keras.ops.convert_to_numpy(weight) for weight in model.weights}
     # the clique of the only node is the node, its softmax weight is 1, and the CRF has no neighbour to listen to
     h = weights["attention/locality_weights"].sum() * node @ weights["attention/value/kernel"]
-    h = h + node @ weights["around/kernel"] + weights["around/bias"]
+    h = h + node @ weights["skip/kernel"] + weights["skip/bias"]
     hidden = h @ weights["f_s_hidden/kernel"] + weights["f_s_hidden/bias"]
     hidden = hidden * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2))) / 2  # GELU
     score = 1 / (1 + np.exp(-(hidden @ weights["f_s/kernel"] + weights["f_s/bias"])))
@@ -109,8 +111,9 @@ def test_losses_of_a_batch_are_those_of_eq_9_and_shuffling_the_bags_changes_none
     found = model.evaluate(INPUTS, LABELS, batch_size=8, verbose=0, return_dict=True)
     outputs = model(INPUTS)
     terms = to_numpy(contrastive_mil(LABELS, outputs, MASK, **model.loss_options))
-    assert set(found) == {"loss", "bag_auc", *LOSS_TERMS}
-    assert all(found[name] == pytest.approx(float(terms[name]), rel=1e-5) and terms[name] > 0 for name in LOSS_TERMS)
+    assert set(found) == {"loss", "bag_auc", *AnomalyDetector.LOSS_TERMS}
+    for name in AnomalyDetector.LOSS_TERMS:
+        assert found[name] == pytest.approx(float(terms[name]), rel=1e-5) and terms[name] > 0, name
     assert found["loss"] == pytest.approx(float(terms["total"]), rel=1e-5)
     assert found["bag_auc"] == pytest.approx(video_auc(LABELS, to_numpy(outputs)["anomaly_score"]), abs=0.05)
     for order in (np.random.default_rng(0).permutation(8), np.arange(8)[::-1]):
@@ -125,7 +128,7 @@ def test_fit_learns_the_videos_and_every_weight_takes_part(inference, jit_compil
     model.compile(keras.optimizers.Adam(0.02), jit_compile=jit_compile)
     before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.trainable_variables]
     history = model.fit(INPUTS, LABELS, epochs=30, batch_size=8, verbose=0).history
-    assert set(history) == {"loss", "bag_auc", *LOSS_TERMS}
+    assert set(history) == {"loss", "bag_auc", *AnomalyDetector.LOSS_TERMS}
     assert history["loss"][-1] < 0.7 * history["loss"][0] and history["bag_auc"][-1] > 0.7
     for weight, old in zip(model.trainable_variables, before, strict=True):
         assert np.abs(keras.ops.convert_to_numpy(weight) - old).max() > 1e-4, weight.path
@@ -145,6 +148,15 @@ def test_saved_model_gives_the_same_scores_and_trains_on(tmp_path, inference):
         np.testing.assert_array_equal(found[name], expected[name])
     again.fit(INPUTS, LABELS, batch_size=4, verbose=0)
     assert int(again.optimizer.iterations) == 4
+
+
+def test_files_keep_the_layout_of_older_ones(tmp_path):
+    model = small()
+    model.save(tmp_path / "detector.keras")
+    with zipfile.ZipFile(tmp_path / "detector.keras") as archive:
+        weights = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
+        assert "skip" not in weights
+        np.testing.assert_array_equal(weights["around/vars/0"], keras.ops.convert_to_numpy(model.skip.kernel))
 
 
 def test_predict_takes_any_length_and_gives_the_same_bytes_twice():
@@ -200,7 +212,7 @@ def test_every_argument_of_the_structure_changes_the_weights():
     assert shapes(value_dim=3)["f_s_hidden/kernel"] == (3, 5)
     assert shapes(hidden_units=2)["f_s/kernel"] == (2, 1)
     assert shapes(projection_dim=3)["attention/value/kernel"] == (3, 7)
-    assert set(base) - set(shapes(residual=False)) == {"around/kernel", "around/bias"}
+    assert set(base) - set(shapes(residual=False)) == {"skip/kernel", "skip/bias"}
     assert set(shapes(inference="algorithm_1")) - set(base) == {"f_p/kernel", "f_p/bias"}
     assert {name.split("/")[0] for name in set(base) - set(shapes(self_attention_crf=False))} == {"attention", "crf"}
 

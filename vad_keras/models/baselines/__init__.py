@@ -1,5 +1,6 @@
 """Published models to compare with, one file each."""
 
+from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines.ar_net import ARNet
 from vad_keras.models.baselines.bn_wvad import BNWVAD
 from vad_keras.models.baselines.claws import Claws
@@ -18,6 +19,7 @@ __all__ = [
     "RTFM",
     "URDMU",
     "ARNet",
+    "Baseline",
     "Claws",
     "HLNet",
     "SultaniRanker",

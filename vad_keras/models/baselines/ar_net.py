@@ -3,47 +3,50 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, top_k_weights
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import cross_entropy, mean_over_frames, weighted_mean
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import cross_entropy, mean_over_frames, weighted_mean
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class ARNet(Baseline):
-    """Regress the anomaly score of each moment by two dense layers, trained to be sure of few moments of a video.
+    """Regress the anomaly score of each moment by two dense layers, trained on the highest scores of each video.
 
-    1. One vector a frame: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
-    2. Dense of `units` (ReLU), dropout, dense 1 (sigmoid): the scores `s`; `(B, T)`.
-    3. Dynamic multiple-instance loss: of each video the `k = ceil(n / alpha)` highest scores, `n` its real frames,
-       each with the cross entropy to the label of the video: `mean_k -(y log s + (1 - y) log(1 - s))`; mean over
+    1. One vector per frame: patch 0, the whole frame, or the mean over patches; ``(B, T, C)``.
+    2. Dense of ``units`` (ReLU), dropout, dense 1 (sigmoid): the scores ``s``; ``(B, T)``.
+    3. Dynamic multiple-instance loss: of each video the ``k = ceil(n / alpha)`` highest scores, ``n`` its real frames,
+       each with the cross entropy to the label of the video: ``mean_k -(y log s + (1 - y) log(1 - s))``; mean over
        videos.
-    4. Centre loss: of each normal video `mean_t (s_t - c)^2` with `c = mean_t s_t`; mean over the normal videos, 0
+    4. Centre loss: of each normal video ``mean_t (s_t - c)^2`` with ``c = mean_t s_t``; mean over the normal videos, 0
        without one.
 
-    `total = dynamic_mil + center_weight * center`. No moment sees another. `fit` takes `({"nodes", "mask"}, labels)`.
+    ``total = dynamic_mil + center_weight * center``. Each moment is scored independently. ``fit`` takes ``({"nodes",
+    "mask"}, labels)``.
 
-    Left open in print: the size of the hidden layer is that of the features in the authors' code; so it is here.
-    Their code averages step 3 over all chosen moments of a batch, so that long videos weigh more, and takes the
-    unbiased variance in step 4; here each video counts once and the variance is the mean, as the loss is written.
-    The share of chosen moments (`alpha = 4`), the weight of the centre loss (20) and dropout 0.7 are theirs.
+    Differences from the paper, and what it leaves open: the size of the hidden layer is that of the features in the
+    authors' code; the same holds here. Their code averages step 3 over all chosen moments of a batch, so that long
+    videos weigh more, and takes the unbiased variance in step 4; here each video counts once and the variance is the
+    mean, as the loss is written. The share of chosen moments (``alpha = 4``), the weight of the centre loss (20) and
+    dropout 0.7 are theirs.
 
     Args:
         units: size of the hidden layer; 0: as many as a feature has channels.
         dropout: rate after the hidden layer.
-        alpha: one in so many moments speaks for its video.
+        alpha: one in ``alpha`` moments is averaged per video.
         center_weight: weight of the centre loss.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict: `"anomaly_score"` float32 `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, the score of the frame
-        repeated. Both are 0 in padding.
+        dict: ``"anomaly_score"`` float32 ``(B, T)`` in [0, 1] and ``"patch_score"`` ``(B, T, G)``, the score of the
+        frame repeated. Both are 0 in padding.
 
     Raises:
-        ValueError: if `alpha` is below 1, `patches` is unknown or the nodes do not have four axes.
+        ValueError: if ``alpha`` is below 1, ``patches`` is unknown or the nodes do not have four axes.
 
     Example:
 
@@ -54,17 +57,17 @@ class ARNet(Baseline):
     (2, 5)
 
     Reference: [48] Wan et al., Weakly supervised video anomaly detection via center-guided discriminative learning,
-    ICME 2020; sizes and rates from its code, wanboyang/Anomaly_AR_Net_ICME_2020 (`options.py`, `model.py`).
+    ICME 2020; sizes and rates from its code, wanboyang/Anomaly_AR_Net_ICME_2020 (``options.py``, ``model.py``).
     """
 
     LOSS_TERMS = ("dynamic_mil", "center")
 
     def __init__(self, units=0, dropout=0.7, alpha=4, center_weight=20.0, patches="first", **kwargs):
         super().__init__(patches, **kwargs)
-        if alpha < 1:
-            raise ValueError(
-                f"`alpha` must be at least 1. Received: {alpha}. One in `alpha` moments speaks for its video; 1 is all."
-            )
+        checks.integers(0, units=units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[1, inf)", alpha=alpha)
+        checks.numbers_in("[0, inf)", center_weight=center_weight)
         self.units, self.alpha, self.center_weight = units, alpha, center_weight
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
@@ -93,7 +96,7 @@ class ARNet(Baseline):
         return {**terms, "total": terms["dynamic_mil"] + self.center_weight * terms["center"]}
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,

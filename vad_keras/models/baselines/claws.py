@@ -3,61 +3,61 @@
 import keras
 from keras import ops
 
-from vad_keras import cliques, spec
+from vad_keras import checks, cliques, spec
 from vad_keras.losses.bags import labels_of_bags, spread_mask
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import mean_over_frames
-from vad_keras.models.baselines.two_means import clustering_loss, two_means
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import mean_over_frames
+from vad_keras.models.baselines._two_means import clustering_loss, two_means
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class Claws(Baseline):
-    """Score each moment by a small network in which the moments of a run compete for being heard.
+    """Score each moment by a small network in which the moments of a run compete by a softmax.
 
-    1. One vector a frame, brought to length 1; `(B, T, C)`. Time is cut into runs of `run_frames` consecutive frames
-       ("batches" in [9]); nothing passes from one run to another.
-    2. Twice, with 512 and 32 units: `h = ReLU(P * (x W + b))`, dropout; `(B, T, units)`. The normalcy suppression
-       `P = softmax(x V + c)` runs over the frames of the run, one distribution a unit: what it ignores is silenced.
-    3. Dense 1 (sigmoid); `(B, T)`.
+    1. One vector per frame, scaled to length 1; ``(B, T, C)``. Time is cut into runs of ``run_frames`` consecutive
+       frames ("batches" in [9]); nothing passes from one run to another.
+    2. Twice, with 512 and 32 units: ``h = ReLU(P * (x W + b))``, dropout; ``(B, T, units)``. The normalcy suppression
+       ``P = softmax(x V + c)`` runs over the frames of the run, one distribution per unit: what it ignores becomes 0.
+    3. Dense 1 (sigmoid); ``(B, T)``.
     4. Loss: squared error to the label of the video, at every frame; mean score (sparsity) and mean squared step
-       between neighbours (temporal consistency) of every video; for both layers `h` of step 2 the clustering loss: with
-       `d` the distance between the centres of two k-means clusters, `min(bound, d)` in a normal and `1 / d` in an
-       abnormal video.
+       between neighbours (temporal consistency) of every video; for both layers ``h`` of step 2 the clustering loss:
+       with ``d`` the distance between the centres of two k-means clusters, ``min(bound, d)`` in a normal and ``1 / d``
+       in an abnormal video.
 
     A bag of the random batch selector of [9] is a run from a random place of a random video: sample bags with
-    `sampling="window"` and `bag_frames` equal to `run_frames`. `compile` takes an optimizer only; `fit` takes
-    `({"nodes", "mask"}, labels)` with labels `(B,)`.
+    ``sampling="window"`` and ``bag_frames`` equal to ``run_frames``. ``compile`` takes an optimizer only; ``fit`` takes
+    ``({"nodes", "mask"}, labels)`` with labels ``(B,)``.
 
-    Left open in print: [9] trains on one run at a time in random order; here a step averages over the runs of a batch,
-    each judged by itself. The parts are those of the abstract of [9]; the text was not at hand, so the sizes, the place
-    of the softmax before the ReLU, the means in the loss and its weights (8e-5 each) are those of a public
-    reimplementation (github.com/Umair0343/UCF_Anomaly_detection), whose clustering follows a later paper. The distance
-    form of the clustering loss, its bound 1, k-means without random starts and runs of 32 frames are this project's
-    choices. A last, short run is normalised over the frames it has. A softmax over n frames makes activations about n
-    times smaller, twice, which slows learning at small rates; `rescale` multiplies P by n.
+    Differences from the paper, and what it leaves open: [9] trains on one run at a time in random order; here a step
+    averages over the runs of a batch, each judged by itself. The parts are those of the abstract of [9]; the text was
+    not available, so the sizes, the place of the softmax before the ReLU, the means in the loss and its weights (8e-5
+    each) are those of a public reimplementation (github.com/Umair0343/UCF_Anomaly_detection), whose clustering follows
+    a later paper. The distance form of the clustering loss, its bound 1, k-means without random starts and runs of 32
+    frames are this project's choices. A last, short run is normalised over the frames it has. A softmax over n frames
+    makes activations about n times smaller, twice, which slows learning at small rates; ``rescale`` multiplies P by n.
 
     Args:
         units: sizes of the two hidden layers.
         run_frames: consecutive frames that compete.
         rescale: whether the weights of a run have mean 1 instead of sum 1.
         dropout: rate after each hidden layer.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1.
-        distance_bound: from this distance on the clusters of a normal video cost no more.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1.
+        distance_bound: the clusters of a normal video are penalized up to this distance.
         clustering_weight, sparsity_weight, smoothness_weight: of the terms of the loss.
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame;
-            padding stands at the end.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame; padding is at the end.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, both 0 in padding;
-        `"hidden_1"` `(B, T, 512)` and `"hidden_2"` `(B, T, 32)`, the layers that are clustered.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1] and ``"patch_score"`` ``(B, T, G)``, both 0 in
+        padding; ``"hidden_1"`` ``(B, T, 512)`` and ``"hidden_2"`` ``(B, T, 32)``, the layers that are clustered.
 
     Raises:
-        ValueError: if `patches` is unknown, `units` are not two, `run_frames` is not positive or the nodes do not have
-            four axes.
+        ValueError: if ``patches`` is unknown, ``units`` are not two, ``run_frames`` is not positive or the nodes do not
+            have four axes.
 
     Example:
 
@@ -88,12 +88,13 @@ class Claws(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
+        checks.integer_lists(1, 2, units=units)
+        checks.integers(1, run_frames=run_frames)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+        checks.numbers_in("(0, inf)", distance_bound=distance_bound)
+        checks.numbers_in("[0, inf)", clustering_weight=clustering_weight, **weights)
         self.units, self.run_frames = tuple(units), run_frames
-        if len(self.units) != 2 or run_frames < 1:
-            raise ValueError(
-                "`units` must be the sizes of two layers and `run_frames` at least 1. "
-                f"Received: {self.units} and {run_frames}. [9] has units=(512, 32)."
-            )
         self.rescale, self.dropout = rescale, dropout
         self.distance_bound = distance_bound
         self.clustering_weight = clustering_weight
@@ -113,7 +114,7 @@ class Claws(Baseline):
         self.scorer.build((None, None, size))
 
     def suppression(self, logits, mask):
-        """`P` of step 2, `(B, T, F)` and bool `(B, T)` -> float32 `(B, T, F)`, 0 in padding."""
+        """``P`` of step 2, ``(B, T, F)`` and bool ``(B, T)`` -> float32 ``(B, T, F)``, 0 in padding."""
         real = cliques.split_blocks(mask[:, :, None], self.run_frames)
         logits = cliques.split_blocks(ops.cast(logits, "float32"), self.run_frames)
         weights = ops.softmax(ops.where(real, logits, -1e9), axis=2)
@@ -125,13 +126,13 @@ class Claws(Baseline):
         """Steps 2 and 3."""
         layers = []
         for dense, suppressor, dropout in zip(self.hidden, self.suppressors, self.dropouts, strict=True):
-            heard = ops.cast(dense(x), "float32") * self.suppression(suppressor(x), mask)
-            layers.append(ops.relu(heard))
+            suppressed = ops.cast(dense(x), "float32") * self.suppression(suppressor(x), mask)
+            layers.append(ops.relu(suppressed))
             x = dropout(layers[-1], training=training)
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0], "hidden_1": layers[0], "hidden_2": layers[1]}
 
     def clustering_terms(self, labels, hidden, mask):
-        """Clustering loss of one layer `(B, T, F)`, mean over the videos."""
+        """Clustering loss of one layer ``(B, T, F)``, mean over the videos."""
         in_second = two_means(hidden, mask)
         return ops.mean(clustering_loss(labels, hidden, in_second, mask, self.distance_bound))
 
@@ -155,7 +156,7 @@ class Claws(Baseline):
         return terms
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,

@@ -3,17 +3,17 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import (
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    few_frames,
     mean_over_frames,
     proximity,
-    silence,
     softmax_over_keys,
+    top_frames,
     weighted_mean,
+    zero_padding,
 )
 
 KERNEL = 5  # frames, of the residual and of the causal convolution
@@ -21,29 +21,30 @@ KERNEL = 5  # frames, of the residual and of the causal convolution
 
 @keras.saving.register_keras_serializable("vad_keras")
 class HLNet(Baseline):
-    """Score each moment by what is similar, what is near and what scores alike, and distil that for online use.
+    """Score each moment by graphs of similar, near and alike scored frames; an online branch learns from the scores.
 
-    1. One vector a frame, `x`: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
-    2. Two dense layers of `units` (ReLU), each with dropout: `f`; `(B, T, 128)`.
-    3. HLC approximator: dense 64 and 32 (ReLU), a causal convolution over 5 frames: the online logits; `(B, T)`. It
+    1. One vector per frame, ``x``: patch 0, the whole frame, or the mean over patches; ``(B, T, C)``.
+    2. Two dense layers of ``units`` (ReLU), each with dropout: ``f``; ``(B, T, 128)``.
+    3. HLC approximator: dense 64 and 32 (ReLU), a causal convolution over 5 frames: the online logits; ``(B, T)``. It
        sees no later frame.
-    4. Three graphs, `(B, T, T)`. Holistic: the softmax over a row of the cosine similarity of `x`, set to 0 where it is
-       not above `similarity_threshold`. Localized: `exp(-|i - j| / e)`. Score: the softmax over a row of
-       `1 / (1 + exp(-(1 - |p_i - p_j| - 0.5) / 0.1))`, `p` the sigmoids of the online logits, without gradient.
-    5. A branch for each graph `A`: twice `ReLU(A h W + R(h))` with dropout, `R` a convolution over 5 frames at first,
-       then the identity; `(B, T, branch_units)`.
-    6. Dense 1 on the three branches together: the logits; `(B, T)`. The scores are their sigmoids.
-    7. Loss: the cross entropy to the label of the video of `sigmoid(mean of the floor(n / 16) + 1 highest logits)`, for
-       the logits and for the online logits, plus `distillation_weight` times `-mean_t p_t log q_t`, the scores `p`
-       without gradient and `q` the online scores.
+    4. Three graphs, ``(B, T, T)``. Holistic: the softmax over a row of the cosine similarity of ``x``, set to 0 where
+       it is not above ``similarity_threshold``. Localized: ``exp(-|i - j| / e)``. Score: the softmax over a row of ``1
+       / (1 + exp(-(1 - |p_i - p_j| - 0.5) / 0.1))``, ``p`` the sigmoids of the online logits, without gradient.
+    5. A branch for each graph ``A``: twice ``ReLU(A h W + R(h))`` with dropout, ``R`` a convolution over 5 frames at
+       first, then the identity; ``(B, T, branch_units)``.
+    6. Dense 1 on the three branches together: the logits; ``(B, T)``. The scores are their sigmoids.
+    7. Loss: the cross entropy to the label of the video of ``sigmoid(mean of the floor(n / 16) + 1 highest logits)``,
+       for the logits and for the online logits, plus ``distillation_weight`` times ``-mean_t p_t log q_t``, the scores
+       ``p`` without gradient and ``q`` the online scores.
 
-    `fit` takes `({"nodes", "mask"}, labels)`. The graphs need memory that grows with `T * T`.
+    ``fit`` takes ``({"nodes", "mask"}, labels)``. The graphs need memory that grows with ``T * T``.
 
-    Left open in print: how a graph treats padding; here padded frames are no neighbours. The range of the localized
-    graph (exponent 1, divisor e), 16 frames for each chosen one, dropout 0.6, and the sizes of all layers are those of
-    the authors' code. The distillation loss is one-sided as printed: it asks for high online scores where scores are
-    high and nothing where they are low, which the second cross entropy does. Their approximator learns at half the
-    rate of the rest and all rates fall to a tenth after 10 epochs; here one rate serves all.
+    Differences from the paper, and what it leaves open: how a graph treats padding; here padded frames are no
+    neighbours. The range of the localized graph (exponent 1, divisor e), 16 frames for each chosen one, dropout 0.6,
+    and the sizes of all layers are those of the authors' code. The distillation loss is one-sided as printed: it asks
+    for high online scores where scores are high and nothing where they are low, which the second cross entropy does.
+    Their approximator learns at half the rate of the rest and all rates fall to a tenth after 10 epochs; here one rate
+    serves all.
 
     Args:
         units: sizes of the two layers of step 2.
@@ -52,17 +53,20 @@ class HLNet(Baseline):
         similarity_threshold: of step 4.
         distillation_weight: of step 7.
         online: report the score of the approximator, which sees no later frame, as the anomaly score.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` and `"online_score"` `(B, T)` in [0, 1], `"logit"` and `"online_logit"`
-        `(B, T)`, `"patch_score"` `(B, T, G)`, the score of the frame repeated. All are 0 in padding.
+        dict of float32: ``"anomaly_score"`` and ``"online_score"`` ``(B, T)`` in [0, 1], ``"logit"`` and
+        ``"online_logit"`` ``(B, T)``, ``"patch_score"`` ``(B, T, G)``, the score of the frame repeated. All are 0 in
+        padding.
 
     Raises:
-        ValueError: if `similarity_threshold` is not in [0, 1), `patches` is unknown or the nodes do not have four axes.
+        ValueError: if ``similarity_threshold`` is not in [0, 1), ``patches`` is unknown or the nodes do not have four
+            axes.
 
     Example:
 
@@ -73,7 +77,7 @@ class HLNet(Baseline):
     ((2, 5), (2, 5))
 
     Reference: [10] Wu et al., Not only look, but also listen: learning multimodal violence detection under weak
-    supervision, ECCV 2020; sizes and rates from its code, Roc-Ng/XDVioDet (`model.py`, `layers.py`, `train.py`).
+    supervision, ECCV 2020; sizes and rates from its code, Roc-Ng/XDVioDet (``model.py``, ``layers.py``, ``train.py``).
     """
 
     LOSS_TERMS = ("bag_cross_entropy", "online_cross_entropy", "distillation")
@@ -90,11 +94,10 @@ class HLNet(Baseline):
         **kwargs,
     ):
         super().__init__(patches, **kwargs)
-        if not 0 <= similarity_threshold < 1:
-            raise ValueError(
-                f"`similarity_threshold` must lie in [0, 1), as a cosine does. Received: {similarity_threshold}. "
-                "At 0 every similar frame is a neighbour."
-            )
+        checks.integer_lists(1, units=units)
+        checks.integers(1, branch_units=branch_units)
+        checks.numbers_in("[0, 1)", dropout=dropout, similarity_threshold=similarity_threshold)
+        checks.numbers_in("[0, inf)", distillation_weight=distillation_weight)
         self.units, self.branch_units, self.dropout = tuple(units), branch_units, dropout
         self.similarity_threshold, self.distillation_weight = similarity_threshold, distillation_weight
         self.online = online
@@ -130,13 +133,13 @@ class HLNet(Baseline):
                 hidden = next(dropouts)(layer(hidden, graph=graph, mask=mask), training=training)
             found.append(hidden)
         logit = self.scorer(ops.concatenate(found, axis=-1))[..., 0]
-        logits = {"logit": silence(logit, mask), "online_logit": silence(online_logit, mask)}
-        online_score = silence(ops.sigmoid(online_logit), mask)
+        logits = {"logit": zero_padding(logit, mask), "online_logit": zero_padding(online_logit, mask)}
+        online_score = zero_padding(ops.sigmoid(online_logit), mask)
         score = online_score if self.online else ops.sigmoid(logit)
         return {spec.ANOMALY_SCORE: score, "online_score": online_score, **logits}
 
     def _approximate(self, h):
-        """Step 3; padding stands behind all real frames, where a causal convolution does not look."""
+        """Step 3; padding comes after all real frames, where a causal convolution does not look."""
         for dense in self.approximator:
             h = dense(h)
         return self.causal(h)[..., 0]
@@ -159,8 +162,8 @@ class HLNet(Baseline):
         logit, online_logit = outputs["logit"], outputs["online_logit"]
         online_surprise = cross_entropy(1.0, ops.sigmoid(online_logit))  # -log q
         terms = {
-            "bag_cross_entropy": _of_few(labels, logit, mask),
-            "online_cross_entropy": _of_few(labels, online_logit, mask),
+            "bag_cross_entropy": _top_mean_cross_entropy(labels, logit, mask),
+            "online_cross_entropy": _top_mean_cross_entropy(labels, online_logit, mask),
             "distillation": ops.mean(
                 mean_over_frames(ops.stop_gradient(ops.sigmoid(logit)) * online_surprise, mask),
             ),
@@ -169,7 +172,7 @@ class HLNet(Baseline):
         return {**terms, "total": total + self.distillation_weight * terms["distillation"]}
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -182,7 +185,7 @@ class HLNet(Baseline):
 
 
 class GraphConvolution(keras.layers.Layer):
-    """Step 5 of `HLNet`: `ReLU(A h W + R(h))` for features `h` and one of its graphs `A`."""
+    """Step 5 of ``HLNet``: ``ReLU(A h W + R(h))`` for features ``h`` and one of its graphs ``A``."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -191,7 +194,7 @@ class GraphConvolution(keras.layers.Layer):
         self.dense = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        """Make the weights for `(B, T, C)`; the residual needs some where `C` is not `units`."""
+        """Make the weights for ``(B, T, C)``; the residual needs some where ``C`` is not ``units``."""
         self.dense.build(input_shape)
         self.residual = None
         if input_shape[-1] != self.units:
@@ -200,12 +203,12 @@ class GraphConvolution(keras.layers.Layer):
         self.built = True
 
     def call(self, h, graph, mask):
-        """`(B, T, C)`, `(B, T, T)` and bool `(B, T)` -> `(B, T, units)`."""
-        around = h if self.residual is None else self.residual(silence(h, mask))
-        return ops.relu(ops.matmul(ops.cast(graph, h.dtype), self.dense(h)) + around)
+        """``(B, T, C)``, ``(B, T, T)`` and bool ``(B, T)`` -> ``(B, T, units)``."""
+        skip = h if self.residual is None else self.residual(zero_padding(h, mask))
+        return ops.relu(ops.matmul(ops.cast(graph, h.dtype), self.dense(h)) + skip)
 
     def compute_output_shape(self, input_shape):
-        """`(B, T, units)`."""
+        """``(B, T, units)``."""
         return (*input_shape[:-1], self.units)
 
 
@@ -217,7 +220,7 @@ def _build_in_turn(layers, size):
     return size
 
 
-def _of_few(labels, logit, mask):
+def _top_mean_cross_entropy(labels, logit, mask):
     """Mean over videos of the cross entropy of step 7."""
-    chosen = few_frames(logit, mask)
+    chosen = top_frames(logit, mask)
     return ops.mean(cross_entropy(labels, ops.sigmoid(weighted_mean(logit, chosen))))

@@ -1,14 +1,14 @@
-"""RTFM of Tian et al.: a multi-scale temporal network whose feature magnitudes tell abnormal moments."""
+"""RTFM of Tian et al.: a multi-scale temporal network whose feature magnitudes mark abnormal moments."""
 
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import cross_entropy, length_of, mean_over_pairs, silence, weighted_mean
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, weighted_mean, zero_padding
 
 DILATIONS = (1, 2, 4)
 MAGNITUDE_FORMS = ("squared", "printed")
@@ -18,46 +18,48 @@ MAGNITUDE_FORMS = ("squared", "printed")
 class RTFM(Baseline):
     """Learn features that are long where a video is abnormal, and score them by three dense layers.
 
-    1. One vector a frame, `x`: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
+    1. One vector per frame, ``x``: patch 0, the whole frame, or the mean over patches; ``(B, T, C)``.
     2. Multi-scale temporal network (Sec 3.2): three convolutions over 3 frames of dilation 1, 2 and 4 beside a
-       self-attention of all frames, `C / 4` channels each; one more convolution over 3 frames; plus `x`: the features
-       `X`; `(B, T, C)`.
-    3. Dense 512 and 128 (ReLU), dense 1 (sigmoid), with dropout before each (Sec 3.4): the scores; `(B, T)`.
-    4. Of each video the `k` real frames with the longest features are chosen (Sec 3.3).
-    5. Magnitude loss (Sec 3.3) over all pairs of an abnormal and a normal video with magnitudes `a` and `n`.
-       `"squared"`, the form of the authors' code: `(|margin - a| + n)^2`, a magnitude being the length of the mean
-       chosen feature. `"printed"`: `max(0, margin - (a - n))`, a magnitude being the mean length of the chosen.
+       self-attention of all frames, ``C / 4`` channels each; one more convolution over 3 frames; plus ``x``: the
+       features ``X``; ``(B, T, C)``.
+    3. Dense 512 and 128 (ReLU), dense 1 (sigmoid), with dropout before each (Sec 3.4): the scores; ``(B, T)``.
+    4. Of each video the ``k`` real frames with the longest features are chosen (Sec 3.3).
+    5. Magnitude loss (Sec 3.3) over all pairs of an abnormal and a normal video with magnitudes ``a`` and ``n``.
+       ``"squared"``, the form of the authors' code: ``(|margin - a| + n)^2``, a magnitude being the length of the mean
+       chosen feature. ``"printed"``: ``max(0, margin - (a - n))``, a magnitude being the mean length of the chosen.
     6. Cross entropy (Sec 3.4) between the label and the mean score of the chosen frames, mean over videos.
     7. Sparsity and temporal smoothness of the scores, sums over time, mean over the abnormal videos.
 
-    `total = bag_cross_entropy + magnitude_weight * magnitude + sparsity_weight * sparsity + smoothness_weight *
-    temporal_smoothness`. `fit` takes `({"nodes", "mask"}, labels)`. Memory grows with `T * T`.
+    ``total = bag_cross_entropy + magnitude_weight * magnitude + sparsity_weight * sparsity + smoothness_weight *
+    temporal_smoothness``. ``fit`` takes ``({"nodes", "mask"}, labels)``. Memory grows with ``T * T``.
 
-    Left open in print: batch normalisation, which the code has behind each convolution and in the attention (from an
-    identity on); the attention divides by the number of frames instead of a softmax there and here. In training the
-    code hides moments from the choice of step 4 at the rate of the dropout; so it is here. Its magnitude loss pairs
-    videos by position and its smoothness runs across the seams of a batch; here pairs are formed by label, all with
-    all, and no term leaves a video. Padded frames enter neither convolutions, nor attention, nor the statistics.
+    Differences from the paper, and what it leaves open: batch normalisation, which the code has behind each convolution
+    and in the attention (from an identity on); the attention divides by the number of frames instead of a softmax there
+    and here. In training the code hides moments from the choice of step 4 at the rate of the dropout; the same holds
+    here. Its magnitude loss pairs videos by position and its smoothness runs across the seams of a batch; here pairs
+    are formed by label, all with all, and no term leaves a video. Padded frames enter neither convolutions, nor
+    attention, nor the statistics.
 
     Args:
         units: sizes of the two hidden layers of step 3.
         dropout: rate of step 3 and of the choice in step 4.
-        k: number (integer) or share (float) of the real frames of a video that are chosen, or `"mean"`.
+        k: number (integer) or share (float) of the real frames of a video that are chosen, or ``"mean"``.
         margin: of the magnitude loss.
-        magnitude_form: `"squared"` or `"printed"`.
+        magnitude_form: ``"squared"`` or ``"printed"``.
         magnitude_weight, sparsity_weight, smoothness_weight: of the total.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1], `"magnitude"` `(B, T)`, the length of each feature,
-        `"bag_magnitude"` and `"bag_score"` `(B,)` of the chosen frames, `"patch_score"` `(B, T, G)`, the score of the
-        frame repeated. All are 0 in padding.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1], ``"magnitude"`` ``(B, T)``, the length of each
+        feature, ``"bag_magnitude"`` and ``"bag_score"`` ``(B,)`` of the chosen frames, ``"patch_score"`` ``(B, T, G)``,
+        the score of the frame repeated. All are 0 in padding.
 
     Raises:
-        ValueError: if `magnitude_form`, `k` or `patches` is none of the above or the nodes do not have four axes.
+        ValueError: if ``magnitude_form``, ``k`` or ``patches`` is none of the above or the nodes do not have four axes.
 
     Example:
 
@@ -68,7 +70,7 @@ class RTFM(Baseline):
     ((2, 5), (2,))
 
     Reference: Tian et al., Weakly-supervised video anomaly detection with robust temporal feature magnitude learning,
-    ICCV 2021; sizes and rates also from its code, tianyu0207/RTFM (`model.py`, `train.py`).
+    ICCV 2021; sizes and rates also from its code, tianyu0207/RTFM (``model.py``, ``train.py``).
     """
 
     LOSS_TERMS = ("bag_cross_entropy", "magnitude", "sparsity", "temporal_smoothness")
@@ -88,17 +90,16 @@ class RTFM(Baseline):
     ):
         super().__init__(patches, **kwargs)
         check_k(k)
-        if magnitude_form not in MAGNITUDE_FORMS:
-            raise ValueError(
-                f"`magnitude_form` must be one of {MAGNITUDE_FORMS}. Received: {magnitude_form!r}. "
-                "'squared' is what the authors ran."
-            )
+        checks.choice(MAGNITUDE_FORMS, "'squared' is what the authors ran.", magnitude_form=magnitude_form)
+        checks.integer_lists(1, units=units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         self.units, self.k, self.margin, self.magnitude_form = tuple(units), k, margin, magnitude_form
         self.term_weights = {
             "magnitude_weight": magnitude_weight,
             "sparsity_weight": sparsity_weight,
             "smoothness_weight": smoothness_weight,
         }
+        checks.numbers_in("[0, inf)", margin=margin, **self.term_weights)
         policy = self.dtype_policy
         self.hidden = [keras.layers.Dense(size, "relu", dtype=policy) for size in self.units]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
@@ -117,7 +118,7 @@ class RTFM(Baseline):
     def score_frames(self, x, mask, training):
         """Steps 2 to 4."""
         features = self.dropouts[0](self.network(x, mask=mask, training=training), training=training)
-        magnitude = silence(length_of(features), mask)
+        magnitude = zero_padding(length_of(features), mask)
         chosen = top_k_weights(self.hide(magnitude, training=training), mask, self.k)
         if self.magnitude_form == "squared":
             bag_magnitude = length_of(weighted_mean(features, chosen))
@@ -147,7 +148,7 @@ class RTFM(Baseline):
         return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}
 
     def _magnitude_loss(self, labels, magnitude):
-        """Step 5: `(B,)`, `(B,)` -> scalar; rows are abnormal, columns normal videos."""
+        """Step 5: ``(B,)``, ``(B,)`` -> scalar; rows are abnormal, columns normal videos."""
         abnormal, normal = ops.expand_dims(magnitude, 1), ops.expand_dims(magnitude, 0)
         if self.magnitude_form == "squared":
             pairs = ops.square(ops.abs(self.margin - abnormal) + normal)
@@ -156,7 +157,7 @@ class RTFM(Baseline):
         return mean_over_pairs(pairs, labels)
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -169,14 +170,14 @@ class RTFM(Baseline):
 
 
 class MultiScaleTemporalNetwork(keras.layers.Layer):
-    """Step 2 of `RTFM`: `(B, T, C)` and a mask -> `(B, T, C)`, with batch statistics of real frames only."""
+    """Step 2 of ``RTFM``: ``(B, T, C)`` and a mask -> ``(B, T, C)``, with batch statistics of real frames only."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Make the weights for `C` channels."""
+        """Make the weights for ``C`` channels."""
         channels = input_shape[-1]
         branch = max(1, channels // 4)
         self.pyramid = [self._convolution(branch, 3, d, use_bias=True) for d in DILATIONS]
@@ -209,17 +210,17 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
         )
 
     def _norm(self, **options):
-        """As PyTorch makes it, in which the rates were found."""
+        """With the defaults of PyTorch, for which the rates were tuned."""
         return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, **options)
 
     def call(self, x, mask, training=False):
         """Pyramid and attention side by side, then one convolution over both."""
-        x = silence(x, mask)
+        x = zero_padding(x, mask)
         scales = [
             norm(convolution(x), training=training, mask=mask)
             for convolution, norm in zip(self.pyramid, self.norms[:-1], strict=True)
         ]
-        both = silence(ops.concatenate([*scales, self._attend(self.reduce(x), mask, training)], axis=-1), mask)
+        both = zero_padding(ops.concatenate([*scales, self._attend(self.reduce(x), mask, training)], axis=-1), mask)
         return self.norms[-1](self.fuse(both), training=training, mask=mask) + ops.cast(x, self.compute_dtype)
 
     def _attend(self, x, mask, training):
@@ -227,7 +228,7 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
         num_real = ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1), 1.0)[:, None, None]
         phi = self.phi(x) / ops.cast(num_real, x.dtype)  # divided first: float16 ends at 65504
         weights = ops.matmul(self.theta(x), ops.transpose(phi, (0, 2, 1)))
-        found = self.back(ops.matmul(weights, silence(self.g(x), mask)))
+        found = self.back(ops.matmul(weights, zero_padding(self.g(x), mask)))
         return self.attention_norm(found, training=training, mask=mask) + x
 
     def compute_output_shape(self, input_shape):

@@ -1,41 +1,42 @@
-"""The three-layer network and ranking loss of Sultani et al. [1], the baseline every paper of the field starts from."""
+"""The three-layer network and ranking loss of Sultani et al. [1], the common baseline of the field."""
 
 import keras
 
-from vad_keras import spec
-from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras import checks, spec
+from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
+from vad_keras.models.baselines._base import Baseline
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class SultaniRanker(Baseline):
     """Score each moment of a video by a small fully connected network, trained to rank videos.
 
-    1. One vector a frame: patch 0, the whole frame, or the mean over patches; `(B, T, C)`.
+    1. One vector per frame: patch 0, the whole frame, or the mean over patches; ``(B, T, C)``.
     2. L2 normalisation of each vector, as in [1].
-    3. Dense 512 (ReLU), dropout, dense 32 (linear, as in the code of [1]), dropout, dense 1 (sigmoid); `(B, T)`.
+    3. Dense 512 (ReLU), dropout, dense 32 (linear, as in the code of [1]), dropout, dense 1 (sigmoid); ``(B, T)``.
 
-    No moment sees another. `compile` takes an optimizer only (Adagrad 0.001 in [1]); the loss is `ranking_mil`, and
-    its terms and the AUC of the bags are reported as metrics. `fit` takes `({"nodes", "mask"}, labels)` with labels
-    `(B,)`.
+    Each moment is scored independently. ``compile`` takes an optimizer only (Adagrad 0.001 in [1]); the loss is
+    ``ranking_mil``, and its terms and the AUC of the bags are reported as metrics. ``fit`` takes ``({"nodes", "mask"},
+    labels)`` with labels ``(B,)``.
 
     Args:
         units: sizes of the two hidden layers.
         dropout: rate after each hidden layer.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1.
         kernel_l2: weight of the squared kernels in the loss, 0.001 in the code of [1].
-        pairing, margin, sparsity_weight, smoothness_weight: see `vad_keras.losses.ranking_mil`.
+        pairing, margin, sparsity_weight, smoothness_weight: see ``vad_keras.losses.ranking_mil``.
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict: `"anomaly_score"` float32 `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, the score of the frame
-        repeated, since this model tells no patches apart. Both are 0 in padding.
+        dict: ``"anomaly_score"`` float32 ``(B, T)`` in [0, 1] and ``"patch_score"`` ``(B, T, G)``, the score of the
+        frame repeated, since this model does not distinguish patches. Both are 0 in padding.
 
     Raises:
-        ValueError: if `patches` or `pairing` is unknown or the nodes do not have four axes.
+        ValueError: if ``patches`` or ``pairing`` is unknown or the nodes do not have four axes.
 
     Example:
 
@@ -64,7 +65,10 @@ class SultaniRanker(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        check_pairing(pairing)
+        checks.integer_lists(1, 2, units=units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[0, inf)", kernel_l2=kernel_l2)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
         self.loss_options = {
             "pairing": pairing,
@@ -105,7 +109,7 @@ class SultaniRanker(Baseline):
         return ranking_mil(labels, outputs[spec.ANOMALY_SCORE], mask, **self.loss_options)
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,

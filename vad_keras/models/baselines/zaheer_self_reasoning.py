@@ -3,57 +3,59 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, spread_mask
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import mean_over_frames
-from vad_keras.models.baselines.two_means import clustering_loss, two_means
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import mean_over_frames
+from vad_keras.models.baselines._two_means import clustering_loss, two_means
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class ZaheerSelfReasoning(Baseline):
-    """Score each moment by a small network that is trained on labels it works out itself by clustering.
+    """Score each moment by a small network that is trained on pseudo labels from clustering.
 
-    1. One vector a frame, brought to length 1; `(B, T, C)`.
-    2. Dense 512 (ReLU), dropout, dense 32 (ReLU), dropout, dense 1 (sigmoid); `(B, T)`.
-    3. Pseudo labels in {0, 1}, `(B, T)`, without gradient: 0 in a normal video. The frames of an abnormal video are
-       split by k-means, k = 2, on the first hidden layer, `(B, T, 512)`; the cluster with the higher mean score of
-       step 2 is called anomalous. In the first `warmup_steps` training steps all frames of an abnormal video count as
-       anomalous, so that the scores know normal frames before they are asked.
-    4. Loss: squared error to the pseudo labels; clustering distance loss, `min(bound, d)` in a normal and `1 / d` in an
-       abnormal video, `d` being the distance between the two cluster centres; sparsity and smoothness of [1].
+    1. One vector per frame, scaled to length 1; ``(B, T, C)``.
+    2. Dense 512 (ReLU), dropout, dense 32 (ReLU), dropout, dense 1 (sigmoid); ``(B, T)``.
+    3. Pseudo labels in {0, 1}, ``(B, T)``, without gradient: 0 in a normal video. The frames of an abnormal video are
+       split by k-means, k = 2, on the first hidden layer, ``(B, T, 512)``; the cluster with the higher mean score of
+       step 2 is called anomalous. In the first ``warmup_steps`` training steps all frames of an abnormal video count as
+       anomalous, so that the scores are trained on normal frames before they choose a cluster.
+    4. Loss: squared error to the pseudo labels; clustering distance loss, ``min(bound, d)`` in a normal and ``1 / d``
+       in an abnormal video, ``d`` being the distance between the two cluster centres; sparsity and smoothness of [1].
 
-    So the clusters clean the labels of abnormal videos, the network says which cluster is meant, and the distance loss
-    makes its features easier to split. `compile` takes an optimizer only; `fit` takes `({"nodes", "mask"}, labels)`
-    with labels `(B,)`.
+    So the clusters clean the labels of abnormal videos, the network says which cluster is the anomalous one, and the
+    distance loss makes its features easier to split. ``compile`` takes an optimizer only; ``fit`` takes ``({"nodes",
+    "mask"}, labels)`` with labels ``(B,)``.
 
-    Left open in print: [8] is cited here from its abstract (self-reasoning by binary clustering, pseudo labels, network
-    and clusters helping each other); its text was not at hand, so these are this project's choices: which layer is
-    clustered, how the anomalous cluster is told, the warm-up, the form of the distance loss (that of the same authors'
-    [9]), its bound (1) and weight (0.01), and ten k-means steps from the two frames that lie farthest apart instead of
-    random starts, so that a video always gets the same labels. Clusters are those of the bag at hand, not of the whole
-    video. Layer sizes, dropout, sparsity and smoothness are those of [1]. A validation loss never counts the warm-up.
+    Differences from the paper, and what it leaves open: [8] is cited here from its abstract (self-reasoning by binary
+    clustering, pseudo labels, network and clusters helping each other); its text was not available, so these are this
+    project's choices: which layer is clustered, how the anomalous cluster is chosen, the warm-up, the form of the
+    distance loss (that of the same authors' [9]), its bound (1) and weight (0.01), and ten k-means steps from the two
+    frames that lie farthest apart instead of random starts, so that a video always gets the same labels. Clusters are
+    those of the current bag, not of the whole video. Layer sizes, dropout, sparsity and smoothness are those of [1]. A
+    validation loss never counts the warm-up.
 
     Args:
         units: sizes of the two hidden layers.
         dropout: rate after each hidden layer.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1.
         warmup_steps: training steps before pseudo labels are used; they are counted in the saved model.
-        distance_bound: from this distance on the clusters of a normal video cost no more.
+        distance_bound: the clusters of a normal video are penalized up to this distance.
         clustering_weight, sparsity_weight, smoothness_weight: of the terms of the loss.
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, both 0 in padding, and
-        `"embedding"` `(B, T, 512)`, the layer that is clustered.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1] and ``"patch_score"`` ``(B, T, G)``, both 0 in
+        padding, and ``"embedding"`` ``(B, T, 512)``, the layer that is clustered.
 
     Raises:
-        ValueError: if `patches` is unknown, `distance_bound` is not positive or the nodes do not have four axes.
+        ValueError: if ``patches`` is unknown, ``distance_bound`` is not positive or the nodes do not have four axes.
 
     Example:
 
@@ -83,10 +85,12 @@ class ZaheerSelfReasoning(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        if not distance_bound > 0:
-            raise ValueError(
-                f"`distance_bound` must be positive. Received: {distance_bound}. At 0 normal videos are not clustered."
-            )
+        checks.integer_lists(1, units=units)
+        checks.integers(0, warmup_steps=warmup_steps)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("(0, inf)", distance_bound=distance_bound)
+        weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
+        checks.numbers_in("[0, inf)", clustering_weight=clustering_weight, **weights)
         self.units, self.dropout = tuple(units), dropout
         self.distance_bound = distance_bound
         self.warmup_steps, self.clustering_weight = warmup_steps, clustering_weight
@@ -114,7 +118,7 @@ class ZaheerSelfReasoning(Baseline):
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0], spec.EMBEDDING: ops.cast(layers[0], "float32")}
 
     def pseudo_labels(self, labels, scores, in_second, mask):
-        """Step 3 from the clusters, `(B,)`, `(B, T)` three times -> float32 `(B, T)`."""
+        """Step 3 from the clusters, ``(B,)``, ``(B, T)`` three times -> float32 ``(B, T)``."""
         second = ops.cast(in_second, "float32")
         first = ops.cast(mask, "float32") - second
         second_is_meant = _mean_score(scores, second) > _mean_score(scores, first)
@@ -122,7 +126,7 @@ class ZaheerSelfReasoning(Baseline):
         return ops.stop_gradient(anomalous * labels[:, None])
 
     def loss_terms(self, labels, outputs, mask):
-        """Step 4: means over the videos, of the last two over the abnormal ones; `validation` is without warm-up."""
+        """Step 4: means over the videos, of the last two over the abnormal ones; ``validation`` is without warm-up."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         mask = spread_mask(scores, mask)
         in_second = two_means(outputs[spec.EMBEDDING], mask)
@@ -147,7 +151,7 @@ class ZaheerSelfReasoning(Baseline):
         return terms
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -161,6 +165,6 @@ class ZaheerSelfReasoning(Baseline):
 
 
 def _mean_score(scores, cluster):
-    """`(B, T)` twice -> `(B,)`; below every score for an empty cluster."""
+    """``(B, T)`` twice -> ``(B,)``; below every score for an empty cluster."""
     number = ops.sum(cluster, axis=1)
     return ops.where(number > 0, ops.sum(scores * cluster, axis=1) / ops.maximum(number, 1.0), -1.0)

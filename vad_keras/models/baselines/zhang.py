@@ -3,53 +3,55 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
-from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
+from vad_keras.models.baselines._base import Baseline
 
 
 @keras.saving.register_keras_serializable("vad_keras")
 class ZhangInnerBag(Baseline):
     """Score each moment from itself and what came before; rank videos, and the moments inside a video.
 
-    1. One vector a frame, brought to length 1; `(B, T, C)`.
-    2. Residual blocks of a temporal convolutional network, `(B, T, channels)`: two causal convolutions, dilated by 2^i
-       in block i, each with ReLU and dropout, plus the input (through a dense layer where the sizes differ), ReLU.
-       A moment sees `receptive_field` frames: itself and preceding ones, never a later one.
-    3. Dense 1 (sigmoid); `(B, T)`.
-    4. Outer bag loss, sparsity and smoothness: `ranking_mil`, as in [1].
-    5. Inner bag loss: with the gap `g = max_t s_t - min_t s_t` of a video, `max(0, inner_margin - g)` in an abnormal
-       video, whose gap should be large, and `g` in a normal one, whose gap should be small; the mean over the videos of
-       each kind, added.
+    1. One vector per frame, scaled to length 1; ``(B, T, C)``.
+    2. Residual blocks of a temporal convolutional network, ``(B, T, channels)``: two causal convolutions, dilated by
+       2^i in block i, each with ReLU and dropout, plus the input (through a dense layer where the sizes differ), ReLU.
+       A moment sees ``receptive_field`` frames: itself and preceding ones, never a later one.
+    3. Dense 1 (sigmoid); ``(B, T)``.
+    4. Outer bag loss, sparsity and smoothness: ``ranking_mil``, as in [1].
+    5. Inner bag loss: with the gap ``g = max_t s_t - min_t s_t`` of a video, ``max(0, inner_margin - g)`` in an
+       abnormal video, whose gap should be large, and ``g`` in a normal one, whose gap should be small; the mean over
+       the videos of each kind, added.
 
-    `compile` takes an optimizer only; `fit` takes `({"nodes", "mask"}, labels)` with labels `(B,)`.
+    ``compile`` takes an optimizer only; ``fit`` takes ``({"nodes", "mask"}, labels)`` with labels ``(B,)``.
 
-    Left open in print: [4] is cited here from its abstract, which fixes the two scores each bag contributes, the
-    direction of both gaps and that preceding adjacent instances are encoded. These are this project's choices: the
-    hinge with margin 1 for abnormal videos and the gap itself for normal ones, weight 1 of the inner bag loss; two
-    blocks of 512 and 32 channels (the layer sizes of [1]) with kernels of 2, which see 7 instances; the block is that
-    of Bai et al. without weight normalisation; sparsity and smoothness are kept from [1].
+    Differences from the paper, and what it leaves open: [4] is cited here from its abstract, which fixes the two scores
+    each bag contributes, the direction of both gaps and that preceding adjacent instances are encoded. These are this
+    project's choices: the hinge with margin 1 for abnormal videos and the gap itself for normal ones, weight 1 of the
+    inner bag loss; two blocks of 512 and 32 channels (the layer sizes of [1]) with kernels of 2, which see 7 instances;
+    the block is that of Bai et al. without weight normalisation; sparsity and smoothness are kept from [1].
 
     Args:
         channels: of each block.
         kernel_size: frames a convolution sees.
         dropout: rate after each convolution.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1.
         inner_weight: of the inner bag loss.
-        inner_margin: the gap from which on an abnormal video costs nothing.
-        pairing, margin, sparsity_weight, smoothness_weight: see `vad_keras.losses.ranking_mil`.
+        inner_margin: an abnormal video of at least this gap has no loss.
+        pairing, margin, sparsity_weight, smoothness_weight: see ``vad_keras.losses.ranking_mil``.
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1] and `"patch_score"` `(B, T, G)`, both 0 in padding.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1] and ``"patch_score"`` ``(B, T, G)``, both 0 in
+            padding.
 
     Raises:
-        ValueError: if `patches` or `pairing` is unknown, `kernel_size` is not positive or the nodes do not have four
-            axes.
+        ValueError: if ``patches`` or ``pairing`` is unknown, ``kernel_size`` is not positive or the nodes do not have
+            four axes.
 
     Example:
 
@@ -81,9 +83,11 @@ class ZhangInnerBag(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        check_pairing(pairing)
-        if kernel_size < 1:
-            raise ValueError(f"`kernel_size` must be at least 1. Received: {kernel_size}. 1 sees no other frame.")
+        checks.integer_lists(1, channels=channels)
+        checks.integers(1, kernel_size=kernel_size)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[0, inf)", inner_weight=inner_weight, inner_margin=inner_margin)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.channels, self.kernel_size, self.dropout = tuple(channels), kernel_size, dropout
         self.inner_weight, self.inner_margin = inner_weight, inner_margin
         self.loss_options = {
@@ -92,9 +96,9 @@ class ZhangInnerBag(Baseline):
             "sparsity_weight": sparsity_weight,
             "smoothness_weight": smoothness_weight,
         }
-        places = [(size, 2**block) for block, size in enumerate(self.channels) for _ in range(2)]
-        self.convolutions = [self._convolution(size, dilation) for size, dilation in places]
-        self.dropouts = [keras.layers.Dropout(dropout) for _ in places]
+        positions = [(size, 2**block) for block, size in enumerate(self.channels) for _ in range(2)]
+        self.convolutions = [self._convolution(size, dilation) for size, dilation in positions]
+        self.dropouts = [keras.layers.Dropout(dropout) for _ in positions]
         self.shortcuts = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in self.channels]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
@@ -122,14 +126,14 @@ class ZhangInnerBag(Baseline):
     def score_frames(self, x, mask, training):
         """Steps 2 and 3."""
         for block, shortcut in enumerate(self.shortcuts):
-            around = shortcut(x) if shortcut.built else x
-            for place in (2 * block, 2 * block + 1):
-                x = self.dropouts[place](self.convolutions[place](x), training=training)
-            x = ops.relu(x + ops.cast(around, x.dtype))
+            skip = shortcut(x) if shortcut.built else x
+            for layer in (2 * block, 2 * block + 1):
+                x = self.dropouts[layer](self.convolutions[layer](x), training=training)
+            x = ops.relu(x + ops.cast(skip, x.dtype))
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
 
     def inner_bag_loss(self, labels, scores, mask):
-        """Step 5, `(B,)`, `(B, T)`, bool `(B, T)` -> scalar."""
+        """Step 5, ``(B,)``, ``(B, T)``, bool ``(B, T)`` -> scalar."""
         gap = bag_score(scores, mask, k=1) + bag_score(-scores, mask, k=1)
         abnormal = mean_of_bags(ops.relu(self.inner_margin - gap), labels)
         return abnormal + mean_of_bags(gap, 1.0 - labels)
@@ -143,7 +147,7 @@ class ZhangInnerBag(Baseline):
         return terms
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "channels": self.channels,

@@ -3,21 +3,21 @@
 import keras
 from keras import ops
 
-from vad_keras import cliques, spec
+from vad_keras import checks, cliques, spec
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
 from vad_keras.losses.bags import labels_of_bags, spread_mask, top_k_weights
-from vad_keras.models.baselines.baseline import Baseline
-from vad_keras.models.baselines.temporal import mean_over_frames
+from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._temporal import mean_over_frames
 
 
 class LabelNoiseCleaner(keras.layers.Layer):
-    """Two graph convolutional branches over the frames of a video, `(B, T, C)` -> logits `(B, T)`.
+    """Two graph convolutional branches over the frames of a video, ``(B, T, C)`` -> logits ``(B, T)``.
 
-    Time is cut into graphs of `graph_frames` frames. A layer computes `D^-1/2 A D^-1/2 X W`, with a ReLU between the
-    two layers of a branch; the branches differ in the edges:
+    Time is cut into graphs of ``graph_frames`` frames. A layer computes ``D^-1/2 A D^-1/2 X W``, with a ReLU between
+    the two layers of a branch; the branches differ in the edges:
 
-    * feature similarity: `A_ij = exp(x_i . x_j - max_k x_i . x_k)`;
-    * temporal consistency: `A_ij = exp(-|i - j|)`.
+    * feature similarity: ``A_ij = exp(x_i . x_j - max_k x_i . x_k)``;
+    * temporal consistency: ``A_ij = exp(-|i - j|)``.
 
     Args:
         units: of the two dense layers, and of the hidden layer of both branches.
@@ -41,7 +41,7 @@ class LabelNoiseCleaner(keras.layers.Layer):
         return [keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy) for size in (self.units[2], 1)]
 
     def build(self, input_shape):
-        """Make the weights for vectors of `(B, T, C)`."""
+        """Make the weights for vectors of ``(B, T, C)``."""
         size = input_shape[-1]
         for dense in self.compress:
             dense.build((None, None, size))
@@ -52,7 +52,7 @@ class LabelNoiseCleaner(keras.layers.Layer):
         self.built = True
 
     def call(self, x, mask, training=False):
-        """`(B, T, C)` and bool `(B, T)` -> float32 `(B, T)`."""
+        """``(B, T, C)`` and bool ``(B, T)`` -> float32 ``(B, T)``."""
         for dense, dropout in zip(self.compress, self.dropouts, strict=True):
             x = dropout(dense(x), training=training)
         num_frames = ops.shape(mask)[1]
@@ -65,20 +65,20 @@ class LabelNoiseCleaner(keras.layers.Layer):
 
 
 def similarity_edges(x, pairs):
-    """Feature similarity graph, `(B, N, S, F)` -> `(B, N, S, S)`; 0 outside `pairs`."""
+    """Feature similarity graph, ``(B, N, S, F)`` -> ``(B, N, S, S)``; 0 outside ``pairs``."""
     products = ops.matmul(x, ops.swapaxes(x, 2, 3))
     highest = ops.max(ops.where(pairs, products, -1e9), axis=3, keepdims=True)
     return ops.where(pairs, ops.exp(ops.where(pairs, products - highest, 0.0)), 0.0)
 
 
 def consistency_edges(pairs):
-    """Temporal consistency graph, `(B, N, S, S)`; 0 outside `pairs`."""
-    place = ops.arange(pairs.shape[3], dtype="float32")
-    return ops.where(pairs, ops.exp(-ops.abs(place[:, None] - place)), 0.0)
+    """Temporal consistency graph, ``(B, N, S, S)``; 0 outside ``pairs``."""
+    frame = ops.arange(pairs.shape[3], dtype="float32")
+    return ops.where(pairs, ops.exp(-ops.abs(frame[:, None] - frame)), 0.0)
 
 
 def propagate(edges, x, kernels):
-    """Two graph convolutions with a ReLU between, `(B, N, S, S)` and `(B, N, S, F)` -> float32 `(B, N, S, 1)`."""
+    """Two graph convolutions with a ReLU between, ``(B, N, S, S)`` and ``(B, N, S, F)`` -> float32 ``(B, N, S, 1)``."""
     degrees = ops.sum(edges, axis=3, keepdims=True)
     scale = ops.where(degrees > 0, ops.rsqrt(ops.where(degrees > 0, degrees, 1.0)), 0.0)
     edges = scale * edges * ops.swapaxes(scale, 2, 3)
@@ -91,38 +91,38 @@ def propagate(edges, x, kernels):
 class ZhongLabelCleaner(Baseline):
     """Score each moment by a classifier whose noisy labels a graph convolutional network cleans while it trains.
 
-    1. One vector a frame, brought to length 1; `(B, T, C)`.
-    2. Classifier: dense 512 (ReLU), dropout, dense 1 (sigmoid); `p`, `(B, T)`. It alone gives the scores.
+    1. One vector per frame, scaled to length 1; ``(B, T, C)``.
+    2. Classifier: dense 512 (ReLU), dropout, dense 1 (sigmoid); ``p``, ``(B, T)``. It alone gives the scores.
     3. Cleaner: dense 512 and 128 (ReLU, dropout), then a feature similarity and a temporal consistency branch of two
-       graph convolutions, 32 and 1, whose logits are averaged, sigmoid; `q`, `(B, T)`. See `LabelNoiseCleaner`.
-    4. Ensemble: the same cleaner with an exponential moving average of its weights; `e`, `(B, T)`.
-    5. Loss of the classifier: cross-entropy of `p` to labels without gradient: first the label of the video at every
-       frame; once a cleaner has been trained 0 in normal and `(q - min q) / (max q - min q)` in abnormal videos.
-    6. Loss of the cleaner: direct supervision, cross-entropy of `q` to `p` without gradient at the share of frames of
-       an abnormal video where `|p - 1/2|` is largest, and to 0 at every frame of a normal video; indirect supervision,
-       `mean |q - e|` in abnormal videos and 0 in normal ones.
+       graph convolutions, 32 and 1, whose logits are averaged, sigmoid; ``q``, ``(B, T)``. See ``LabelNoiseCleaner``.
+    4. Ensemble: the same cleaner with an exponential moving average of its weights; ``e``, ``(B, T)``.
+    5. Loss of the classifier: cross-entropy of ``p`` to labels without gradient: first the label of the video at every
+       frame; once a cleaner has been trained 0 in normal and ``(q - min q) / (max q - min q)`` in abnormal videos.
+    6. Loss of the cleaner: direct supervision, cross-entropy of ``q`` to ``p`` without gradient at the share of frames
+       of an abnormal video where ``|p - 1/2|`` is largest, and to 0 at every frame of a normal video; indirect
+       supervision, ``mean |q - e|`` in abnormal videos and 0 in normal ones.
 
-    The alternation of [2] runs inside one `fit`, by a counter of training steps that is saved with the model:
-    `warmup_steps` train the classifier on video labels, then cleaner and classifier take turns of `phase_steps`, the
-    cleaner first. The loss of whoever waits is multiplied by 0. So that a validation loss does not jump with the
-    phases, it is `bag_cross_entropy` of `p` at all times. `compile` takes an optimizer only; `fit` takes
-    `({"nodes", "mask"}, labels)` with labels `(B,)`.
+    The alternation of [2] runs inside one ``fit``, by a counter of training steps that is saved with the model:
+    ``warmup_steps`` train the classifier on video labels, then cleaner and classifier take turns of ``phase_steps``,
+    the cleaner first. The loss of the part whose turn it is not is multiplied by 0. So that a validation loss does not
+    jump with the phases, it is ``bag_cross_entropy`` of ``p`` at all times. ``compile`` takes an optimizer only;
+    ``fit`` takes ``({"nodes", "mask"}, labels)`` with labels ``(B,)``.
 
-    Left open in print, or not to be had on fixed features: the action classifier of [2] is C3D or TSN, trained end to
+    Differences from the paper, and what it leaves open: the action classifier of [2] is C3D or TSN, trained end to
     end; here it is a head on the vectors. [2] takes the 30 % of snippets whose predictions differ least between ten
     crops for confident; one vector has no crops, so distance from 1/2 stands in. [2] averages the past predictions of
-    each video, half and half every epoch; bags are drawn anew and carry no identity, so weights are averaged instead
+    each video, half and half every epoch; bags are sampled again and carry no identity, so weights are averaged instead
     (mean teacher); its momentum halves in 14 steps, a fraction of a turn. Layer sizes, edges, dropout, the rescaled
     labels, both supervisions and their equal weight are those of the authors' code
     (github.com/jx-zhong-for-academic-purpose/GCN-Anomaly-Detection), which cuts graphs at 4,000 confident snippets;
-    `graph_frames` is 256 here. The lengths of the phases and the width of the classifier are this project's choices.
+    ``graph_frames`` is 256 here. The lengths of the phases and the width of the classifier are this project's choices.
 
     Args:
         units: hidden layer of the classifier.
         cleaner_units: two dense layers and the hidden graph convolution of the cleaner.
         dropout: rate after each dense layer.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1.
         graph_frames: consecutive frames that share a graph.
         confident_share: share of the frames of an abnormal video that supervise the cleaner directly.
         ensemble_momentum: of the moving average of step 4.
@@ -130,16 +130,16 @@ class ZhongLabelCleaner(Baseline):
         warmup_steps, phase_steps: training steps, see above.
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame;
-            padding stands at the end.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame; padding is at the end.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1], `"patch_score"` `(B, T, G)`, `"cleaned_label"` (q) and
-        `"ensembled_label"` (e), both `(B, T)` in [0, 1]; all are 0 in padding.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1], ``"patch_score"`` ``(B, T, G)``, ``"cleaned_label"``
+        (q) and ``"ensembled_label"`` (e), both ``(B, T)`` in [0, 1]; all are 0 in padding.
 
     Raises:
-        ValueError: if `patches` is unknown, `confident_share` is no share, `phase_steps` or `graph_frames` is not
-            positive or the nodes do not have four axes.
+        ValueError: if ``patches`` is unknown, ``confident_share`` is no share, ``phase_steps`` or ``graph_frames`` is
+            not positive or the nodes do not have four axes.
 
     Example:
 
@@ -171,12 +171,13 @@ class ZhongLabelCleaner(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        if not 0 < confident_share <= 1:
-            raise ValueError(f"`confident_share` must lie in (0, 1]. Received: {confident_share}. [2] has 0.3.")
-        if phase_steps < 1 or graph_frames < 1:
-            raise ValueError(
-                f"`phase_steps` and `graph_frames` must be at least 1. Received: {phase_steps} and {graph_frames}."
-            )
+        checks.integers(1, units=units, phase_steps=phase_steps, graph_frames=graph_frames)
+        checks.integers(0, warmup_steps=warmup_steps)
+        checks.integer_lists(1, 3, cleaner_units=cleaner_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("(0, 1]", confident_share=confident_share)
+        checks.numbers_in("[0, 1]", ensemble_momentum=ensemble_momentum)
+        checks.numbers_in("[0, inf)", indirect_weight=indirect_weight)
         self.units, self.cleaner_units, self.dropout = units, tuple(cleaner_units), dropout
         self.graph_frames, self.confident_share = graph_frames, float(confident_share)
         self.ensemble_momentum, self.indirect_weight = ensemble_momentum, indirect_weight
@@ -227,14 +228,14 @@ class ZhongLabelCleaner(Baseline):
         return ops.cast(warmup, "float32"), ops.cast(cleaner, "float32")
 
     def classifier_labels(self, labels, cleaned, mask):
-        """Step 5 after the warm-up, `(B,)`, `(B, T)`, bool `(B, T)` -> float32 `(B, T)` without gradient."""
+        """Step 5 after the warm-up, ``(B,)``, ``(B, T)``, bool ``(B, T)`` -> float32 ``(B, T)`` without gradient."""
         lowest = ops.min(ops.where(mask, cleaned, 1.0), axis=1, keepdims=True)
         span = ops.max(ops.where(mask, cleaned, 0.0), axis=1, keepdims=True) - lowest
         spread = (cleaned - lowest) / ops.where(span > 0, span, 1.0)
         return ops.stop_gradient(ops.where(span > 0, spread, 1.0) * labels[:, None])
 
     def loss_terms(self, labels, outputs, mask):
-        """Steps 5 and 6: means over frames, then over videos; `validation` is the loss that no phase changes."""
+        """Steps 5 and 6: means over frames, then over videos; ``validation`` is the loss that no phase changes."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         cleaned, mask = outputs["cleaned_label"], spread_mask(scores, mask)
         warmup, cleaner = self.turns()
@@ -256,7 +257,7 @@ class ZhongLabelCleaner(Baseline):
         return terms
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,

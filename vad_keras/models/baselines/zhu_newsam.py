@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
-from vad_keras import spec
+from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags
-from vad_keras.losses.ranking_mil import check_pairing, ranking_mil
+from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines._base import Baseline
 
 SCORE_SOURCES = ("scorer", "attended")
 
@@ -17,39 +17,41 @@ SCORE_SOURCES = ("scorer", "attended")
 class ZhuNewsamAttention(Baseline):
     """Score each moment by a small network; a video is ranked by the attention-weighted sum of its scores.
 
-    1. One vector a frame, brought to length 1; `(B, T, C)`.
-    2. Scores `f`: dense 512 (ReLU), dropout, dense 32, dropout, dense 1 (sigmoid), as in [1]; `(B, T)`.
-    3. Attention block `w`: dense 256 (tanh), dense 1, softmax over the real frames of the video; `(B, T)`, sum 1.
-    4. Score of a video: `s = sum_t w_t f_t`, `(B,)`, in place of the maximum of [1]: all moments take part.
-    5. Loss: `max(0, margin - s_abnormal + s_normal)` over pairs of videos, plus the sparsity and smoothness of `f` in
-       abnormal videos, as in [1].
+    1. One vector per frame, scaled to length 1; ``(B, T, C)``.
+    2. Scores ``f``: dense 512 (ReLU), dropout, dense 32, dropout, dense 1 (sigmoid), as in [1]; ``(B, T)``.
+    3. Attention block ``w``: dense 256 (tanh), dense 1, softmax over the real frames of the video; ``(B, T)``, sum 1.
+    4. Score of a video: ``s = sum_t w_t f_t``, ``(B,)``, instead of the maximum of [1]: all moments take part.
+    5. Loss: ``max(0, margin - s_abnormal + s_normal)`` over pairs of videos, plus the sparsity and smoothness of ``f``
+       in abnormal videos, as in [1].
 
-    `compile` takes an optimizer only; `fit` takes `({"nodes", "mask"}, labels)` with labels `(B,)`.
+    ``compile`` takes an optimizer only; ``fit`` takes ``({"nodes", "mask"}, labels)`` with labels ``(B,)``.
 
-    Left open in print: half of [5] is a motion-aware feature, learned by an auto-encoder of optical flow; on fixed
-    features it cannot be had, and this is the other half, the temporal ranking model. [5] is cited here from its
-    abstract, which names the attention block and not its size. These are this project's choices: the block is the
-    attention of Ilse et al. with 256 hidden units and a softmax over the video; what is reported for a moment is `f`
-    (`score_from="attended"` weights it by `w_t / max w`); sizes, dropout and the other weights are those of [1].
+    Differences from the paper, and what it leaves open: half of [5] is a motion-aware feature, learned by an
+    auto-encoder of optical flow; on fixed features it cannot be had, and this is the other half, the temporal ranking
+    model. [5] is cited here from its abstract, which names the attention block and not its size. These are this
+    project's choices: the block is the attention of Ilse et al. with 256 hidden units and a softmax over the video;
+    what is reported for a moment is ``f`` (``score_from="attended"`` weights it by ``w_t / max w``); sizes, dropout and
+    the other weights are those of [1].
 
     Args:
         units: sizes of the two hidden layers of the scorer.
         attention_units: of the attention block.
         dropout: rate after each hidden layer of the scorer.
-        patches: `"first"` or `"mean"`; no matter for features of one vector a frame (G = 1).
-        normalize: whether each vector is brought to length 1.
-        score_from: `"scorer"` reports `f`, `"attended"` reports `f_t w_t / max_t w_t`. The loss is the same.
-        pairing, margin, sparsity_weight, smoothness_weight: see `vad_keras.losses.ranking_mil`.
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        normalize: whether each vector is scaled to length 1.
+        score_from: ``"scorer"`` reports ``f``, ``"attended"`` reports ``f_t w_t / max_t w_t``. The loss is the same.
+        pairing, margin, sparsity_weight, smoothness_weight: see ``vad_keras.losses.ranking_mil``.
 
     Call arguments:
-        inputs: dict of `"nodes"` `(B, T, G, C)` and, optional, `"mask"` boolean `(B, T)`, True for a real frame.
+        inputs: dict of ``"nodes"`` ``(B, T, G, C)`` and, optional, ``"mask"`` boolean ``(B, T)``, True for a real
+            frame.
 
     Output shape:
-        dict of float32: `"anomaly_score"` `(B, T)` in [0, 1], `"patch_score"` `(B, T, G)`, `"attention"` `(B, T)` and
-        `"frame_score"` `(B, T)`, the `f` of step 2; all are 0 in padding.
+        dict of float32: ``"anomaly_score"`` ``(B, T)`` in [0, 1], ``"patch_score"`` ``(B, T, G)``, ``"attention"``
+        ``(B, T)`` and ``"frame_score"`` ``(B, T)``, the ``f`` of step 2; all are 0 in padding.
 
     Raises:
-        ValueError: if `patches`, `pairing` or `score_from` is unknown or the nodes do not have four axes.
+        ValueError: if ``patches``, ``pairing`` or ``score_from`` is unknown or the nodes do not have four axes.
 
     Example:
 
@@ -80,9 +82,11 @@ class ZhuNewsamAttention(Baseline):
         **kwargs,
     ):
         super().__init__(patches, normalize, **kwargs)
-        check_pairing(pairing)
-        if score_from not in SCORE_SOURCES:
-            raise ValueError(f"`score_from` must be one of {SCORE_SOURCES}. Received: {score_from!r}.")
+        checks.integer_lists(1, 2, units=units)
+        checks.integers(1, attention_units=attention_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
+        checks.choice(SCORE_SOURCES, score_from=score_from)
         self.units, self.attention_units, self.dropout = tuple(units), attention_units, dropout
         self.score_from = score_from
         self.pairing, self.margin = pairing, margin
@@ -118,7 +122,7 @@ class ZhuNewsamAttention(Baseline):
         return {spec.ANOMALY_SCORE: reported, "frame_score": scores, "attention": attention}
 
     def attend(self, x, mask):
-        """Step 3, `(B, T, C)` and bool `(B, T)` -> float32 `(B, T)`, 0 in padding."""
+        """Step 3, ``(B, T, C)`` and bool ``(B, T)`` -> float32 ``(B, T)``, 0 in padding."""
         logits = ops.cast(self.attention_logit(self.attention_hidden(x))[..., 0], "float32")
         return ops.where(mask, ops.softmax(ops.where(mask, logits, -1e9), axis=1), 0.0)
 
@@ -139,7 +143,7 @@ class ZhuNewsamAttention(Baseline):
         return terms
 
     def get_config(self):
-        """Arguments that make an equal model."""
+        """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
             "units": self.units,

@@ -104,7 +104,7 @@ def test_arrays_must_agree_with_the_release(tmp_path, stand_ins, load):
     ):
         load("ucsd_ped", root)
     np.savez(root / "frame_labels.npz", Test001=np.ones(9, int))
-    with pytest.raises(UserError, match=r"Test003 has no frame labels in frame_labels\.npz.* 5 of 28 videos"):
+    with pytest.raises(UserError, match=r"Test003 has no frame labels in frame_labels\.npz.*5 of 28 videos"):
         load("ucsd_ped", root)
 
 

@@ -62,7 +62,7 @@ def test_an_archive_holds_a_video_a_key_or_one_without_a_name(tmp_path):
     assert len(nodes_of(tmp_path / "all.npz", "train/b")) == 4
 
 
-def test_an_archive_that_changed_is_read_anew(tmp_path):
+def test_an_archive_that_changed_is_read_again(tmp_path):
     np.savez(tmp_path / "all.npz", a=rows(2))
     assert len(nodes_of(tmp_path, "a")) == 2
     np.savez(tmp_path / "all.npz", a=rows(3))
@@ -86,15 +86,15 @@ def test_of_two_with_one_name_the_path_decides(tmp_path):
 def test_two_forms_of_one_video_are_refused(tmp_path):
     save(tmp_path / "a.npy", rows(2))
     np.savez(tmp_path / "all.npz", a=rows(2))
-    assert refusal(tmp_path).endswith("are both its features. Keep one of them.")
+    assert refusal(tmp_path).endswith("hold the features of the same video. Keep one of them.")
     (tmp_path / "all.npz").unlink()
     save(tmp_path / "a__0.npy", rows(2))
-    assert refusal(tmp_path).endswith("are both its features. Keep one of them.")
+    assert refusal(tmp_path).endswith("hold the features of the same video. Keep one of them.")
 
 
 def test_a_missing_file_names_what_is_near(tmp_path):
     save(tmp_path / "a_flow.npy", rows(2))
-    assert refusal(tmp_path).endswith('If a_flow is it, set `features.suffix = "_flow"`.')
+    assert refusal(tmp_path).endswith('If a_flow holds them, set `features.suffix = "_flow"`.')
     assert refusal(tmp_path, "b") == (
         f"no feature file named b is under {tmp_path}. Copy it there, correct the name or remove the line."
     )
@@ -105,9 +105,9 @@ def test_a_missing_file_names_what_is_near(tmp_path):
 def test_a_missing_or_different_crop_is_named(tmp_path):
     for crop in (0, 2):
         save(tmp_path / f"a__{crop}.npy", rows(2))
-    assert refusal(tmp_path).startswith(f"a__1 is missing under {tmp_path}, 2 other crops are there.")
+    assert refusal(tmp_path).startswith(f"a__1 is not under {tmp_path}, but 2 other crops are.")
     save(tmp_path / "a__1.npy", rows(3))
-    assert "a__1.npy: has shape (3, 3), crop 0 has (2, 3). Extract all crops again." in refusal(tmp_path)
+    assert "a__1.npy: has shape (3, 3), but crop 0 has (2, 3). Extract all crops again." in refusal(tmp_path)
 
 
 class Trap:
@@ -134,8 +134,8 @@ def test_objects_are_refused_and_never_unpickled(tmp_path):
         (np.array([["x"]]), "must hold real numbers. Received dtype <U1"),
         (np.ones((2, 3), complex), "must hold real numbers. Received dtype complex128"),
         ([[1, 2], [np.nan, np.inf]], "2 values are NaN or infinite, the first at (1, 0). Extract it again"),
-        ([[1, -7e4]], "holds 70000, beyond float16 (65504). Scale all features alike"),
-        (np.ones((2, 3, 4)), "has shape (2, 3, 4), layout `time_feature` is (T, D)."),
+        ([[1, -7e4]], "holds 70000, beyond float16 (65504). Scale all features by one factor"),
+        (np.ones((2, 3, 4)), "has shape (2, 3, 4), but layout `time_feature` is (T, D)."),
     ],
 )
 def test_what_cannot_be_used_is_told(tmp_path, values, message):
@@ -157,7 +157,7 @@ def test_a_shape_is_read_without_the_values(tmp_path):
 
 
 def test_a_root_without_features_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"neither a folder nor an \.npz: .*nowhere\. Set it"):
+    with pytest.raises(UserError, match=r"neither a folder nor an \.npz file: .*nowhere\. Set it"):
         FeatureFolder(tmp_path / "nowhere")
     (tmp_path / "video.mp4").touch()
     (tmp_path / ".hidden.npy").touch()

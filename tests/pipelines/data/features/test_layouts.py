@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config import UserError
-from pipelines.config.values import CHOICES
+from pipelines.config import UserError, choices
 from pipelines.data.features.layouts import (
     AUTO,
     AXES,
@@ -58,7 +57,7 @@ def test_axes_that_are_not_clear_ask_for_the_setting(shapes):
 
 
 def test_every_layout_can_be_set():
-    assert CHOICES["features.layout"] == (AUTO, *AXES)
+    assert choices("features.layout") == (AUTO, *AXES)
 
 
 VALUES = np.arange(12).reshape(2, 3, 2)  # two time steps of three crops of width 2
@@ -94,8 +93,8 @@ def test_a_shape_that_does_not_fit_the_layout_is_told(shapes, layout):
 
 def test_the_width_of_most_videos_is_the_common_one():
     assert common_width({"a": (1, 8), "b": (1, 4), "c": (1, 8)}) == (1, 8)
-    assert width_error((10, 4), (1, 8)).startswith("has 10 × 4 (crops × width), the other videos have width 8.")
-    with pytest.raises(UserError, match=r"several kinds: width 8 in a, width 4 in b, .*Set `features\.root`"):
+    assert width_error((10, 4), (1, 8)).startswith("has 10 × 4 (crops × width), but the other videos have width 8.")
+    with pytest.raises(UserError, match=r"several kinds: width 8 in a, width 4 in b\. None is .*Set `features\.root`"):
         common_width({"a": (1, 8), "b": (1, 4)})
 
 
@@ -104,10 +103,10 @@ def test_the_width_of_most_videos_is_the_common_one():
     [
         (3, "time_feature", None, [0, 16, 32], 48, ""),
         (3, "time_feature", 60, [0, 16, 32], 60, ""),
-        (3, "time_feature", 80, [0, 16, 32], 80, "the last row also covers 32 frames after it"),
-        (3, "crop_time_feature", 30, [0, 16], 30, "1 rows begin after the end at frame 30 and were left out"),
+        (3, "time_feature", 80, [0, 16, 32], 80, "the last row also covers the 32 frames after it"),
+        (3, "crop_time_feature", 30, [0, 16], 30, "1 rows start after the end at frame 30 and were dropped"),
         (4, "segments", 10, [0, 2, 5, 7], 10, ""),
-        (4, "segments", None, [0, 16, 32, 48], 64, "its length is unknown and taken as 64 frames"),
+        (4, "segments", None, [0, 16, 32, 48], 64, "its length is unknown and assumed to be 64 frames"),
     ],
 )
 def test_a_row_begins_at_a_frame(num_rows, layout, num_frames, frames, length, warning):
@@ -127,9 +126,8 @@ def test_scores_of_rows_spread_over_every_frame_or_the_rows_are_refused(num_rows
 
 
 def test_rows_and_length_that_do_not_belong_together_are_told():
-    with pytest.raises(
-        ValueError, match=r"32 rows, which cover 512 frames at 16 a row; .* 5000\. Correct .*`segments`"
-    ):
+    message = r"32 rows, which cover 512 frames at 16 per row, but the video has 5000\. Correct .*`segments`"
+    with pytest.raises(ValueError, match=message):
         row_frames(32, "time_feature", 5000, 16)
     with pytest.raises(ValueError, match="has 32 segments for 31 frames"):
         row_frames(32, "segments", 31, 16)

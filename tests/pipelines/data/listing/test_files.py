@@ -32,7 +32,7 @@ def test_of_two_copies_that_in_the_listed_folder_is_taken(tmp_path):
     fill(tmp_path, "z/Testing/a.mp4", "Event/a.mp4")
     (tmp_path / "Event/a.mp4").write_bytes(b"another length")
     assert files(tmp_path).video("Testing/a.mp4") == tmp_path / "z/Testing/a.mp4"
-    with pytest.raises(UserError, match=r"have one name and differ\. Keep the one that the list means \(`a\.mp4`\)"):
+    with pytest.raises(UserError, match=r"have the same name but differ\. Keep only the listed video \(`a\.mp4`\)"):
         files(tmp_path).video("a.mp4")
     (tmp_path / "Event/a.mp4").write_bytes(b"a.mp4")
     assert files(tmp_path).video("a.mp4") == tmp_path / "Event/a.mp4"
@@ -66,7 +66,7 @@ def test_lists_are_looked_for_in_the_annotations_first(tmp_path):
     assert found.find("new.txt", "old.txt") == tmp_path / "root/old.txt"
     assert files(tmp_path / "root").need("list.txt") == tmp_path / "root/deep/list.txt"
     with pytest.raises(
-        UserError, match=r"new\.txt is not under .*ann or .*root\. It comes with .* `data\.annotations`"
+        UserError, match=r"new\.txt is not under .*ann or .*root\. `vad datasets` names .* `data\.annotations`"
     ):
         found.need("new.txt")
 
@@ -85,7 +85,7 @@ def test_feature_files_stand_for_a_root(tmp_path):
 
 def test_what_is_missing_is_told_with_its_line(tmp_path):
     line = Line(tmp_path / "train.txt", 37)
-    assert files(tmp_path).place("x/a.mp4", line) == (tmp_path / "x/a.mp4", missing_text("x/a.mp4", line, tmp_path))
+    assert files(tmp_path).locate("x/a.mp4", line) == (tmp_path / "x/a.mp4", missing_text("x/a.mp4", line, tmp_path))
     assert missing_text("a.mp4", line, "videos") == "a.mp4 (line 37 of train.txt) is not under videos"
 
 

@@ -15,7 +15,7 @@ def test_lines_keep_their_numbers(tmp_path):
     (tmp_path / "a.txt").write_bytes("\ufeffone \r\n\r\n\t two  words\n".encode())
     lines = read_lines(tmp_path / "a.txt")
     assert [(line.number, line.text) for line in lines] == [(1, "one"), (3, "two  words")]
-    assert lines[1].place == "line 3 of a.txt" and str(lines[1].error("no.")) == f"{tmp_path / 'a.txt'}, line 3: no."
+    assert lines[1].location == "line 3 of a.txt" and str(lines[1].error("no.")) == f"{tmp_path / 'a.txt'}, line 3: no."
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_list_that_holds_nothing_readable_is_told(tmp_path, content, message):
 def test_a_list_that_is_not_there_is_told(tmp_path):
     with pytest.raises(UserError, match=r"a\.txt cannot be read \(No such file"):
         read_lines(tmp_path / "a.txt")
-    with pytest.raises(UserError, match=r"a\.csv does not exist\. Write it with the columns file,label"):
+    with pytest.raises(UserError, match=r"a\.csv does not exist\. Create it with the columns file,label"):
         read_csv(tmp_path / "a.csv", ("file", "label"))
 
 
@@ -58,9 +58,9 @@ def test_spans_count_from_0_and_exclude_their_end(words, first, inclusive, spans
     ("words", "first", "inclusive", "message"),
     [
         ("0 5", 1, True, r"list\.txt, line 3: an event must start at frame 1 or later.* Received: 0 to 5\. Correct"),
-        ("5 5", 0, False, "end after it starts. Received: 5 to 5"),
+        ("5 5", 0, False, "end after its start. Received: 5 to 5"),
         ("7 9 5 3", 1, True, "Received: 5 to 3"),
-        ("1 5 7", 0, False, r"first and last frame of each event.* Received: `1 5 7`\. Copy the file again"),
+        ("1 5 7", 0, False, r"first and last frame of each event.* Received: `1 5 7`\. Copy the file from the"),
         ("1 x", 0, False, "Received: `1 x`"),
         ("", 0, False, "Received: ``"),
     ],
@@ -83,7 +83,7 @@ def test_arrays_are_read_from_both_kinds_of_file(tmp_path):
 def test_a_mask_is_one_0_or_1_a_frame():
     assert frame_mask(np.array([True, False]), "a.npy", "a").dtype == np.uint8
     for array in (np.zeros((2, 2)), np.array([0, 2])):
-        with pytest.raises(UserError, match=r"a\.npy: `a` must be one 0 or 1 for each frame\. Received shape"):
+        with pytest.raises(UserError, match=r"a\.npy: `a` must hold one 0 or 1 per frame\. Received an array of shape"):
             frame_mask(array, "a.npy", "a")
 
 

@@ -10,9 +10,9 @@ def look():
     return random_look(np.random.default_rng(5))
 
 
-@pytest.mark.parametrize("place", synthetic_scene.PLACES)
-def test_every_place_has_texture_and_stays_the_same(monkeypatch, place):
-    monkeypatch.setattr(synthetic_scene, "PLACES", (place,))
+@pytest.mark.parametrize("kind", synthetic_scene.BACKGROUNDS)
+def test_every_background_has_texture_and_stays_the_same(monkeypatch, kind):
+    monkeypatch.setattr(synthetic_scene, "BACKGROUNDS", (kind,))
     camera = Camera(np.random.default_rng(0), 160, 120)
     first, second = (camera.shoot([], [], 0.0).astype(int) for _ in range(2))
     assert first.shape == (120, 160, 3) and first.std() > 8

@@ -1,17 +1,17 @@
 import numpy as np
 
-from pipelines.data.synthetic.story import event_frames, tell
+from pipelines.data.synthetic.story import event_frames, simulate
 
 
 def story(event, seed=0, num_frames=120):
-    return tell(np.random.default_rng(seed), 4, num_frames, 10.0, event)
+    return simulate(np.random.default_rng(seed), 4, num_frames, 10.0, event)
 
 
 def fastest_change(poses, frames, person):
     """Largest change of an arm between two frames, and the largest step on the ground."""
     arms = np.array([poses[frame][person].arms for frame in frames])
-    place = np.array([(poses[frame][person].across, poses[frame][person].depth) for frame in frames])
-    return np.abs(np.diff(arms, axis=0)).max(), np.abs(np.diff(place, axis=0)).max()
+    ground = np.array([(poses[frame][person].across, poses[frame][person].depth) for frame in frames])
+    return np.abs(np.diff(arms, axis=0)).max(), np.abs(np.diff(ground, axis=0)).max()
 
 
 def test_the_event_lies_inside_the_video_and_takes_its_share():

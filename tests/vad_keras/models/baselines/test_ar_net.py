@@ -74,5 +74,5 @@ def test_the_order_of_bags_does_not_matter():
 
 
 def test_an_alpha_below_1_is_refused():
-    with pytest.raises(ValueError, match=r"`alpha` must be at least 1. Received: 0.5"):
+    with pytest.raises(ValueError, match=r"`alpha` must be a number in \[1, inf\)\. Received: 0\.5"):
         ARNet(alpha=0.5)

@@ -139,7 +139,7 @@ def test_the_order_of_bags_does_not_matter():
 
 
 def test_shares_and_ratios_that_leave_nothing_are_refused():
-    with pytest.raises(ValueError, match=r"`batch_share` must be a share of the frames, in \(0, 1\]. Received: 40"):
+    with pytest.raises(ValueError, match=r"`batch_share` must be a number in \(0, 1\]\. Received: 40"):
         BNWVAD(batch_share=40)
     with pytest.raises(
         ValueError, match=r"`head_ratios` must be two numbers of at most units=16. Received: \(16, 32\)"

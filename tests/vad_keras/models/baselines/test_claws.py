@@ -104,5 +104,5 @@ def test_fit_lowers_the_loss(jit_compile, rescale):
 
 
 def test_errors_name_what_came():
-    with pytest.raises(ValueError, match=r"`units` must be the sizes of two layers.*Received: \(8,\) and 4"):
+    with pytest.raises(ValueError, match=r"`units` must be a tuple of 2 integers of at least 1\. Received: \(8,\)"):
         Claws(units=(8,), run_frames=4)

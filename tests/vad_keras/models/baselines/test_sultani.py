@@ -135,7 +135,7 @@ def test_mixed_precision_keeps_scores_in_float32():
 def test_errors_name_what_came():
     with pytest.raises(ValueError, match=r"`patches` must be one of.*'last'"):
         SultaniRanker(patches="last")
-    with pytest.raises(ValueError, match=r"\(videos, frames, patches, channels\).*\(2, 5, 8\)"):
+    with pytest.raises(ValueError, match=r"`nodes` must have shape \(B, T, G, C\)\. Received: \(2, 5, 8\)"):
         SultaniRanker()({"nodes": np.ones((2, 5, 8))})
     with pytest.raises(ValueError, match="`pairing` must be one of"):
         SultaniRanker(pairing="none")

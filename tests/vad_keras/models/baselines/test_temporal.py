@@ -1,19 +1,19 @@
-"""Tests of vad_keras.models.baselines.temporal."""
+"""Tests of vad_keras.models.baselines._temporal."""
 
 import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.baselines.temporal import (
+from vad_keras.models.baselines._temporal import (
     cross_entropy,
-    few_frames,
     length_of,
     mean_over_frames,
     mean_over_pairs,
     proximity,
-    silence,
     softmax_over_keys,
+    top_frames,
     weighted_mean,
+    zero_padding,
 )
 
 MASK = np.array([[True, True, True], [True, False, False]])
@@ -21,7 +21,7 @@ MASK = np.array([[True, True, True], [True, False, False]])
 
 def test_silence_puts_0_in_padding_for_any_number_of_axes():
     for shape in ((2, 3), (2, 3, 4), (2, 3, 4, 5)):
-        found = ops.convert_to_numpy(silence(np.ones(shape, "float32"), MASK))
+        found = ops.convert_to_numpy(zero_padding(np.ones(shape, "float32"), MASK))
         np.testing.assert_array_equal(found.sum(axis=tuple(range(2, len(shape)))) > 0, MASK)
 
 
@@ -54,7 +54,7 @@ def test_means_leave_padding_out_even_where_it_is_not_a_number():
 @pytest.mark.parametrize(("num_frames", "number"), [(1, 1), (15, 1), (16, 2), (40, 3)])
 def test_one_frame_and_one_more_for_each_16_speak_for_a_video(num_frames, number):
     values = np.random.default_rng(0).normal(size=(1, 50)).astype("float32")
-    weights = ops.convert_to_numpy(few_frames(values, np.arange(50)[None] < num_frames))[0]
+    weights = ops.convert_to_numpy(top_frames(values, np.arange(50)[None] < num_frames))[0]
     expected = np.zeros(50)
     expected[np.argsort(-values[0, :num_frames])[:number]] = 1 / number
     np.testing.assert_allclose(weights, expected, rtol=1e-6)

@@ -1,11 +1,11 @@
-"""Tests of vad_keras.models.baselines.two_means."""
+"""Tests of vad_keras.models.baselines._two_means."""
 
 import numpy as np
 import pytest
 from keras import ops
 from sklearn.cluster import KMeans
 
-from vad_keras.models.baselines.two_means import cluster_distance, clustering_loss, two_means
+from vad_keras.models.baselines._two_means import cluster_distance, clustering_loss, two_means
 
 MASK = np.array([[True, True, True, True], [True, True, True, False]])
 X = np.array([[[0.0, 0], [4, 0], [0, 1], [4, 1]], [[5, 5], [9, 9], [5, 6], [99, 99]]], "float32")

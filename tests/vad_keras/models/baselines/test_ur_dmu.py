@@ -136,5 +136,5 @@ def test_the_order_of_bags_does_not_matter():
 
 
 def test_an_empty_memory_is_refused():
-    with pytest.raises(ValueError, match=r"`memory_slots` must be at least 1. Received: 0"):
+    with pytest.raises(ValueError, match=r"`memory_slots` must be an integer of at least 1\. Received: 0"):
         URDMU(memory_slots=0)

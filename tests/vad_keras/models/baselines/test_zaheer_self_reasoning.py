@@ -105,5 +105,5 @@ def test_fit_lowers_the_loss(jit_compile):
 
 
 def test_errors_name_what_came():
-    with pytest.raises(ValueError, match=r"`distance_bound` must be positive\. Received: 0"):
+    with pytest.raises(ValueError, match=r"`distance_bound` must be a number in \(0, inf\)\. Received: 0"):
         ZaheerSelfReasoning(distance_bound=0)

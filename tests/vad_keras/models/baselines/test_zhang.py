@@ -83,7 +83,7 @@ def test_fit_lowers_the_loss(jit_compile):
 
 
 def test_errors_name_what_came():
-    with pytest.raises(ValueError, match=r"`kernel_size` must be at least 1\. Received: 0"):
+    with pytest.raises(ValueError, match=r"`kernel_size` must be an integer of at least 1\. Received: 0"):
         ZhangInnerBag(kernel_size=0)
     with pytest.raises(ValueError, match="`pairing` must be one of"):
         ZhangInnerBag(pairing="none")

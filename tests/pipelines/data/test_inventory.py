@@ -1,4 +1,4 @@
-"""Tests of pipelines.data.listing.inventory."""
+"""Tests of pipelines.data.inventory."""
 
 import csv
 import os
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError, load_config
-from pipelines.data.listing.inventory import Inventory, Row, take_inventory
+from pipelines.data.inventory import Inventory, Row, take_inventory
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_fewer_than_the_official_count_is_not_complete_though_nothing_is_listed_
 
 
 def test_what_makes_its_own_videos_is_not_checked(tmp_path, take):
-    with pytest.raises(UserError, match="`synthetic` makes its own videos, so there is nothing to check"):
+    with pytest.raises(UserError, match="the videos of `synthetic` are generated, there is nothing to check"):
         take("synthetic", tmp_path)
 
 

@@ -1,19 +1,20 @@
-"""The transformer block of UR-DMU, which BN-WVAD takes over: each frame attends to all frames and to its neighbours."""
+"""The transformer block of UR-DMU, which BN-WVAD reuses: each frame attends to all frames and to its neighbours."""
 
 import keras
 from keras import ops
 
-from vad_keras.models.baselines.temporal import proximity, silence, softmax_over_keys
+from vad_keras import checks
+from vad_keras.models.baselines._temporal import proximity, softmax_over_keys, zero_padding
 
 
 class GlobalLocalBlock(keras.layers.Layer):
     """Multi-head self-attention with a global and a local part, then a feed-forward network, both residual.
 
-    1. `q, k, v, t = LayerNorm(x) W`; `(B, T, heads, head_dim)` each, no bias.
-    2. Global: `softmax(q k' / sqrt(head_dim)) v`. Local: `A t` with `A_ij` proportional to `exp(-|i - j| / e)`, rows
-       summing to 1.
-    3. `x + Dropout([global, local] W_o)`; `(B, T, C)`.
-    4. `x + MLP(LayerNorm(x))` with one hidden layer of `mlp_units` and GELU.
+    1. ``q, k, v, t = LayerNorm(x) W``; ``(B, T, heads, head_dim)`` each, no bias.
+    2. Global: ``softmax(q k' / sqrt(head_dim)) v``. Local: ``A t`` with ``A_ij`` proportional to ``exp(-|i - j| / e)``,
+       rows summing to 1.
+    3. ``x + Dropout([global, local] W_o)``; ``(B, T, C)``.
+    4. ``x + MLP(LayerNorm(x))`` with one hidden layer of ``mlp_units`` and GELU.
 
     Args:
         heads, head_dim: of the attention.
@@ -21,14 +22,14 @@ class GlobalLocalBlock(keras.layers.Layer):
         dropout: rate after both parts and in step 4.
 
     Call arguments:
-        x: `(B, T, C)`.
-        mask: bool `(B, T)`; padded frames are neither keys nor neighbours.
+        x: ``(B, T, C)``.
+        mask: bool ``(B, T)``; padded frames are neither keys nor neighbours.
 
     Output shape:
-        `(B, T, C)`, 0 in padding.
+        ``(B, T, C)``, 0 in padding.
 
     Raises:
-        ValueError: if `heads` or `head_dim` is below 1.
+        ValueError: if ``heads`` or ``head_dim`` is below 1.
 
     Example:
 
@@ -43,10 +44,8 @@ class GlobalLocalBlock(keras.layers.Layer):
 
     def __init__(self, heads, head_dim, mlp_units, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
-        if min(heads, head_dim) < 1:
-            raise ValueError(
-                f"`head_dim` and `heads` must be at least 1. Received: {head_dim} and {heads}. The authors: 128, 4."
-            )
+        checks.integers(1, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
+        checks.numbers_in("[0, 1)", dropout=dropout)
         self.supports_masking = True
         self.heads, self.head_dim, self.mlp_units = heads, head_dim, mlp_units
         policy = self.dtype_policy
@@ -56,7 +55,7 @@ class GlobalLocalBlock(keras.layers.Layer):
         self.dropouts = [keras.layers.Dropout(dropout, dtype=policy) for _ in range(3)]
 
     def build(self, input_shape):
-        """Make the weights for `(B, T, C)`."""
+        """Make the weights for ``(B, T, C)``."""
         units = input_shape[-1]
         shape = (None, None, units)
         for norm in self.norms:
@@ -73,7 +72,7 @@ class GlobalLocalBlock(keras.layers.Layer):
         """Steps 1 to 4."""
         x = x + self.dropouts[0](self._attend(self.norms[0](x), mask), training=training)
         hidden = self.dropouts[1](self.expand(self.norms[1](x)), training=training)
-        return silence(x + self.dropouts[2](self.contract(hidden), training=training), mask)
+        return zero_padding(x + self.dropouts[2](self.contract(hidden), training=training), mask)
 
     def _attend(self, x, mask):
         """Steps 1 to 3, before the residual."""

@@ -6,25 +6,25 @@ from keras import ops
 
 from vad_keras.losses.bags import choose_highest, mean_of_bags
 
-FRAMES_PER_CHOICE = 16  # k = floor(T / 16) + 1 frames speak for a video in [10] and in what builds on it
+FRAMES_PER_CHOICE = 16  # k = floor(T / 16) + 1 frames are averaged per video in [10] and its successors
 
 
-def silence(x, mask):
-    """`(B, T, ...)` with 0 in padding, as a convolution finds it behind the end of a video."""
+def zero_padding(x, mask):
+    """``(B, T, ...)`` with 0 in padding, as a convolution pads the end of a video."""
     for _ in x.shape[2:]:
         mask = ops.expand_dims(mask, -1)
     return ops.where(mask, x, ops.zeros_like(x))
 
 
 def softmax_over_keys(energies, mask):
-    """Softmax over the last axis, real frames only: `(B, ..., T)` and bool `(B, T)` -> float32 of the same shape."""
+    """Softmax over the real frames of the last axis: ``(B, ..., T)`` and bool ``(B, T)`` -> float32, same shape."""
     for _ in energies.shape[2:]:
         mask = ops.expand_dims(mask, 1)
     return ops.softmax(ops.where(mask, ops.cast(energies, "float32"), -1e9), axis=-1)
 
 
 def proximity(mask):
-    """`exp(-|i - j| / e)` between frames, 0 from padding: bool `(B, T)` -> float32 `(B, T, T)`; keys stand last."""
+    """``exp(-|i - j| / e)`` from query i to key j, 0 for padded keys: bool ``(B, T)`` -> float32 ``(B, T, T)``."""
     time = ops.cast(ops.arange(ops.shape(mask)[1]), "float32")
     distance = ops.abs(ops.expand_dims(time, 1) - ops.expand_dims(time, 0))
     decay = ops.exp(-distance / math.e)
@@ -32,22 +32,22 @@ def proximity(mask):
 
 
 def mean_over_frames(values, mask):
-    """Mean over the real frames of each video, `(B, T)` -> `(B,)`."""
+    """Mean over the real frames of each video, ``(B, T)`` -> ``(B,)``."""
     real = ops.cast(mask, "float32")
     values = ops.where(mask, ops.cast(values, "float32"), 0.0)
     return ops.sum(values, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
 
 
-def few_frames(values, mask, frames_per_choice=FRAMES_PER_CHOICE):
-    """Weights of the mean over the `floor(n / frames_per_choice) + 1` frames of highest value, n the real frames.
+def top_frames(values, mask, frames_per_choice=FRAMES_PER_CHOICE):
+    """Weights of the mean over the ``floor(n / frames_per_choice) + 1`` frames of highest value, n the real frames.
 
     Args:
-        values: `(B, T)`; what they are highest in.
-        mask: bool `(B, T)`.
+        values: ``(B, T)``, by which the frames are ranked.
+        mask: bool ``(B, T)``.
         frames_per_choice: 16 in [10].
 
     Returns:
-        float32 `(B, T)`; no gradient passes through it.
+        float32 ``(B, T)``; no gradient passes through it.
     """
     num_real = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
     number = ops.floor(num_real / frames_per_choice) + 1.0
@@ -56,11 +56,11 @@ def few_frames(values, mask, frames_per_choice=FRAMES_PER_CHOICE):
 
 
 def weighted_mean(x, weights):
-    """`sum_t weights[t] x[t]` of each video in float32: `(B, T)` -> `(B,)`, `(B, T, C)` -> `(B, C)`."""
+    """``sum_t weights[t] x[t]`` of each video in float32: ``(B, T)`` -> ``(B,)``, ``(B, T, C)`` -> ``(B, C)``."""
     x = ops.cast(x, "float32")
     if len(x.shape) == 2:
         return ops.sum(ops.where(weights > 0, x, 0.0) * weights, axis=1)
-    return ops.einsum("bt,btc->bc", weights, silence(x, weights > 0))
+    return ops.einsum("bt,btc->bc", weights, zero_padding(x, weights > 0))
 
 
 def length_of(x):
@@ -71,13 +71,13 @@ def length_of(x):
 
 
 def cross_entropy(target, probability):
-    """`-(y log p + (1 - y) log(1 - p))` in float32, element by element."""
+    """``-(y log p + (1 - y) log(1 - p))`` in float32, element by element."""
     target = ops.cast(target, "float32")
     probability = ops.clip(ops.cast(probability, "float32"), 1e-7, 1.0 - 1e-7)
     return -(target * ops.log(probability) + (1.0 - target) * ops.log(1.0 - probability))
 
 
 def mean_over_pairs(values, labels):
-    """Mean of `values` `(B, B)` over the pairs of an abnormal row and a normal column; 0 without a pair."""
+    """Mean of ``values`` ``(B, B)`` over the pairs of an abnormal row and a normal column; 0 without a pair."""
     pairs = ops.expand_dims(labels, 1) * ops.expand_dims(1.0 - labels, 0)
     return mean_of_bags(ops.reshape(values, (-1,)), ops.reshape(pairs, (-1,)))

@@ -1,4 +1,4 @@
-"""Tests of vad_keras.models.baselines.global_local_attention."""
+"""Tests of vad_keras.models.baselines._attention."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.baselines.global_local_attention import GlobalLocalBlock
+from vad_keras.models.baselines._attention import GlobalLocalBlock
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(2, 5, 6)).astype("float32")
@@ -66,5 +66,5 @@ def test_dropout_acts_in_training_only():
 
 
 def test_a_head_of_no_size_is_refused():
-    with pytest.raises(ValueError, match=r"`head_dim` and `heads` must be at least 1\. Received: 0 and 2"):
+    with pytest.raises(ValueError, match=r"`head_dim` must be an integer of at least 1\. Received: 0"):
         GlobalLocalBlock(heads=2, head_dim=0, mlp_units=4)

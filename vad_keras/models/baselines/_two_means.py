@@ -1,4 +1,4 @@
-"""Two clusters of the frames of a video, and how far apart they are: what [8] and [9] train with."""
+"""Two clusters of the frames of a video, and how far apart they are: used by [8] and [9]."""
 
 from keras import ops
 
@@ -6,18 +6,18 @@ SMALLEST_DISTANCE = 0.01  # keeps 1 / distance and its gradient finite where the
 
 
 def two_means(x, mask, iterations=10):
-    """Split the real frames of each video in two by k-means, k = 2, in a way that leaves nothing to chance.
+    """Split the real frames of each video in two by k-means, k = 2, without randomness.
 
     1. The first centre is the frame farthest from the mean of the video, the second the frame farthest from the first.
-    2. `iterations` times: each frame goes to the nearer centre, each centre to the mean of its frames.
+    2. ``iterations`` times: each frame goes to the nearer centre, each centre to the mean of its frames.
 
     Args:
-        x: `(B, T, F)`.
-        mask: boolean `(B, T)`, True for a real frame.
+        x: ``(B, T, F)``.
+        mask: boolean ``(B, T)``, True for a real frame.
         iterations: of step 2.
 
     Returns:
-        boolean `(B, T)`, True in the second cluster, False in padding. No gradient passes through it. A video whose
+        boolean ``(B, T)``, True in the second cluster, False in padding. No gradient passes through it. A video whose
         frames are all equal has an empty second cluster.
 
     Example:
@@ -40,17 +40,17 @@ def two_means(x, mask, iterations=10):
 
 
 def cluster_distance(x, in_second, mask):
-    """Euclidean distance between the means of the two clusters of each video, with a gradient by `x`.
+    """Euclidean distance between the means of the two clusters of each video, with a gradient by ``x``.
 
-    `d = sqrt(||c_1 - c_2||^2 + 0.01^2)`.
+    ``d = sqrt(||c_1 - c_2||^2 + 0.01^2)``.
 
     Args:
-        x: `(B, T, F)`.
-        in_second: boolean `(B, T)`, of `two_means`.
-        mask: boolean `(B, T)`, True for a real frame.
+        x: ``(B, T, F)``.
+        in_second: boolean ``(B, T)``, of ``two_means``.
+        mask: boolean ``(B, T)``, True for a real frame.
 
     Returns:
-        float32 `(B,)`, 0 for a video with an empty cluster.
+        float32 ``(B,)``, 0 for a video with an empty cluster.
     """
     x, mask = ops.cast(x, "float32"), ops.cast(mask, "bool")
     in_first = ops.logical_and(mask, ops.logical_not(in_second))
@@ -63,15 +63,15 @@ def cluster_distance(x, in_second, mask):
 def clustering_loss(labels, x, in_second, mask, bound=1.0):
     """Draw the two clusters of a normal video together, and those of an abnormal one apart.
 
-    Normal: `min(bound, d)`. Abnormal: `1 / d`. `d` is `cluster_distance`.
+    Normal: ``min(bound, d)``. Abnormal: ``1 / d``. ``d`` is ``cluster_distance``.
 
     Args:
-        labels: float32 `(B,)`, 1 for an abnormal video.
-        x, in_second, mask: see `cluster_distance`.
+        labels: float32 ``(B,)``, 1 for an abnormal video.
+        x, in_second, mask: see ``cluster_distance``.
         bound: from this distance on a normal video costs no more.
 
     Returns:
-        float32 `(B,)`, 0 for a video with an empty cluster.
+        float32 ``(B,)``, 0 for a video with an empty cluster.
     """
     distance = cluster_distance(x, in_second, mask)
     inverse = ops.where(distance > 0, 1.0 / ops.maximum(distance, SMALLEST_DISTANCE), 0.0)
@@ -79,7 +79,7 @@ def clustering_loss(labels, x, in_second, mask, bound=1.0):
 
 
 def _squared_distance(x, centre):
-    """`(B, T, F)`, `(B, 1, F)` -> `(B, T)`."""
+    """``(B, T, F)``, ``(B, 1, F)`` -> ``(B, T)``."""
     return ops.sum(ops.square(x - centre), axis=-1)
 
 
@@ -88,13 +88,13 @@ def _nearer_to_second(x, first, second, mask):
 
 
 def _farthest(x, centre, mask):
-    """The real frame farthest from a centre, `(B, 1, F)`."""
+    """The real frame farthest from a centre, ``(B, 1, F)``."""
     distance = ops.where(mask, _squared_distance(x, centre), -1.0)
     return ops.take_along_axis(x, ops.argmax(distance, axis=1)[:, None, None], axis=1)
 
 
 def _mean_of(x, chosen, otherwise):
-    """Mean of the chosen frames, `(B, 1, F)`; `otherwise` where there is none."""
+    """Mean of the chosen frames, ``(B, 1, F)``; ``otherwise`` where there is none."""
     chosen = ops.cast(chosen, "float32")[..., None]
     number = ops.sum(chosen, axis=1, keepdims=True)
     return ops.where(number > 0, ops.sum(x * chosen, axis=1, keepdims=True) / ops.maximum(number, 1.0), otherwise)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.presets import BACKBONES, build_backbone
+from vad_keras.models.backbones import BACKBONES, build_backbone
 
 
 @pytest.mark.parametrize("name, channels", [("resnet50", 2048), ("mobilenet_v2", 1280), ("small", 96)])
@@ -17,10 +17,10 @@ def test_the_preprocessing_is_that_of_keras_applications():
 
     image = np.random.default_rng(0).uniform(0, 255, size=(1, 4, 4, 3)).astype("float32")
     for name, module in {"resnet50": resnet50, "mobilenet_v2": mobilenet_v2}.items():
-        preset = BACKBONES[name]
-        ordered = image[..., ::-1] if preset["channels"] == "BGR" else image
+        backbone = BACKBONES[name]
+        ordered = image[..., ::-1] if backbone["channels"] == "BGR" else image
         expected = module.preprocess_input(image.copy())
-        np.testing.assert_allclose(ordered * preset["scale"] - np.array(preset["offset"]), expected, atol=1e-4)
+        np.testing.assert_allclose(ordered * backbone["scale"] - np.array(backbone["offset"]), expected, atol=1e-4)
 
 
 def test_weights_saved_from_a_backbone_load_into_another(tmp_path):
@@ -51,7 +51,7 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name, weights, message", [("resnet51", None, "'resnet51'"), ("small", "imagenet", "small")])
-def test_an_unknown_backbone_or_preset_is_named(name, weights, message):
+def test_an_unknown_backbone_and_missing_weights_are_named(name, weights, message):
     with pytest.raises(ValueError, match=message):
         build_backbone(name, 32, weights)
 

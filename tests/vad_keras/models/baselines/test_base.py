@@ -1,11 +1,11 @@
-"""Tests of vad_keras.models.baselines.baseline."""
+"""Tests of vad_keras.models.baselines._base."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from vad_keras.models.baselines.baseline import Baseline
+from vad_keras.models.baselines._base import Baseline
 
 NODES = np.arange(2 * 3 * 2 * 1, dtype="float32").reshape(2, 3, 2, 1)
 MASK = np.array([[True, True, True], [True, True, False]])
@@ -62,7 +62,7 @@ def test_regularisers_count_in_training_only_and_terms_are_metrics():
 def test_errors_name_what_came():
     with pytest.raises(ValueError, match=r"`patches` must be one of.*'last'"):
         Thermometer("last")
-    with pytest.raises(ValueError, match=r"\(videos, frames, patches, channels\).*\(2, 5, 8\)"):
+    with pytest.raises(ValueError, match=r"`nodes` must have shape \(B, T, G, C\)\. Received: \(2, 5, 8\)"):
         Thermometer()({"nodes": np.ones((2, 5, 8))})
 
 

@@ -1,0 +1,128 @@
+"""What the anomaly detector and every baseline share: inputs, loss terms and metrics."""
+
+import abc
+
+import keras
+from keras import ops
+
+from vad_keras import spec
+from vad_keras.losses.bags import labels_of_bags
+from vad_keras.metrics.bag_auc import BagAUC
+from vad_keras.models.checked_model import CheckedModel, check_features, check_keys, check_mask
+
+NODE_AXES = "(B, T, G, C)"
+PATCH_HINT = "Features of whole frames need a patch axis of size 1: nodes[:, :, None, :]."
+
+
+class BagModel(CheckedModel, abc.ABC):
+    """A model that scores the frames of videos from their nodes, trained with a single label per video.
+
+    1. ``call`` scores every frame, ``(B, T)``; padding scores 0.
+    2. ``loss_terms`` compares the videos of a batch; the model brings its own loss, so ``compile`` takes no ``loss``.
+
+    Each term of ``LOSS_TERMS`` and the AUC of the bags are metrics. A metric given to ``compile`` gets one label and
+    one score per video, ``(B, 1)``: the highest score of its frames. Regularizers and ``add_loss`` count in training
+    only, so that a validation loss depends on the videos alone. Terms between videos have no weight per video, so
+    ``class_weight`` and ``sample_weight`` are refused. A batch of one label has no pairs: its terms between videos are
+    0.
+    """
+
+    LOSS_TERMS = ()
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.term_means = [keras.metrics.Mean(name=term) for term in self.LOSS_TERMS]
+        self.bag_auc = BagAUC()
+
+    @abc.abstractmethod
+    def build_nodes(self, nodes_shape):
+        """Make the weights for nodes of ``(None, None, G, C)``."""
+
+    @abc.abstractmethod
+    def loss_terms(self, labels, outputs, mask):
+        """Labels ``(B,)``, outputs of ``call``, bool mask ``(B, T)`` -> dict of scalars: ``LOSS_TERMS`` and ``total``.
+
+        Where the total changes its meaning during training, ``validation`` is a loss that compares epochs.
+        """
+
+    def build(self, input_shape):
+        """Make the weights for nodes of ``(B, T, G, C)``, the shape itself or under the key ``nodes``."""
+        shape = input_shape.get(spec.NODES) if isinstance(input_shape, dict) else input_shape
+        if shape is None or len(shape) != 4:
+            received = sorted(input_shape) if shape is None else tuple(shape)
+            raise ValueError(f"`nodes` must have shape {NODE_AXES}. Received: {received}. {PATCH_HINT}")
+        if shape[-1] is None:
+            raise ValueError(f"the channels of `nodes` must be known. Received shape: {tuple(shape)}.")
+        self.build_nodes((None, None, *shape[2:]))
+        self.num_channels = shape[-1]
+        self.built = True
+
+    def check_inputs(self, inputs):
+        """Raise a ``ValueError`` unless the inputs are a dict of nodes ``(B, T, G, C)`` and, optional, their mask."""
+        check_keys(inputs, (spec.NODES, spec.MASK), (spec.NODES,))
+        nodes, mask = inputs[spec.NODES], inputs.get(spec.MASK)
+        check_features(spec.NODES, nodes, NODE_AXES, PATCH_HINT)
+        if self.built and nodes.shape[-1] != self.num_channels:
+            raise ValueError(
+                f"`nodes` must have the {self.num_channels} channels that this model was built for. "
+                f"Received shape: {tuple(nodes.shape)}."
+            )
+        if mask is not None:
+            check_mask(mask, spec.NODES, nodes)
+
+    def check_weights(self, class_weight=None, sample_weight=None):
+        """Raise a ``ValueError`` for weights of videos."""
+        for name, value in (("class_weight", class_weight), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(
+                    f"{type(self).__name__} takes no `{name}`: its loss compares the videos of a batch. "
+                    "Fill the batches with as many videos of each label as they should count."
+                )
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        """Configure the training as ``keras.Model.compile`` does; the loss is that of the model.
+
+        Args:
+            optimizer: name or instance.
+            loss, loss_weights: not taken.
+            **kwargs: the other arguments of ``keras.Model.compile``.
+
+        Raises:
+            ValueError: for a ``loss`` or ``loss_weights``.
+        """
+        for name, value in (("loss", loss), ("loss_weights", loss_weights)):
+            if value is not None:
+                raise ValueError(
+                    f"{type(self).__name__} brings its own loss and takes no `{name}`. Received: {value!r}. Set its "
+                    "terms by the arguments of the model, or override `loss_terms` in a subclass."
+                )
+        super().compile(optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile a loaded model. Keras leaves this to a model with a ``compile`` of its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of one batch; each term is kept as a metric."""
+        self.check_weights(sample_weight=sample_weight)
+        mask = self.mask_of(x)
+        terms = self.loss_terms(labels_of_bags(y), y_pred, mask)
+        for mean in self.term_means:
+            mean.update_state(terms[mean.name])
+        self.bag_auc.update_state(y, y_pred[spec.ANOMALY_SCORE], mask=mask)
+        if not training:
+            return terms.get("validation", terms["total"])
+        return terms["total"] + sum(self.losses, start=0.0)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Update the metrics of ``compile`` with the labels and scores of the videos, ``(B, 1)``."""
+        scores = ops.max(y_pred[spec.ANOMALY_SCORE], axis=1, keepdims=True)
+        return super().compute_metrics(x, ops.reshape(labels_of_bags(y), (-1, 1)), scores, sample_weight)
+
+    @staticmethod
+    def mask_of(inputs):
+        """Boolean ``(B, T)``, True for a real frame; without a mask all are."""
+        mask = inputs.get(spec.MASK)
+        return ops.ones(ops.shape(inputs[spec.NODES])[:2], dtype="bool") if mask is None else ops.cast(mask, "bool")
