@@ -118,7 +118,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_after_its_last_whole_epoch(with_nodes, monkeypatch):
+def test_a_killed_training_resumes_after_its_last_whole_epoch(with_nodes, monkeypatch):
     config, callbacks, trained = with_nodes(), train_detector.training_callbacks, []
 
     def watched(kill):
