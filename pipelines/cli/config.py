@@ -30,7 +30,7 @@ class ShowByDefault(TyperGroup):
 
 
 app = typer.Typer(
-    cls=ShowByDefault, rich_markup_mode="rich", context_settings={"help_option_names": ["--help", "-h"]}
+    cls=ShowByDefault, rich_markup_mode="markdown", context_settings={"help_option_names": ["--help", "-h"]}
 )
 
 
@@ -38,8 +38,8 @@ app = typer.Typer(
 def config():
     """Print the settings, or start a configuration file.
 
-    [bold]vad config[/] prints all settings, [bold]vad config detector[/] those of one section,
-    [bold]vad config detector.key_dim[/] one; see [bold]vad config show --help[/].
+    **vad config** prints all settings, **vad config detector** those of one section,
+    **vad config detector.key_dim** one. See **vad config show --help**.
     """
 
 
@@ -57,9 +57,9 @@ def show(
     overrides: SetOption = None,
     toml: Annotated[bool, typer.Option("--toml", help="Write a commented TOML file to the standard output.")] = False,
 ):
-    """Print each setting with its value, default, unit and meaning (the default command).
+    """Print settings with default, unit and meaning (the default).
 
-    Values are those that a command with the same --config and --set uses. Changed ones are marked with *.
+    Values are those that a command with the same --config and --set uses. Changed ones are marked with a star.
     """
     loaded = load_named(config, overrides)
     settings = find_settings(name) if name else list(all_settings().values())
