@@ -161,12 +161,12 @@ def _look_at_labels(folder, console):
         return None
     videos = load(load_named(None, [f"data.root={toml_value(str(folder))}"]))
     counts = []
-    for subset in ("train", "test"):
+    for subset, name in (("train", "training"), ("test", "test")):
         labels = [video.label for video in videos if video.subset == subset]
-        counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal videos to {subset}")
+        counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal {name} videos")
     console.print(f"[green]✓[/] labels.csv: {', '.join(counts)}")
     if not any(video.subset == "test" for video in videos):
-        console.print("[yellow]![/] no test videos: a column `subset` with `test` in labels.csv makes some")
+        console.print("[yellow]![/] no test videos. To evaluate, mark some with `test` in a column `subset` of labels.csv")
     return sum(video.subset == "train" for video in videos)
 
 
