@@ -166,7 +166,7 @@ def _look_at_labels(folder, console):
         counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal {name} videos")
     console.print(f"[green]✓[/] labels.csv: {', '.join(counts)}")
     if not any(video.subset == "test" for video in videos):
-        console.print("[yellow]![/] no test videos. To evaluate, mark some with `test` in a column `subset` of labels.csv")
+        console.print("[yellow]![/] no test videos. To evaluate, mark some with `test` in a column `subset`")
     return sum(video.subset == "train" for video in videos)
 
 
