@@ -34,7 +34,7 @@ PIPELINE = "Whole pipeline"
 STAGES = "Stages, in order"
 INFERENCE = "Inference"
 EVALUATION = "Evaluation and comparison"
-OTHER = "Settings, datasets, benchmark"
+OTHER = "Settings, datasets and benchmark"
 
 DESCRIPTION = """Detect anomalies in surveillance video, trained with a single label per video.
 
