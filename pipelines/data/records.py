@@ -6,6 +6,7 @@ A label is 0, 1 or -1 (unknown). Padding stands at the end and is masked.
 import numpy as np
 import tensorflow as tf
 
+from pipelines.data.examples import serialize_bag, serialize_clip
 from pipelines.data.listing.manifest import (
     Manifest,
     VideoInfo,
@@ -32,31 +33,6 @@ __all__ = [
     "shard_paths",
     "write_manifest",
 ]
-
-UNKNOWN_LABEL = -1
-
-
-def serialize_clip(jpegs, frame_indices, times_sec, video_id, snippet_index, label, fps):
-    """One snippet as a serialised `tf.train.Example`.
-
-    Args:
-        jpegs: Real frames only, 1..K JPEG byte strings; the last snippet of a video may be short.
-        frame_indices: Index of each in the original video.
-        times_sec: Presentation time of each.
-        video_id: Id in the manifest.
-        snippet_index: Position of the snippet in its video, from 0.
-        label: 0, 1 or None.
-        fps: Mean rate of the original frames.
-    """
-    return _example(
-        frames=_bytes(*jpegs),
-        frame_indices=_ints(*frame_indices),
-        times_sec=_floats(*times_sec),
-        video_id=_bytes(video_id.encode()),
-        snippet_index=_ints(snippet_index),
-        label=_ints(UNKNOWN_LABEL if label is None else label),
-        fps=_floats(fps),
-    )
 
 
 def parse_clip(serialized, clip_frames, image_size_px):
@@ -108,27 +84,6 @@ def parse_clip(serialized, clip_frames, image_size_px):
         "frame_indices": tf.ensure_shape(indices, [clip_frames]),
         "times_sec": tf.ensure_shape(times, [clip_frames]),
     }
-
-
-def serialize_bag(nodes, video_id, label, frame_indices):
-    """One video of node features `(T, G, C)`, stored as float16, as a serialised `tf.train.Example`.
-
-    Raises:
-        ValueError: `nodes` and `frame_indices` do not agree.
-    """
-    nodes = np.asarray(nodes)
-    if nodes.ndim != 3 or len(nodes) != len(frame_indices):
-        raise ValueError(
-            "`nodes` must be (T, G, C) with one frame index for each of the T. "
-            f"Received: {nodes.shape} and {len(frame_indices)} indices."
-        )
-    return _example(
-        nodes=_bytes(nodes.astype("<f2").tobytes()),
-        shape=_ints(*nodes.shape),
-        video_id=_bytes(video_id.encode()),
-        label=_ints(UNKNOWN_LABEL if label is None else label),
-        frame_indices=_ints(*frame_indices),
-    )
 
 
 def parse_bag(serialized):
@@ -186,21 +141,3 @@ def expand_to_frames(scores, frame_indices, num_frames):
         raise ValueError(f"`frame_indices` must rise strictly inside 0..{num_frames - 1}. Received: {indices.tolist()}")
     starts = np.concatenate([[0], indices[1:], [num_frames]])
     return np.repeat(scores, np.diff(starts), axis=0)
-
-
-def _example(**features):
-    return tf.train.Example(features=tf.train.Features(feature=dict(sorted(features.items())))).SerializeToString(
-        deterministic=True
-    )
-
-
-def _bytes(*values):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _ints(*values):
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value) for value in values]))
-
-
-def _floats(*values):
-    return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value) for value in values]))

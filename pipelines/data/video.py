@@ -114,15 +114,8 @@ class VideoReader:
             raise VideoError(self.path, f"no frame can be decoded ({self.warning or 'the stream is empty'})")
 
     def snippets(self, clip_frames):
-        """Consecutive `Snippet`s of K = `clip_frames` sampled frames."""
-        frames = []
-        for frame in self:
-            frames.append(frame)
-            if len(frames) == clip_frames:
-                yield _snippet(frames, clip_frames)
-                frames = []
-        if frames:
-            yield _snippet(frames, clip_frames)
+        """Yield consecutive ``Snippet``s of K = ``clip_frames`` sampled frames."""
+        return (_snippet(frames, clip_frames) for frames in in_snippets(self, clip_frames))
 
     def _time(self, frame, first_pts_sec):
         """Presentation time from the first frame on; index / fps where it is missing or does not rise."""
@@ -183,6 +176,22 @@ class VideoReader:
             if frame is None:
                 raise VideoError(self.path, f"{path.name} holds no picture; copy it again")
             yield frame
+
+
+def in_snippets(frames, clip_frames):
+    """Yield lists of K = ``clip_frames`` consecutive frames; the last may be shorter.
+
+    >>> list(in_snippets(range(5), clip_frames=2))
+    [[0, 1], [2, 3], [4]]
+    """
+    snippet = []
+    for frame in frames:
+        snippet.append(frame)
+        if len(snippet) == clip_frames:
+            yield snippet
+            snippet = []
+    if snippet:
+        yield snippet
 
 
 def known_length(path):

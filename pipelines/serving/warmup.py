@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from pipelines.run.wire import field
+
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
 # Field numbers of tensorflow_serving/apis/{prediction_log,predict,model}.proto
@@ -61,22 +63,9 @@ def warmup_inputs(signatures):
 
 def prediction_log(model_name, signature, tensors):
     """A serialised ``PredictionLog`` that holds a ``PredictRequest``."""
-    spec = _message(MODEL_SPEC_NAME, model_name.encode()) + _message(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
-    request = _message(REQUEST_MODEL_SPEC, spec)
+    spec = field(MODEL_SPEC_NAME, model_name.encode()) + field(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
+    request = field(REQUEST_MODEL_SPEC, spec)
     for name, value in tensors.items():
         tensor = tf.make_tensor_proto(value).SerializeToString()
-        request += _message(REQUEST_INPUTS, _message(MAP_KEY, name.encode()) + _message(MAP_VALUE, tensor))
-    return _message(PREDICTION_LOG_PREDICT_LOG, _message(PREDICT_LOG_REQUEST, request))
-
-
-def _message(field_number, content):
-    """A length-delimited protobuf field: key, length, content."""
-    return _varint(field_number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value):
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(encoded + bytes([value]))
+        request += field(REQUEST_INPUTS, field(MAP_KEY, name.encode()) + field(MAP_VALUE, tensor))
+    return field(PREDICTION_LOG_PREDICT_LOG, field(PREDICT_LOG_REQUEST, request))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.data.decode_pool import jpeg_bytes
+from pipelines.data.encode import jpeg_bytes
 from pipelines.data.records import expand_to_frames, parse_bag, parse_clip, serialize_bag, serialize_clip
 
 
