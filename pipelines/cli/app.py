@@ -1,66 +1,55 @@
-"""The command `vad`: one subcommand a stage. A stage and its frameworks are imported only when it runs."""
+"""The command ``vad``: its subcommands, each with the modules that run it. No stage is imported before it runs."""
 
-import contextlib
 import dataclasses
-import importlib
 import os
-import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.dispatch import EXIT_INTERRUPTED, EXIT_USER_ERROR, run
+from pipelines.cli.errors import print_error, usage_error
+from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
     ConfigOption,
     FoldsOption,
     JobsOption,
+    RivalsArgument,
+    RowsArgument,
     SeedsOption,
     SetOption,
     load_named,
-    repeats_overrides,
+    repeat_overrides,
 )
 from pipelines.config import UserError
-from pipelines.report.terminal.summary import print_closing_table, read_summaries
-from pipelines.run.folder import RunFolder
-from pipelines.run.lock import run_lock
-from pipelines.run.workers import load_tensorflow_quietly
+from pipelines.experiments.systems import read_systems
 
-TRAIN_STAGES = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
-FEATURE_STAGES = ("import_features", *TRAIN_STAGES[3:])  # with features.root
-EXPERIMENTS = ("aggregate", "repeats", "compare", "ablate")  # each trains, or puts together, several runs
-ABOVE_STAGES = ("demo", "bench")
+TRAIN = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
+TRAIN_ON_FEATURES = ("import_features", *TRAIN[3:])  # with features.root
 
-EXIT_SKIPPED = 1
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+PIPELINE = "Whole pipeline"
+STAGES = "Stages, in order"
+INFERENCE = "Inference"
+EVALUATION = "Evaluation and comparison"
+OTHER = "Datasets and machine"
 
-AT_ONCE = "All at once"
-IN_ORDER = "The stages, in their order"
-IN_USE = "With a trained model"
-IN_NUMBERS = "How good it is, beside others"
-DATA = "Known datasets"
-MACHINE = "This machine"
+DESCRIPTION = """Detect anomalies in surveillance video, trained with a single label per video.
 
-DESCRIPTION = """Find abnormal events in surveillance video, trained from one label a video.
+Each stage reads the output of the previous one from the run's folder (work_dir), \
+resumes where it stopped, and lists the inputs that it skipped."""
 
-Every stage reads what the one before it wrote in the run's folder (work_dir), \
-goes on where it was stopped, and names what it skipped."""
+EPILOG = """Start here: [bold]vad demo[/]
 
-EPILOG = """First steps: [bold]vad demo[/]
+Your own videos: [bold]vad train --set data.root=FOLDER[/]. FOLDER holds the videos \
+and labels.csv with the columns file,label (0 normal, 1 abnormal).
 
-Your own videos: [bold]vad train --set data.root=FOLDER[/], where FOLDER holds the videos \
-and labels.csv with the columns file,label (0 normal, 1 something abnormal happens).
-
-Exit status: 0 done, 1 done but inputs were skipped, 2 something to mend, 130 stopped."""
+Exit status: 0 done; 1 done, but inputs were skipped; 2 user error: fix and rerun; 130 interrupted."""
 
 
 class StageGroup(TyperGroup):
-    """Takes `train_extractor` for `train-extractor`."""
+    """Accept ``train_extractor`` for ``train-extractor``."""
 
     def get_command(self, ctx, cmd_name):
         return super().get_command(ctx, cmd_name.replace("_", "-"))
@@ -68,8 +57,7 @@ class StageGroup(TyperGroup):
 
 app = typer.Typer(
     cls=StageGroup,
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -88,244 +76,224 @@ def _print_version(wanted: bool):
 
 @app.callback(help=DESCRIPTION)
 def vad(
+    context: typer.Context,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ):
-    """Options of the command as a whole."""
+    """Print the help if there is no subcommand."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
-@app.command(rich_help_panel=AT_ONCE)
+@app.command(rich_help_panel=PIPELINE)
 def demo(config: ConfigOption = None, overrides: SetOption = None):
-    """Try everything on synthetic videos; needs no data.
+    """Run everything on synthetic videos; needs no data.
 
-    Makes surveillance-like clips, runs every stage on them and scores a test video. Takes minutes on two cores.
+    Generates surveillance-like clips, runs all stages and scores two test videos. Takes minutes on two cores.
     """
-    _run(["demo"], load_named(config or "demo", overrides))
+    return run(["demo"], load_named(config or "demo", overrides))
 
 
-@app.command(rich_help_panel=AT_ONCE)
+@app.command(rich_help_panel=PIPELINE)
 def train(config: ConfigOption = None, overrides: SetOption = None):
-    """Run the stages from prepare to export.
+    """Run all stages, from prepare to export.
 
-    prepare, train-extractor, extract, train-detector, evaluate and export, one after the other. With features.root,
-    import-features takes the place of the first three.
+    These are prepare, train-extractor, extract, train-detector, evaluate and export. With features.root,
+    import-features replaces the first three.
     """
     loaded = load_named(config, overrides)
-    _run(FEATURE_STAGES if loaded.features.root else TRAIN_STAGES, loaded)
+    stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN
+    status = run([f"stages.{stage}" for stage in stages], loaded)
+    if status != EXIT_INTERRUPTED:
+        print_next_steps(loaded, config, overrides)
+    return status
 
 
-@app.command(rich_help_panel=IN_ORDER)
+@app.command(rich_help_panel=STAGES)
 def prepare(config: ConfigOption = None, overrides: SetOption = None):
-    """Decode the videos once into records of JPEG frames.
+    """Decode the videos into records of JPEG frames.
 
-    Writes clips/ in the run's folder. A file that cannot be decoded is skipped and named.
+    Writes clips/ in the run's folder. A file that cannot be decoded is skipped and listed.
     """
-    _run(["prepare"], load_named(config, overrides))
+    return run(["stages.prepare"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_ORDER)
+@app.command(rich_help_panel=STAGES)
 def train_extractor(config: ConfigOption = None, overrides: SetOption = None):
-    """Train the relation-aware frame features (Sec 3.2).
+    """Train the relation-aware feature extractor (Sec 3.2).
 
-    Snippets carry the labels of their videos. Writes extractor.keras and TensorBoard logs.
+    Each snippet takes the label of its video. Writes extractor.keras and TensorBoard logs.
     """
-    _run(["train_extractor"], load_named(config, overrides))
+    return run(["stages.train_extractor"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_ORDER)
+@app.command(rich_help_panel=STAGES)
 def extract(config: ConfigOption = None, overrides: SetOption = None):
-    """Turn each video into node features.
+    """Extract the node features of each video.
 
-    One vector for each patch of each frame, in nodes/ of the run's folder.
+    Writes one vector per patch and frame to nodes/ in the run's folder.
     """
-    _run(["extract"], load_named(config, overrides))
+    return run(["stages.extract"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_ORDER)
+@app.command(rich_help_panel=STAGES)
 def import_features(config: ConfigOption = None, overrides: SetOption = None):
-    """Take downloaded features (features.root) as nodes.
+    """Import downloaded features (features.root) as nodes.
 
-    In place of prepare, train-extractor and extract: I3D, C3D or CLIP features of each listed video, which need not
-    be there itself. Writes nodes/ in the run's folder. A file that cannot be used is skipped and named.
+    Replaces prepare, train-extractor and extract. Reads I3D, C3D or CLIP features of each listed video; the videos
+    themselves are not needed. Writes nodes/ in the run's folder. A file that cannot be used is skipped and listed.
     """
-    _run(["import_features"], load_named(config, overrides))
+    return run(["stages.import_features"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_ORDER)
+@app.command(rich_help_panel=STAGES)
 def train_detector(config: ConfigOption = None, overrides: SetOption = None):
-    """Train cliques, CRF and scorer on nodes (Sec 3.3, 3.4).
+    """Train the anomaly detector on nodes (Sec 3.3, 3.4).
 
-    Contrastive multi-instance learning on bags of nodes. Writes detector.keras and TensorBoard logs.
+    Uses contrastive multiple-instance learning on bags of nodes. Writes detector.keras and TensorBoard logs.
     """
-    _run(["train_detector"], load_named(config, overrides))
+    return run(["stages.train_detector"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_ORDER)
-def evaluate(
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    folds: FoldsOption = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Train anew with so many seeds, rivals too; 0: do not.")
-    ] = None,
-    jobs: JobsOption = None,
-    runs: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DIR [DIR ...]", help="Put finished runs, of several seeds or settings, into one report."),
-    ] = None,
-    more_runs: Annotated[list[str] | None, typer.Argument(metavar="DIR", hidden=True)] = None,
-):
-    """Measure on videos that were not trained on.
+@app.command(rich_help_panel=STAGES)
+def evaluate(config: ConfigOption = None, overrides: SetOption = None):
+    """Evaluate the detector on the test videos.
 
-    Metrics, timelines and heat maps, in evaluation/ of the run's folder. Each fold and seed trains anew.
-
-    With --runs: one report of finished runs, in aggregate/ of the run's folder. Nothing is trained.
+    Writes metrics, timelines and heat maps to evaluation/ in the run's folder. With folds and seeds: vad repeat.
     """
-    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
-    if more_runs and not runs:
-        raise UserError(f"`evaluate` takes folders after --runs only. Received: {' '.join(more_runs)}.")
-    if runs:
-        named = dataclasses.replace(loaded.evaluate, runs=(*runs, *(more_runs or ())))
-        loaded = dataclasses.replace(loaded, evaluate=named)
-    _run(["evaluate"], loaded)
+    return run(["stages.evaluate"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_ORDER)
+@app.command(rich_help_panel=STAGES)
 def export(config: ConfigOption = None, overrides: SetOption = None):
-    """Write a SavedModel for TensorFlow Serving.
+    """Export a SavedModel for TensorFlow Serving.
 
-    Both models as one, with four signatures and warm-up requests, as the next version under export.root.
+    Writes extractor and detector as one model, with four signatures and warm-up requests, as the next version under
+    export.root.
     """
-    _run(["export"], load_named(config, overrides))
+    return run(["stages.export"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=IN_USE)
+@app.command(rich_help_panel=INFERENCE)
 def score(
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="VIDEO_OR_FOLDER", help="What to score.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="VIDEO_OR_FOLDER", help="Videos, or folders of videos.", show_default=False),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Exported model or a version of it. Default: the run's own.")
+        str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
     ] = None,
     output: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where to write. Default: scores/ in work_dir.")
+        str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
     ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ):
-    """Score video files or folders of them.
+    """Score video files or folders of videos.
 
-    One score for each original frame as CSV and JSON, and a timeline to look at.
+    Writes one score per original frame as CSV and JSON, and a timeline image per video.
     """
     given = {"inputs": tuple(inputs or ()), "model": model, "output": output}
     loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
-    _run(["score"], dataclasses.replace(loaded, score=changed))
+    return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)
 
 
-@app.command(rich_help_panel=IN_NUMBERS)
+@app.command(rich_help_panel=EVALUATION)
+def repeat(
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Retrain with several folds and seeds.
+
+    Models score only videos that they were not trained on. Writes one report with confidence intervals to repeats/ in
+    the run's folder. The rivals of repeat.rivals are trained on the same folds.
+    """
+    return run(["experiments.repeats"], load_named(config, repeat_overrides(overrides, folds, seeds, jobs)))
+
+
+@app.command(rich_help_panel=EVALUATION)
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluated runs.", show_default=False)],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Compare finished runs in one report.
+
+    Runs that differ only in their seed count as one system. Writes report/ in the folder work_dir. Nothing is trained.
+    """
+    return run(["experiments.aggregate"], load_named(config, overrides), runs, modifies_run=False)
+
+
+@app.command(rich_help_panel=EVALUATION)
 def compare(
-    rivals: Annotated[
-        list[str] | None, typer.Argument(metavar="RIVAL", help="Such as sultani rtfm. Default: all.")
-    ] = None,
+    rivals: RivalsArgument = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     folds: FoldsOption = None,
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
 ):
-    """Train published rivals beside the full model.
+    """Train published rivals and compare them with the full model.
 
-    On the same folds and features; one table with intervals, in comparison/ of the run's folder.
+    All are trained on the same folds and features. Writes one table with confidence intervals to comparison/ in the
+    run's folder.
     """
-    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
     chosen = dataclasses.replace(loaded.compare, rivals=tuple(rivals or loaded.compare.rivals))
-    _run(["compare"], dataclasses.replace(loaded, compare=chosen))
+    read_systems("rivals", loaded, chosen.rivals)  # reports an unknown name before TensorFlow is loaded
+    return run(["experiments.compare"], dataclasses.replace(loaded, compare=chosen))
 
 
-@app.command(rich_help_panel=IN_NUMBERS)
+@app.command(rich_help_panel=EVALUATION)
 def ablate(
-    rows: Annotated[
-        list[str] | None, typer.Argument(metavar="ROW", help="Such as trn causal. Default: all of them.")
-    ] = None,
+    rows: RowsArgument = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     folds: FoldsOption = None,
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
 ):
-    """Train the paper's Tables 1 and 2, and other readings of it.
+    """Train ablations: Tables 1 and 2 of the paper, and more.
 
-    On the same folds; one table with intervals and the paper's values, in ablation/ of the run's folder.
+    All are trained on the same folds. Writes one table with confidence intervals and the paper's values to ablation/ in
+    the run's folder.
     """
-    loaded = load_named(config, [*(overrides or ()), *repeats_overrides(folds, seeds, jobs)])
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
     chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))
-    _run(["ablate"], dataclasses.replace(loaded, ablate=chosen))
+    read_systems("ablations", loaded, chosen.rows)  # reports an unknown name before TensorFlow is loaded
+    return run(["experiments.ablate"], dataclasses.replace(loaded, ablate=chosen))
 
 
-@app.command(rich_help_panel=MACHINE)
+app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
+
+
+@app.command(rich_help_panel=OTHER)
 def bench(config: ConfigOption = None, overrides: SetOption = None):
-    """Measure speed and peak memory of each part.
+    """Measure the speed and peak memory of each part.
 
-    Decoding, preparing, extraction, a training step, and the scoring of a long video.
+    These are decoding, preparing, extraction, a training step, and scoring a long video.
     """
-    _run(["bench"], load_named(config or "bench", overrides))
-
-
-app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=DATA)
-
-
-def _run(stages, config):
-    """Runs the stages in order; ends with 1 when one skipped an input. What changes no run needs no hold of one."""
-    start = time.time()
-    changes_run = "score" not in stages and not config.evaluate.runs
-    with run_lock(config.work_path) if changes_run else contextlib.nullcontext():
-        if changes_run:
-            RunFolder.of(config).write_config(config)
-        try:
-            load_tensorflow_quietly()
-            for stage in stages:
-                _stage(stage, config).run(config)
-        except KeyboardInterrupt:
-            print("\nstopped: run the same command again to go on from here", file=sys.stderr)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-    summaries = read_summaries(config, since=start)
-    if len(stages) > 1:
-        print_closing_table(summaries, Console())
-    if any(summary["skipped"] for summary in summaries):
-        raise typer.Exit(EXIT_SKIPPED)
-
-
-def _stage(name, config):
-    """The module that runs a stage; an evaluation over folds or several seeds trains anew for each of them."""
-    if name == "evaluate" and config.evaluate.runs:
-        name = "aggregate"
-    elif name == "evaluate" and (config.evaluate.folds or config.evaluate.seeds):
-        name = "repeats"
-    package = "pipelines.experiments" if name in EXPERIMENTS else "pipelines.stages"
-    return importlib.import_module(f"pipelines.{name}" if name in ABOVE_STAGES else f"{package}.{name}")
+    return run(["bench"], load_named(config or "bench", overrides))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status.
+    """Run the command and return its exit status.
 
     Args:
-        arguments: Words after `vad`; those of the process by default.
+        arguments: Words after ``vad``; those of the process by default.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return app(args=arguments, prog_name="vad", standalone_mode=False) or 0
     except UserError as error:
-        return _print_error(str(error))
+        print_error(str(error))
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        text, command = error.format_message(), context.command_path if context else "vad"
-        return _print_error(f"{text}{'' if text.endswith(('.', '?')) else '.'} See `{command} --help`.")
+        print_error(usage_error(error))
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
-
-
-def _print_error(text):
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
     return EXIT_USER_ERROR

@@ -1,4 +1,4 @@
-"""The command `vad datasets`: which datasets there are, what each needs, and what of one is there."""
+"""List the known datasets, and check which files of one are present (``vad datasets``)."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli.options import completing
 from pipelines.config import load_config
 
 SHOWN = 5
@@ -16,11 +17,17 @@ EXIT_INCOMPLETE = 1
 app = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_names": ["--help", "-h"]})
 
 
+def _names():
+    from pipelines.data.datasets import DATASETS
+
+    return DATASETS
+
+
 @app.callback(invoke_without_command=True)
 def datasets(ctx: typer.Context):
-    """List the datasets, and check what is there of one.
+    """List the known datasets, or check the files of one.
 
-    For each: what its videos, lists and labels are, and whose page has them.
+    The list names the videos, lists and labels of each dataset, and where to get them.
     """
     if ctx.invoked_subcommand is None:
         _print_datasets(Console())
@@ -28,16 +35,18 @@ def datasets(ctx: typer.Context):
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="One of those that vad datasets lists.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A dataset of vad datasets.", autocompletion=completing(_names))
+    ],
     root: Annotated[str, typer.Option(metavar="DIR", help="Folder of the videos (data.root).")],
     annotations: Annotated[
-        str, typer.Option(metavar="DIR", help="Folder of the lists and labels. Default: that of the videos.")
+        str, typer.Option(metavar="DIR", help="Folder of the lists and labels. Default: the folder of the videos.")
     ] = "",
-    every: Annotated[bool, typer.Option("--all", help="Name all that is missing, not the first few.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List all missing files, not only the first few.")] = False,
 ):
-    """Compare what is there with the official lists and counts.
+    """Compare the files of a dataset with its official lists and counts.
 
-    Ends with 0 when all is there, 1 when something is missing, 2 when a list cannot be understood.
+    Exit status: 0 complete; 1 files are missing; 2 a list cannot be read.
     """
     from pipelines.data.datasets import dataset_module
     from pipelines.data.listing.inventory import take_inventory
@@ -53,12 +62,12 @@ def check(
 
 
 def _print_datasets(console):
-    from pipelines.data.datasets import DATASETS, dataset_module
+    from pipelines.data.datasets import dataset_module
 
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for name in DATASETS:
+    for name in _names():
         about = dataset_module(name).ABOUT
         title = f"{escape(about.title)}, measured by {about.metric}" if about.metric else escape(about.title)
         table.add_row(f"[bold]{name}[/]", title)
@@ -67,10 +76,8 @@ def _print_datasets(console):
                 table.add_row(f"[dim]  {key}[/]", f"[dim]{escape(getattr(about, key))}[/]")
         table.add_row()
     console.print(table, highlight=False)
-    console.print("What is there of one:  [bold]vad datasets check NAME --root DIR[/]", highlight=False)
-    console.print(
-        "To train on it:        [bold]vad train --set data.dataset=NAME --set data.root=DIR[/]", highlight=False
-    )
+    console.print("Check the files:  [bold]vad datasets check NAME --root DIR[/]", highlight=False)
+    console.print("Train on it:      [bold]vad train --set data.dataset=NAME --set data.root=DIR[/]", highlight=False)
 
 
 def _print_inventory(inventory, name, about, root, shown, console):
@@ -79,7 +86,7 @@ def _print_inventory(inventory, name, about, root, shown, console):
 
     say(f"[bold]{name}[/]  {escape(about.title)}{f'  [dim]{escape(about.paper)}[/]' if about.paper else ''}\n")
     for names, path in inventory.lists:
-        where = f"[dim]{escape(str(path))}[/]" if path else "not found: it comes with the dataset, see vad datasets"
+        where = f"[dim]{escape(str(path))}[/]" if path else "not found; it comes with the dataset: see vad datasets"
         say(f"{_mark(path)} {escape(' or '.join(names) if not path else path.name)}  {where}")
     if not inventory.rows:
         return
@@ -89,10 +96,10 @@ def _print_inventory(inventory, name, about, root, shown, console):
     unusable = [_in_short(text, inventory.lists) for text in inventory.unusable]
     cut = [_in_short(text, inventory.lists) for text in inventory.cut]
     _print_some(say, "✗", missing, f"missing under {escape(root)}", shown)
-    _print_some(say, "✗", unusable, "with labels of another video or rate", shown)
-    _print_some(say, "!", cut, "with labels that end a little after the video; prepare cuts them", shown)
+    _print_some(say, "✗", unusable, "with labels that do not fit the video or its frame rate", shown)
+    _print_some(say, "!", cut, "with labels that end shortly after the video; vad prepare cuts them", shown)
     num_unmeasured = inventory.num_unmeasured
-    fits = f"{inventory.num_measured:,} videos with labels compared with their length"
+    fits = f"{inventory.num_measured:,} videos compared with the length of their labels"
     say(f"{_mark(not unusable)} {fits}{f', {num_unmeasured:,} of unknown length' if num_unmeasured else ''}")
     if inventory.is_complete:
         say("\n[green]complete[/]")
@@ -123,11 +130,11 @@ def _print_some(say, sign, texts, what, shown):
     for text in texts[:shown]:
         say(f"    [dim]{escape(text)}[/]")
     if shown is not None and len(texts) > shown:
-        say(f"    [dim]and {len(texts) - shown:,} more (--all names them)[/]")
+        say(f"    [dim]and {len(texts) - shown:,} more (--all lists them)[/]")
 
 
 def _in_short(text, lists):
-    """The first sentence, with the names of the lists in place of their paths."""
+    """Return the first sentence, with the names of the lists in place of their paths."""
     for _, path in lists:
         text = text.replace(f"{path.parent}/", "")
     return text.partition(". ")[0]

@@ -1,4 +1,4 @@
-"""Options that several subcommands of `vad` share, and the configuration they ask for."""
+"""Options that several subcommands of ``vad`` share, their shell completion, and the configuration they ask for."""
 
 import difflib
 from pathlib import Path
@@ -6,40 +6,94 @@ from typing import Annotated
 
 import typer
 
-from pipelines.config import Config, UserError, load_config
+from pipelines.config import Config, UserError, all_settings, load_config
+from pipelines.experiments.systems import system_names
 
 BUNDLED_CONFIGS = Path(__file__).parents[1] / "configs"
 
+
+def bundled_names() -> list[str]:
+    """Return the names of the bundled configurations."""
+    return sorted(path.stem for path in BUNDLED_CONFIGS.glob("*.toml"))
+
+
+def completing(names):
+    """Return a completion function that offers those of ``names()`` that begin with what was typed."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
+
+
 ConfigOption = Annotated[
     str | None,
-    typer.Option("--config", "-c", metavar="FILE", help="TOML file, or a bundled one by name, such as demo."),
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="TOML file, or the name of a bundled one, such as demo.",
+        autocompletion=completing(bundled_names),
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one value: detector.key_dim=32. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one setting, such as detector.key_dim=32. Repeatable.",
+        autocompletion=completing(lambda: [f"{key}=" for key in all_settings()]),
+    ),
 ]
-
-
 FoldsOption = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Cross-validation over videos; 0: the data's own split.")
+    int | None, typer.Option(min=0, metavar="N", help="Cross-validate with N folds. 0: the dataset's own split.")
 ]
-SeedsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Train everything anew with so many seeds.")]
-JobsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Trainings at a time; they share the cores.")]
+SeedsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Retrain with N seeds (rivals included).")]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Run N trainings at the same time; they share the cores.")
+]
+RivalsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RIVAL",
+        help="Published methods, such as sultani rtfm. Default: all.",
+        autocompletion=completing(lambda: system_names("rivals")),
+    ),
+]
+RowsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ROW",
+        help="Rows of the table, such as trn causal. Default: all.",
+        autocompletion=completing(lambda: system_names("ablations")),
+    ),
+]
 
 
 def load_named(name, overrides) -> Config:
-    """The configuration of a file, of a bundled one (`demo`), or of the defaults."""
-    if name is None:
-        return load_config(None, overrides or ())
-    bundled = BUNDLED_CONFIGS / f"{name.removesuffix('.toml')}.toml"
-    if not Path(name).exists() and not bundled.is_file():
-        close = difflib.get_close_matches(bundled.stem, [path.stem for path in BUNDLED_CONFIGS.glob("*.toml")], n=1)
-        if close and Path(name).parent == Path():
-            raise UserError(f"no configuration file at {name}. Did you mean the bundled `{close[0]}`?")
-    return load_config(bundled if not Path(name).exists() and bundled.is_file() else name, overrides or ())
+    """Return the configuration of a file, of a bundled name such as ``demo``, or of the defaults.
+
+    Raises:
+        UserError: There is no such file, or it or an override is wrong.
+    """
+    return load_config(None if name is None else _config_path(name), overrides or ())
 
 
-def repeats_overrides(folds, seeds, jobs):
-    """Overrides of the options that say how often training is repeated."""
+def _config_path(name):
+    if Path(name).is_file() or Path(name).parent != Path():
+        return name
+    stem, bundled = name.removesuffix(".toml"), bundled_names()
+    if stem in bundled:
+        return BUNDLED_CONFIGS / f"{stem}.toml"
+    close = difflib.get_close_matches(stem, bundled, n=1)
+    if close:
+        raise UserError(f"no configuration file at {name}. Did you mean the bundled `{close[0]}`?")
+    if stem == name:
+        raise UserError(f"no configuration file at {name}. Bundled configurations: {', '.join(bundled)}.")
+    return name
+
+
+def repeat_overrides(overrides, folds, seeds, jobs):
+    """Return the overrides with those of the options that say how often training is repeated."""
     given = {"folds": folds, "seeds": seeds, "jobs": jobs}
-    return [f"evaluate.{key}={value}" for key, value in given.items() if value is not None]
+    return [*(overrides or ()), *(f"repeat.{key}={value}" for key, value in given.items() if value is not None)]

@@ -4,77 +4,47 @@ import difflib
 import math
 import tomllib
 import typing
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-# Values a key may take.
-CHOICES = {
-    "data.dataset": ("folder", "synthetic", "ucf_crime", "shanghaitech", "xd_violence", "ucsd_ped"),
-    "data.default_subset": ("train", "test"),
-    "features.layout": ("auto", "time_feature", "time_crop_feature", "crop_time_feature", "segments"),
-    "bench.backbones": ("resnet50", "mobilenet_v2", "small"),
-    "extractor.backbone": ("resnet50", "mobilenet_v2", "small"),
-    "extractor.pooling": ("max", "average"),
-    "detector.alignment": ("centered", "causal"),
-    "detector.normalization": ("softmax", "none"),
-    "detector.inference": ("mean_field", "algorithm_1"),
-    "detector.node_normalization": ("layer", "unit", "none"),
-    "detector.frame_pooling": ("max", "mean", "whole_frame"),
-    "detector.score_from": ("scorer", "marginals", "mean"),
-    "train_detector.model": (
-        "anomaly_detector",
-        "sultani",
-        "zhong",
-        "zhang",
-        "zhu_newsam",
-        "zaheer_self_reasoning",
-        "claws",
-        "hl_net",
-        "ar_net",
-        "rtfm",
-        "ur_dmu",
-        "bn_wvad",
-    ),
-    "evaluate.backend": ("", "tensorflow", "jax", "torch"),
-    "train_detector.sampling": ("window", "segments", "mixed", "segment_mean"),
-    "train_detector.optimizer": ("adam", "adagrad", "rmsprop", "sgd"),
-    "train_detector.contrast_form": ("hinge", "printed"),
-    "train_detector.monitor": ("val_loss", "val_bag_auc"),
-}
-
-# Smallest and largest value by the key's name, alone or with its section; no other number may be negative.
-AT_LEAST_ONE = (1, math.inf)
-LIMITS = {
-    "jpeg_quality": (1, 100),
-    "validation_fraction": (0, 0.9),
-    "dropout": (0, 0.99),
-    "momentum": (0, 1),
-    "threshold": (0, 1),
-    "clip_frames": AT_LEAST_ONE,
-    "repeats": AT_LEAST_ONE,
-    "jobs": AT_LEAST_ONE,
-    "batches": AT_LEAST_ONE,
-    "feature_dim": AT_LEAST_ONE,
-    "image_size_px": AT_LEAST_ONE,
-    "frames_per_feature": AT_LEAST_ONE,
-    "video_fps": AT_LEAST_ONE,
-    "videos_per_shard": AT_LEAST_ONE,
-    "width_px": (16, math.inf),
-    "height_px": (16, math.inf),
-    "scales": AT_LEAST_ONE,
-    "relation_units": AT_LEAST_ONE,
-    "train_extractor.epochs": (0, math.inf),
-    "epochs": AT_LEAST_ONE,
-    "batch_size": AT_LEAST_ONE,
-    "snippets_per_video": AT_LEAST_ONE,
-    "key_dim": AT_LEAST_ONE,
-    "value_dim": AT_LEAST_ONE,
-    "temporal_localities": AT_LEAST_ONE,
-    "max_iterations": AT_LEAST_ONE,
-    "bag_frames": AT_LEAST_ONE,
-}
+# Keys of earlier versions and what they are now.
+RENAMED = {f"evaluate.{key}": f"`repeat.{key}`" for key in ("folds", "seeds", "jobs", "rivals", "backend")}
+RENAMED |= {"export.threshold": "`alarms.threshold`", "evaluate.runs": "the command `vad report RUN ...`"}
 
 
 class UserError(Exception):
-    """Something the user can mend. The command prints its text without a traceback and exits with 2."""
+    """A user error: fix and rerun. The command prints its text without a traceback and exits with 2."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Smallest and largest value of a number, as part of its type: ``Annotated[int, at_least(1)]``."""
+
+    low: float
+    high: float = math.inf
+
+    def __str__(self):
+        return f"at least {self.low}" if self.high == math.inf else f"in {self.low}..{self.high}"
+
+    def check(self, value, where):
+        """Return the value; infinity and NaN are refused too.
+
+        Raises:
+            UserError: It lies outside the limits.
+        """
+        if not (self.low <= value <= self.high and math.isfinite(value)):
+            raise UserError(f"{where} must be {self}. Received: {value!r}.")
+        return value
+
+
+def at_least(low):
+    """Limits of a number that has no largest value."""
+    return Limits(low)
+
+
+def between(low, high):
+    """Limits of a number, both included."""
+    return Limits(low, high)
 
 
 def read_toml(path):
@@ -95,7 +65,7 @@ def parse_override(override, types):
     dotted, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not dotted:
         raise UserError(f"`--set {override}` is not `section.key=value`, such as `--set data.root=videos`.")
-    if types.get(dotted) is str and text[:1] not in ("'", '"'):
+    if _is_text(types.get(dotted)) and text[:1] not in ("'", '"'):
         return dotted, text
     try:
         parsed = tomllib.loads(f"value = {text}")
@@ -106,6 +76,8 @@ def parse_override(override, types):
 
 def unknown_key(dotted, source, types):
     """The error for a key that does not exist: the nearest name in any section, else what the section takes."""
+    if dotted in RENAMED:
+        return UserError(f"`{dotted}` in {source} is now {RENAMED[dotted]}.")
     section, _, key = dotted.rpartition(".")
     sections = {name.partition(".")[0] for name in types if "." in name}
     text = f"unknown key `{dotted}` in {source}."
@@ -132,13 +104,29 @@ def unknown_section(section, source, types):
 
 
 def convert(kind, value, where):
-    """`value` in its declared type; a TOML array becomes a tuple, and an integer a float where a float is asked for."""
-    if typing.get_origin(kind) is tuple:
-        item = typing.get_args(kind)[0]
+    """Return ``value`` as its declared type, checked.
+
+    A TOML array becomes a tuple, and an integer a float where a float is declared.
+
+    Args:
+        kind: ``bool``, ``int``, ``float`` or ``str``, a ``Literal`` of strings, ``Annotated`` with ``Limits``, or a
+            tuple of one of these, such as ``tuple[int, ...]``.
+        value: As ``tomllib`` reads it.
+        where: Key and source, for errors.
+
+    Raises:
+        UserError: The value has another type, is not one of the choices or lies outside the limits.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
         if not isinstance(value, list):
-            example = '["a.mp4", "folder"]' if item is str else "[1, 2, 4]"
+            example = '["a.mp4", "folder"]' if _is_text(arguments[0]) else "[1, 2, 4]"
             raise UserError(f"{where} takes an array such as {example}. Received: {value!r}.")
-        return tuple(convert(item, entry, where) for entry in value)
+        return tuple(convert(arguments[0], entry, where) for entry in value)
+    if origin is Annotated:
+        return arguments[1].check(convert(arguments[0], value, where), where)
+    if origin is Literal:
+        return _check_choice(convert(str, value, where), arguments, where)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -147,18 +135,28 @@ def convert(kind, value, where):
     return value
 
 
-def check_value(value, choices, limits, where):
-    """Raises when `value`, or one entry of a tuple, is none of `choices` or outside `limits`."""
-    if isinstance(value, tuple):
-        for entry in value:
-            check_value(entry, choices, limits, where)
-    elif choices and value not in choices:
-        close = difflib.get_close_matches(str(value), choices, n=1)
+def choices_of(kind):
+    """Return the values that a type enumerates, of a tuple those of its entries; empty when it enumerates none.
+
+    Example:
+    >>> choices_of(Literal["max", "average"]), choices_of(tuple[Literal["a"], ...]), choices_of(int)
+    (('max', 'average'), ('a',), ())
+    """
+    if typing.get_origin(kind) is tuple:
+        return choices_of(typing.get_args(kind)[0])
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+
+
+def _check_choice(value, choices, where):
+    if value not in choices:
+        close = difflib.get_close_matches(value, choices, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise UserError(f"{where} must be one of {', '.join(map(repr, choices))}. Received: {value!r}.{hint}")
-    elif type(value) in (int, float) and not (limits[0] <= value <= limits[1] and math.isfinite(value)):
-        bound = f"at least {limits[0]}" if limits[1] == math.inf else f"in {limits[0]}..{limits[1]}"
-        raise UserError(f"{where} must be {bound}. Received: {value!r}.")
+    return value
+
+
+def _is_text(kind):
+    return kind is str or typing.get_origin(kind) is Literal
 
 
 def _ratio(one, other):

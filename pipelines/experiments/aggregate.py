@@ -1,41 +1,40 @@
-"""Finished evaluations of several runs in one report: seeds pooled, systems side by side. Nothing is trained."""
+"""Compare finished runs in one report: seeds are pooled, systems compared, nothing is trained (``vad report``)."""
 
 import json
+import shlex
 import time
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import UserError, config_to_dict
+from pipelines.config import UserError, config_to_dict, deciding_settings
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.evaluation.scored_videos import difference_of_truths, with_scores
 from pipelines.report.terminal.summary import write_summary
+from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 
-# What changes no score: sections, and keys of the others.
-OTHER_SECTIONS = ("evaluate", "compare", "ablate", "export", "score", "bench")
-OTHER_KEYS = ("work_dir", "seed", "data.root", "data.workers", "data.videos_per_shard", "data.stall_timeout_sec")
-OTHER_KEYS += ("train_detector.cache_nodes",)
 SAME = {"data": "data", "split": "split", "split_fingerprint": "training or test videos or their labels"}
 
 
-def run(config) -> Path:
-    """Put the runs of `evaluate.runs` into one report under `aggregate/` of the work folder.
+def run(config, folders) -> Path:
+    """Write one report of finished runs to ``report/`` in the folder ``work_dir``.
 
-    Runs whose settings agree but for the seed are seeds of one system; systems are named by the settings in which they
-    differ. All figures are computed anew from the scores, with the threshold and the draws of `config`.
+    Runs that differ only in their seed are seeds of one system. Systems are named by the settings in which they differ.
+    All metrics are computed again from the scores, with the threshold and the bootstrap settings of ``config``.
 
     Args:
-        config: `Config` with `evaluate.runs`, folders that hold `evaluation/metrics.json` and `evaluation/scores.npz`.
+        config: ``Config`` of the report.
+        folders: Folders of runs that ``vad evaluate`` has evaluated.
 
     Returns:
-        Path of `metrics.json`.
+        Path of ``metrics.json``.
 
     Raises:
-        UserError: A run was not evaluated, has other data or another split than the first, or comes twice.
+        UserError: A run was not evaluated, differs from the first in its data or split, or is given twice.
     """
     start, origin = time.monotonic(), provenance()
-    runs = [read_run(folder) for folder in config.evaluate.runs]
+    runs = [read_run(folder) for folder in folders]
     for other in runs[1:]:
         _check_same(runs[0], other)
     systems = grouped(runs)
@@ -43,7 +42,7 @@ def run(config) -> Path:
     origin |= {"seed": ", ".join(str(seed) for seed in sorted({run["origin"]["seed"] for run in runs}))}
     origin |= {"runs": {name: [_facts(run) for run in of_system] for name, of_system in systems.items()}}
     origin |= {"commits of the runs": ", ".join(sorted({run["origin"]["commit"] for run in runs}))}
-    folder = config.work_path / "aggregate"
+    folder = RunFolder.of(config).report
     write_report(
         folder,
         {name: [run["videos"] for run in of_system] for name, of_system in systems.items()},
@@ -51,42 +50,45 @@ def run(config) -> Path:
         origin | {"config": config_to_dict(config)},
         samples=config.evaluate.bootstrap_samples,
         seed=config.seed,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
         smoothing_sec=config.evaluate.smoothing_sec,
         images=config.evaluate.images,
     )
     done = f"{len(runs)} runs of {len(systems)} system{'s' if len(systems) > 1 else ''}"
-    write_summary(config, "aggregate", done, output=folder, seconds=time.monotonic() - start)
+    write_summary(config, "report", done, output=folder, seconds=time.monotonic() - start)
     return folder / "metrics.json"
 
 
 def read_run(folder):
-    """Origin, truth and scored videos of a finished run.
+    """Return origin, truth and scored videos of a finished run.
 
     Raises:
         UserError: It was not evaluated, or by an earlier version.
     """
-    evaluation = Path(folder) / "evaluation"
-    paths = [evaluation / "metrics.json", evaluation / "scores.npz"]
+    run = RunFolder(folder)
+    paths = [run.evaluation_metrics, run.evaluation_scores]
+    if not run.path.is_dir():
+        raise UserError(f"no run at {folder}: there is no such folder. Give the work_dir of an evaluated run.")
     missing = next((path for path in paths if not path.is_file()), None)
     if missing:
-        raise UserError(f"{missing} does not exist. Run `vad evaluate --set work_dir={folder}` first.")
+        command = shlex.join(["vad", "evaluate", "--set", f"work_dir={folder}"])
+        raise UserError(f"{missing} does not exist. Run `{command}` first.")
     content = json.loads(paths[0].read_text(encoding="utf-8"))
     if "videos" not in content or not isinstance(content.get("origin", {}).get("seed"), int):
         raise UserError(
-            f"{paths[0]} is not of one evaluated run: it does not name its videos and its one seed. Name the work "
-            "folder of a run, and run `vad evaluate` there again if an earlier version wrote it."
+            f"{paths[0]} does not describe one evaluated run: its videos or its seed are missing. Give the work_dir of "
+            "a run; if an earlier version wrote the file, run `vad evaluate` again."
         )
     with np.load(paths[1]) as scores:
         try:
             videos = with_scores(content["videos"], dict(scores))
         except ValueError as error:
-            raise UserError(f"{evaluation}: {error}") from None
+            raise UserError(f"{run.evaluation}: {error}") from None
     return {"folder": str(folder), "origin": content["origin"], "truth": content["videos"], "videos": videos}
 
 
 def grouped(runs):
-    """The runs of each system, `{name: [run, ...]}`, by seed; the name tells the settings in which systems differ.
+    """Return the runs of each system, ``{name: [run, ...]}``, by seed; names hold the settings in which systems differ.
 
     Raises:
         UserError: Two runs have the same settings and the same seed.
@@ -108,29 +110,27 @@ def grouped(runs):
 
 
 def _check_same(first, other):
-    between = f"{first['folder']} and {other['folder']} cannot be put into one report"
+    between = f"{first['folder']} and {other['folder']} cannot be compared in one report"
     for key, name in SAME.items():
-        values = [run["origin"].get(key) for run in (first, other)]
-        if values[0] != values[1]:
-            raise UserError(f"{between}: other {name} ({values[0]} and {values[1]}). Compare runs on the same videos.")
+        one, two = (run["origin"].get(key) for run in (first, other))
+        if one != two:
+            raise UserError(f"{between}: different {name} ({one} and {two}). Compare runs on the same videos.")
     if first["truth"] != other["truth"]:
         what = difference_of_truths(first["truth"], other["truth"])
-        raise UserError(f"{between}: other test videos ({what}). Compare runs on the same videos.")
+        raise UserError(f"{between}: different test videos ({what}). Compare runs on the same videos.")
 
 
 def _deciding(config):
-    """The settings that may change a score, by their dotted keys."""
+    """Return the settings that may change a score, by their dotted keys, without the seed."""
     flat = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= {} if name in OTHER_SECTIONS else {f"{name}.{key}": entry for key, entry in value.items()}
-        else:
-            flat[name] = value
-    return {key: value for key, value in flat.items() if key not in OTHER_KEYS}
+    for name, value in deciding_settings(config).items():
+        flat |= {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}
+    flat.pop("seed")
+    return flat
 
 
 def _name(settings, differing):
-    """The model, and `key=value` of each differing setting; the section is named where the key alone is not enough."""
+    """Return the model and ``key=value`` of each differing setting; keys in several sections keep their section."""
     model = settings.get("train_detector.model", "detector")
     keys = [key for key in differing if key != "train_detector.model"]
     short = [key.rpartition(".")[2] for key in keys]

@@ -1,29 +1,30 @@
-"""`vad compare`: the full model beside published rivals, trained on the same folds with several seeds."""
+"""Train the full model and published rivals on the same folds with several seeds (``vad compare``)."""
 
 from pathlib import Path
 
 from pipelines.experiments.repeats import run_systems
 from pipelines.experiments.systems import full_model, read_rivals
+from pipelines.run.folder import RunFolder
 
 
 def run(config) -> Path:
-    """Train the full model and `compare.rivals`; write `comparison/` and return its `metrics.json`.
+    """Train the full model and ``compare.rivals``; write ``comparison/`` and return its ``metrics.json``.
 
     Args:
-        config: The run's `Config`.
+        config: The run's ``Config``.
 
     Raises:
         UserError: A rival is unknown.
     """
     systems = [full_model(config), *read_rivals(config, config.compare.rivals)]
-    return run_systems(config, systems, "compare", "comparison", published_facts(systems))
+    return run_systems(config, systems, "compare", RunFolder.of(config).comparison, published_facts(systems))
 
 
 def published_facts(systems):
-    """The published frame AUC of each system as a column: UCF-Crime / ShanghaiTech, in percent."""
+    """Return the published frame AUC of each system as a column: UCF-Crime / ShanghaiTech, in percent."""
     return {system.name: {"published (%)": _published(system.published)} for system in systems if system.published}
 
 
-def _published(figures):
-    """`{"ucf_crime": 75.41}` -> `"75.41 / –"`."""
-    return " / ".join(f"{figures[name]:.2f}" if name in figures else "–" for name in ("ucf_crime", "shanghaitech"))
+def _published(percents):
+    """Return ``"75.41 / –"`` for ``{"ucf_crime": 75.41}``."""
+    return " / ".join(f"{percents[name]:.2f}" if name in percents else "–" for name in ("ucf_crime", "shanghaitech"))

@@ -1,14 +1,14 @@
-"""One split of the videos into training and test: its folder, one extractor for all that share it, their detectors.
+"""One split of the videos into training and test videos: its folder, its extractors and its detectors.
 
-    folds/seed0-fold1/extractor-3f2a91/   clips/ (links, and a manifest with the subsets of this fold), nodes/ meanwhile
-    folds/seed0-fold1/<system>/           detector.keras, logs, evaluation/scores.npz; result.json when it is finished
+    folds/5fold-seed0-1/extractor-3f2a91/   clips/ (links, a manifest with the subsets of this fold), temporary nodes/
+    folds/5fold-seed0-1/<system>/           detector.keras, logs, evaluation/scores.npz; result.json when finished
 
-The stages run in them unchanged. A system whose result stands for the same settings and videos is not trained again.
+Systems with the same extractor settings share one extractor. The stages run in these folders unchanged. A system with
+a result for the same settings and videos is not trained again.
 """
 
 import dataclasses
 import gc
-import hashlib
 import json
 import os
 import shutil
@@ -20,28 +20,27 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pipelines.config import config_to_dict
+from pipelines.config import config_to_dict, deciding_settings
 from pipelines.data.listing.manifest import MANIFEST_NAME, Manifest, write_manifest
-from pipelines.run.files import write_json
+from pipelines.run.files import fingerprint, write_json
+from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 from pipelines.stages import evaluate, extract, train_detector, train_extractor
 from vad_keras import spec
 
 RESULT = "result.json"
-# What changes no score.
-NOT_DECIDING = ("work_dir", "evaluate", "export", "score", "bench", "compare", "ablate")
 TIMED_FRAMES, TIMED_CALLS = 1000, 3
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A seed and the videos that are tested.
+    """A seed and the test videos.
 
     Args:
-        folder: Of this fold.
-        seed: Of every training in it.
-        records: `clips/` of the run or, with imported features, `nodes/`.
-        manifest: Of the records.
+        folder: Folder of this fold.
+        seed: Seed of every training in it.
+        records: ``clips/`` of the run or, with imported features, ``nodes/``.
+        manifest: Manifest of the records.
         test_ids: Ids of the test videos.
     """
 
@@ -52,7 +51,7 @@ class Fold:
     test_ids: frozenset
 
     def config_of(self, system):
-        """The configuration of one training, in its own folder."""
+        """Return the configuration of one training, with a folder of its own."""
         quiet = dataclasses.replace(system.config.evaluate, images=False, bootstrap_samples=0)
         changes = {"work_dir": str(self.folder / system.name), "seed": self.seed, "evaluate": quiet}
         if not (system.config.extractor.train_backbone or system.config.extractor.gate_dim):
@@ -61,38 +60,39 @@ class Fold:
         return dataclasses.replace(system.config, **changes)
 
     def group_of(self, system):
-        """Folder shared by all systems with the same nodes."""
+        """Return the run folder shared by all systems with the same nodes."""
         config = config_to_dict(self.config_of(system))
         text = json.dumps([config["extractor"], config["train_extractor"]], sort_keys=True)
-        return self.folder / f"extractor-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        return RunFolder(self.folder / f"extractor-{fingerprint(text.encode())[:6]}")
 
     def result_of(self, system):
-        """What is kept of a finished training, `(facts, {video_id: scores})`; None when it is to be trained."""
-        folder = self.folder / system.name
-        if not (folder / RESULT).exists():
+        """Return ``(facts, {video_id: scores})`` of a finished training; None if the system must be trained."""
+        run = RunFolder(self.folder / system.name)
+        if not (run.path / RESULT).exists():
             return None
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        if result["settings"] != self._settings(system):
+        result = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
+        trained = deciding_settings(result["settings"]["config"])  # an earlier version may have kept more of them
+        if result["settings"] | {"config": trained} != self._settings(system):
             return None
-        with np.load(folder / "evaluation" / "scores.npz") as scores:
+        with np.load(run.evaluation_scores) as scores:
             return result["facts"], dict(scores)
 
     def _settings(self, system):
-        config = config_to_dict(self.config_of(system))
-        deciding = {key: value for key, value in config.items() if key not in NOT_DECIDING}
+        deciding = deciding_settings(self.config_of(system))
         facts = {"test": sorted(self.test_ids), "records": self.manifest.fingerprint, "config": deciding}
-        return json.loads(json.dumps(facts))  # as it is read back
+        return json.loads(json.dumps(facts))  # with lists in place of tuples, as when read from the file
 
     def make_nodes(self, system):
-        """Train and apply the extractor of a group; of imported features, link the nodes."""
-        config = dataclasses.replace(self.config_of(system), work_dir=str(self.group_of(system)))
+        """Train the extractor of a group and extract its nodes; with imported features, link the nodes."""
+        group = self.group_of(system)
+        config = dataclasses.replace(self.config_of(system), work_dir=str(group.path))
         if config.features.root:
-            self._link_records(config.work_path / "nodes")
+            self._link_records(group.nodes)
             return
-        self._link_records(config.work_path / "clips")
-        maps = self.records.parent / "maps"
+        self._link_records(group.clips)
+        maps = RunFolder(self.records.parent).maps
         maps.mkdir(exist_ok=True)
-        _link(config.work_path / "maps", maps)
+        _link(group.maps, maps)
         train_extractor.run(config)
         extract.run(config)
 
@@ -100,26 +100,26 @@ class Fold:
         """Train the detectors of some systems of one group on its nodes, and score the test videos."""
         for system in systems:
             config = self.config_of(system)
-            (config.work_path / RESULT).unlink(missing_ok=True)
-            config.work_path.mkdir(parents=True, exist_ok=True)
-            nodes = config.work_path / "nodes"
-            _link(nodes, self.group_of(system) / "nodes")
+            run = RunFolder.of(config)
+            (run.path / RESULT).unlink(missing_ok=True)
+            run.path.mkdir(parents=True, exist_ok=True)
+            _link(run.nodes, self.group_of(system).nodes)
             start = time.monotonic()
             train_detector.run(config)
             facts = {"training_seconds": time.monotonic() - start} | measure_detector(config)
             facts["trained"] = f"{provenance()['commit'] or 'no checkout'} on {keras.backend.backend()}"
             evaluate.write_scores(config)
-            nodes.unlink()
-            write_json(config.work_path / RESULT, {"settings": self._settings(system), "facts": facts})
+            run.nodes.unlink()
+            write_json(run.path / RESULT, {"settings": self._settings(system), "facts": facts})
             keras.backend.clear_session()
             gc.collect()
 
     def remove_nodes(self, system):
-        """Nodes of a group take far more room than anything else, and are quickly made again."""
-        shutil.rmtree(self.group_of(system) / "nodes", ignore_errors=True)
+        """Remove the nodes of a group: they are large, and quick to extract again."""
+        shutil.rmtree(self.group_of(system).nodes, ignore_errors=True)
 
     def _link_records(self, target):
-        """Links to the records, and a manifest with the subsets of this fold."""
+        """Link the records, and write a manifest with the subsets of this fold."""
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for path in sorted(self.records.iterdir()):
@@ -133,16 +133,16 @@ class Fold:
 
 
 def _link(path, target):
-    """Make `path` a link to `target`, also where one to a run's folder that was moved is left."""
+    """Make ``path`` a link to ``target``; replace a link that broke when the run's folder was moved."""
     if path.is_symlink():
         path.unlink()
     os.symlink(target.resolve(), path)
 
 
 def measure_detector(config):
-    """Parameters of the trained detector, and the median milliseconds it takes for 1,000 frames of nodes."""
+    """Return the number of parameters of the trained detector and its median milliseconds per 1,000 frames of nodes."""
     detector = evaluate.load_detector(config)
-    shape = train_detector.node_shape(config.work_path / "nodes")
+    shape = train_detector.node_shape(RunFolder.of(config).nodes)
     inputs = {spec.NODES: np.zeros((1, TIMED_FRAMES, *shape), "float32"), spec.MASK: np.ones((1, TIMED_FRAMES), bool)}
     seconds = []
     for _ in range(1 + TIMED_CALLS):

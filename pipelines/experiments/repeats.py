@@ -1,8 +1,8 @@
-"""Train and test systems again and again: folds over videos, several seeds, the same folds for all of them.
+"""Retrain systems in several folds and with several seeds; the folds are the same for all systems (``vad repeat``).
 
-Every test video is scored by a model that has never seen it, nor has its extractor; the scores of all folds of a seed
-are pooled and measured once. What is finished is kept, so that a stopped command goes on, and another system, seed or
-command adds to what is there.
+Neither the detector nor the extractor that scores a test video was trained on it. The scores of all folds of a seed are
+pooled and evaluated once. Finished trainings are kept: an interrupted command resumes, and another system, seed or
+command reuses them.
 """
 
 import time
@@ -18,119 +18,100 @@ from pipelines.experiments.systems import full_model, read_rivals
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.terminal.progress import format_duration
 from pipelines.report.terminal.summary import write_summary
+from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 from pipelines.run.workers import in_own_process, usable_cores
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
 
-SYSTEMS_A_PROCESS = 6  # trained one after the other in one process, before its memory is given back
+SYSTEMS_PER_PROCESS = 6  # trained one after the other, before the process ends and frees its memory
 FACTS = {"parameters": "parameters", "training_seconds": "training (s)", "inference_ms": "1,000 frames (ms)"}
 
 
 def run(config) -> Path:
-    """Cross-validate (`evaluate.folds`) or repeat the own split (`folds = 0`) with `evaluate.seeds` seeds.
+    """Train in ``repeat.folds`` folds, or on the dataset's own split (0), with ``repeat.seeds`` seeds.
 
     Args:
-        config: The run's `Config`; `evaluate.rivals` are trained on the same folds.
+        config: The run's ``Config``; ``repeat.rivals`` are trained on the same folds.
 
     Returns:
-        Path of `evaluation/metrics.json`.
+        Path of ``repeats/metrics.json``.
     """
-    rivals = read_rivals(config, config.evaluate.rivals) if config.evaluate.rivals else []
-    return run_systems(config, [full_model(config), *rivals], "evaluate")
+    rivals = read_rivals(config, config.repeat.rivals) if config.repeat.rivals else []
+    return run_systems(config, [full_model(config), *rivals], "repeat", RunFolder.of(config).repeats)
 
 
-def run_systems(config, systems, command, folder="evaluation", facts=None):
-    """Train each system in each fold of each seed, measure all on the same videos and write one report.
+def run_systems(config, systems, command, folder, facts=None):
+    """Train each system in each fold with each seed, evaluate all on the same videos and write one report.
 
     Args:
-        config: The run's `Config`: its data, folds, seeds and `evaluate.jobs`.
-        systems: `System`s; paired differences are taken to the first.
+        config: The run's ``Config``, with its data and ``[repeat]``.
+        systems: ``System`` objects; paired differences are taken to the first.
         command: Name of the command, for the summary.
-        folder: Name of the folder of the report in the run's folder.
-        facts: `{name: {column: value}}`, further columns.
+        folder: Folder of the report.
+        facts: ``{name: {column: value}}``, further columns.
 
     Returns:
-        Path of `metrics.json`.
+        Path of ``metrics.json``.
     """
-    start, origin = time.monotonic(), provenance()  # what runs, not what was committed meanwhile
+    start, origin = time.monotonic(), provenance()  # the commit now: the trainings may take days
     records = import_features.run(config) if config.features.root else prepare.run(config)
     manifest = read_manifest(records)
     videos = [video for video in manifest.videos if video.label is not None]
-    seeds = range(config.seed, config.seed + num_seeds(config))
+    seeds = range(config.seed, config.seed + config.repeat.seeds)
     folds = {seed: _folds(config, records, manifest, videos, seed) for seed in seeds}
     twins = _twins(systems)
     _train(config, [fold for of_seed in folds.values() for fold in of_seed], list(dict.fromkeys(twins.values())))
-    scored, measured, trained = {}, {}, set()
-    for system, twin in twins.items():
-        results = [[fold.result_of(twin) for fold in of_seed] for of_seed in folds.values()]
-        scored[system.title] = [_pooled(manifest, of_seed) for of_seed in results]
-        trained |= {facts.get("trained", "not noted") for of_seed in results for facts, _ in of_seed}
-        measured[system.title] = _mean_facts(results) | (facts or {}).get(system.name, {})
+    results = {
+        system: [[fold.result_of(twin) for fold in of_seed] for of_seed in folds.values()]
+        for system, twin in twins.items()
+    }
     origin |= {"data": config.data.root, "split": split_name(config), "seed": list(seeds)}
-    origin["trained"] = sorted(trained)  # commit and backend of each training: some may be kept from earlier
-    target = config.work_path / folder
-    options = config.evaluate
-    write_report(
-        target,
-        scored,
-        f"{config.data_name}, {split_name(config)}",
-        origin | {"config": config_to_dict(config)},
-        samples=options.bootstrap_samples,
-        seed=config.seed,
-        threshold=config.export.threshold,
-        facts=measured,
-        smoothing_sec=options.smoothing_sec,
-        images=options.images,
-    )
+    _write_report(config, folder, results, manifest, origin, facts or {})
     count = f"{len(videos)} videos, {split_name(config)}, {len(systems)} systems"
-    write_summary(config, command, count, output=target, seconds=time.monotonic() - start)
-    return target / "metrics.json"
-
-
-def num_seeds(config):
-    """Seeds of the repeats; folds alone mean one."""
-    return max(1, config.evaluate.seeds)
+    write_summary(config, command, count, output=folder, seconds=time.monotonic() - start)
+    return folder / "metrics.json"
 
 
 def split_name(config):
-    """In words: how the videos were split."""
-    seeds = f"{num_seeds(config)} seed{'s' if num_seeds(config) > 1 else ''}"
-    return f"{config.evaluate.folds}-fold cross-validation, {seeds}" if config.evaluate.folds else f"own split, {seeds}"
+    """Return in words how the videos are split."""
+    options = config.repeat
+    seeds = f"{options.seeds} seed{'s' if options.seeds > 1 else ''}"
+    return f"{options.folds}-fold cross-validation, {seeds}" if options.folds else f"own split, {seeds}"
 
 
 def draw_folds(videos, folds, seed):
-    """Test ids of each fold, stratified by class; with `folds = 0` the one set of the data's own test videos.
+    """Return the test ids of each fold, stratified by class; with ``folds = 0`` those of the dataset's own split.
 
-    The videos of each class are shuffled and dealt out in turn, going on where the class before stopped, so that folds
-    differ by at most one video in size and in every class.
+    The videos of each class are shuffled and assigned to the folds in turn. The next class starts at the fold after the
+    last assigned one, so that the sizes of two folds differ by at most one video, as a whole and in each class.
 
     Raises:
-        UserError: for a single fold, more folds than videos of a label, or no own test videos.
+        UserError: There is a single fold, there are more folds than videos of a label, or no own test videos.
     """
     if not folds:
         test = {video.video_id for video in videos if video.subset == "test"}
         if not test or len(test) == len(videos):
-            raise UserError("the data has no split of its own into `train` and `test`. Use `--folds 5`.")
+            raise UserError("the dataset has no split of its own into `train` and `test`. Use `--folds 5`.")
         return [test]
     counts = [sum(video.label == label for video in videos) for label in (0, 1)]
     if folds < 2 or min(counts) < folds:
         raise UserError(
-            f"`evaluate.folds` must lie in 2..{min(counts)}, the videos of the rarer label. Received: {folds}. "
-            "0 takes the data's own split."
+            f"`repeat.folds` must lie in 2..{min(counts)}, the number of videos of the rarer label. Received: {folds}. "
+            "0 takes the dataset's own split."
         )
     random = np.random.default_rng([seed, folds])
     groups = {}
     for video in sorted(videos, key=lambda video: video.video_id):
         groups.setdefault((video.label, video.class_name), []).append(video.video_id)
-    dealt = [name for group in sorted(groups) for name in random.permutation(groups[group])]
-    return [set(dealt[fold::folds]) for fold in range(folds)]
+    shuffled = [name for group in sorted(groups) for name in random.permutation(groups[group])]
+    return [set(shuffled[fold::folds]) for fold in range(folds)]
 
 
 def _folds(config, records, manifest, videos, seed):
-    tests = draw_folds(videos, config.evaluate.folds, seed)
-    plan = f"{config.evaluate.folds}fold" if config.evaluate.folds else "own"
-    folders = [config.work_path / "folds" / f"{plan}-seed{seed}-{number}" for number in range(len(tests))]
+    tests = draw_folds(videos, config.repeat.folds, seed)
+    plan = f"{config.repeat.folds}fold" if config.repeat.folds else "own"
+    folders = [RunFolder.of(config).folds / f"{plan}-seed{seed}-{number}" for number in range(len(tests))]
     return [
         Fold(folder.resolve(), seed, records.resolve(), manifest, frozenset(test))
         for folder, test in zip(folders, tests, strict=True)
@@ -138,26 +119,26 @@ def _folds(config, records, manifest, videos, seed):
 
 
 def _twins(systems):
-    """Each system and the first one with the same settings: it is trained once."""
+    """Map each system to the first one with the same settings, which is trained for all of them."""
     first = {}
     return {system: first.setdefault(repr(system.config), system) for system in systems}
 
 
 def _train(config, folds, systems):
-    """Train what has no result yet, `evaluate.jobs` groups of systems with the same nodes at a time."""
+    """Train what has no result yet, ``repeat.jobs`` groups of systems with the same nodes at a time."""
     jobs = []
     for fold in folds:
         groups = {}
         for system in systems:
             if fold.result_of(system) is None:
-                groups.setdefault(fold.group_of(system), []).append(system)
+                groups.setdefault(fold.group_of(system).path, []).append(system)
         jobs += [(fold, group) for group in groups.values()]
-    at_once = max(1, config.evaluate.jobs)
+    at_once = config.repeat.jobs
     threads = max(1, usable_cores() // at_once) if at_once > 1 else 0
     total = sum(len(group) for _, group in jobs)
-    print(f"{total} trainings to do, {len(folds) * len(systems) - total} finished before", flush=True)
-    backend = config.evaluate.backend
-    if jobs:  # fills the maps of a frozen backbone, which all share
+    print(f"{total} trainings to run, {len(folds) * len(systems) - total} finished earlier", flush=True)
+    backend = config.repeat.backend
+    if jobs:  # computes the maps of a frozen backbone, which all share
         in_own_process(jobs[0][0].make_nodes, jobs[0][1][0])
     with ThreadPoolExecutor(at_once) as pool:
         sizes = {pool.submit(_train_group, *job, threads=threads, backend=backend): len(job[1]) for job in jobs}
@@ -176,19 +157,41 @@ def _train_group(fold, systems, threads, backend):
     names = ", ".join(system.name for system in systems)
     print(f"{fold.folder.name}: {names}", flush=True)
     in_own_process(fold.make_nodes, systems[0], threads=threads)
-    for first in range(0, len(systems), SYSTEMS_A_PROCESS):
-        chunk = systems[first : first + SYSTEMS_A_PROCESS]
+    for first in range(0, len(systems), SYSTEMS_PER_PROCESS):
+        chunk = systems[first : first + SYSTEMS_PER_PROCESS]
         in_own_process(fold.train_and_score, chunk, threads=threads, backend=backend)
     fold.remove_nodes(systems[0])
 
 
+def _write_report(config, folder, results, manifest, origin, facts):
+    """Write the report of ``{system: results}``; results are those of ``Fold.result_of``, by seed and fold."""
+    scored, columns, trained = {}, {}, set()
+    for system, of_system in results.items():
+        scored[system.title] = [_pooled(manifest, of_seed) for of_seed in of_system]
+        columns[system.title] = _mean_facts(of_system) | facts.get(system.name, {})
+        trained |= {found.get("trained", "unknown") for of_seed in of_system for found, _ in of_seed}
+    origin["trained"] = sorted(trained)  # commits and backends; some trainings may be older than this command
+    write_report(
+        folder,
+        scored,
+        f"{config.data_name}, {split_name(config)}",
+        origin | {"config": config_to_dict(config)},
+        samples=config.evaluate.bootstrap_samples,
+        seed=config.seed,
+        threshold=config.alarms.threshold,
+        facts=columns,
+        smoothing_sec=config.evaluate.smoothing_sec,
+        images=config.evaluate.images,
+    )
+
+
 def _pooled(manifest, results):
-    """The scored test videos of all folds of a seed."""
+    """Return the scored test videos of all folds of a seed."""
     scores = {key: value for _, of_fold in results for key, value in of_fold.items()}
     return [as_evaluated(manifest.by_id[key], scores[key]) for key in sorted(scores)]
 
 
 def _mean_facts(results):
-    """Columns of what a training measured, the mean over all folds and seeds, rounded to whole numbers."""
+    """Return the measurements of the trainings as columns: means over folds and seeds, rounded to whole numbers."""
     facts = [facts for of_seed in results for facts, _ in of_seed]
     return {title: round(float(np.mean([fact[key] for fact in facts]))) for key, title in FACTS.items()}

@@ -1,7 +1,7 @@
-"""Systems that are trained side by side: the configuration at hand, and lists of changes to it.
+"""Systems that are compared: the configuration of the run, and lists of changes to it.
 
-`configs/systems/*.toml` names them: a table a system with its `title`, the changes `set`, as for `--set`, and the frame
-AUC in percent that was `published` for it. `common` changes of a file come first.
+``configs/systems/*.toml`` names them: one table per system with its ``title``, the changes ``set``, as for ``--set``,
+and the frame AUC in percent that was ``published`` for it. The ``common`` changes of a file are applied first.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from pipelines.config.values import read_toml
 
 FOLDER = Path(__file__).parents[1] / "configs" / "systems"
 FULL_MODEL = "anomaly_detector"
+COMMON = "common"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +22,10 @@ class System:
     """One row of a comparison.
 
     Args:
-        name: As it is asked for.
-        title: As the table shows it.
+        name: Name on the command line.
+        title: Name in the table.
         config: What is trained.
-        published: Dataset -> published figure in percent.
+        published: Dataset -> published frame AUC in percent.
     """
 
     name: str
@@ -34,32 +35,46 @@ class System:
 
 
 def full_model(config):
-    """The configuration at hand as a system."""
+    """Return the configuration of the run as a system."""
     return System(FULL_MODEL, "full model", config, {"ucf_crime": 85.0, "shanghaitech": 96.85})
 
 
+def system_names(kind) -> list[str]:
+    """Return the names of the systems of ``configs/systems/<kind>.toml``."""
+    return [name for name in _tables(kind) if name != COMMON]
+
+
 def read_systems(kind, config, names=()):
-    """Systems of `configs/systems/<kind>.toml`, in the order of `names` or, without names, of the file.
+    """Return systems of ``configs/systems/<kind>.toml``, in the order of ``names`` or, without names, of the file.
+
+    Args:
+        kind: ``"rivals"`` or ``"ablations"``.
+        config: The run's ``Config``, to which the changes are applied.
+        names: Names in the file; empty: all.
 
     Raises:
         UserError: A name is not in the file.
     """
-    tables = read_toml(FOLDER / f"{kind}.toml")
-    common = tables.pop("common", [])
+    tables = _tables(kind)
+    common = tables.pop(COMMON, [])
     for name in names:
         if name not in tables:
             close = difflib.get_close_matches(name, tables, n=1)
-            hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(tables)}."
-            raise UserError(f"`{name}` is none of the {kind}. {hint}")
+            hint = f"Did you mean `{close[0]}`?" if close else f"Expected one of: {', '.join(tables)}."
+            raise UserError(f"unknown {kind.removesuffix('s')} `{name}`. {hint}")
     return [_system(name, tables[name], common, config, f"{kind}.toml") for name in names or tables]
 
 
 def read_rivals(config, names=()):
-    """Rivals for the data at hand: no batch and no bag larger than `compare.max_batch_size` and `.max_bag_frames`."""
+    """Return rivals; none has a batch or bag above ``compare.max_batch_size`` and ``compare.max_bag_frames``."""
     return [
         dataclasses.replace(system, config=_limited(system.config, config.compare))
         for system in read_systems("rivals", config, names)
     ]
+
+
+def _tables(kind):
+    return read_toml(FOLDER / f"{kind}.toml")
 
 
 def _limited(config, limits):

@@ -81,6 +81,26 @@ class RunFolder:
         return self.path / "folds"
 
     @property
+    def repeats(self):
+        """Report of ``vad repeat``."""
+        return self.path / "repeats"
+
+    @property
+    def comparison(self):
+        """Report of ``vad compare``."""
+        return self.path / "comparison"
+
+    @property
+    def ablation(self):
+        """Report of ``vad ablate``."""
+        return self.path / "ablation"
+
+    @property
+    def report(self):
+        """Report of ``vad report``."""
+        return self.path / "report"
+
+    @property
     def logs(self):
         """TensorBoard logs of all stages."""
         return self.path / "logs"
@@ -97,7 +117,3 @@ class RunFolder:
     def summaries(self):
         """One JSON file per stage: what it did and what it skipped."""
         return self.path / "summaries"
-
-    def report_of(self, command):
-        """Report of a command that puts several trainings or runs side by side, such as ``"compare"``."""
-        return self.path / command

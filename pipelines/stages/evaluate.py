@@ -44,7 +44,7 @@ def run(config) -> Path:
     videos = [as_evaluated(video, outputs[spec.ANOMALY_SCORE]) for video, outputs in scored]
     origin |= {"data": config.data.root, "split": "own", "seed": config.seed, "config": config_to_dict(config)}
     origin["split_fingerprint"] = _split_fingerprint(read_manifest(config.work_path / "nodes"))
-    options, threshold = config.evaluate, config.export.threshold
+    options, threshold = config.evaluate, config.alarms.threshold
     content = write_report(
         folder,
         {config.train_detector.model: [videos]},
@@ -102,7 +102,7 @@ def score_videos(config, subset="test"):
     if not videos:
         raise UserError(
             f"no labelled video of subset `{subset}` is in {nodes}. Give some videos `test` in the column `subset` of "
-            "labels.csv, or evaluate with `--folds 5`."
+            "labels.csv, or run `vad repeat --folds 5`."
         )
     detector = load_detector(config)
     segments = config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0

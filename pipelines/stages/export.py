@@ -1,6 +1,5 @@
 """Export: the trained models -> one SavedModel for TensorFlow Serving, `score` and any C++ program."""
 
-import dataclasses
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,7 +8,7 @@ from pathlib import Path
 import keras
 
 import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
-from pipelines.config import UserError
+from pipelines.config import UserError, deciding_settings
 from pipelines.data.bags import node_shape
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.report.terminal.summary import write_summary
@@ -20,7 +19,6 @@ from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
 
 DETECTOR = "detector.keras"
 MODELS = {"extractor.keras": "train_extractor", DETECTOR: "train_detector"}
-NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate", "bench")
 
 
 def run(config) -> Path:
@@ -78,8 +76,8 @@ def describe(config, signatures, weights):
         image_size_px=signatures.image_size_px,
         frames_per_sec=config.data.frames_per_sec,
         jpeg_quality=config.data.jpeg_quality,
-        threshold=config.export.threshold,
-        config=_settings(config),
+        threshold=config.alarms.threshold,
+        config=deciding_settings(config),
         training_data=_training_data(config),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         made_with={name: version(name) for name in ("tensorflow", "keras")},
@@ -103,10 +101,6 @@ def _model_path(config, name):
     return path
 
 
-def _settings(config):
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in NOT_PART_OF_THE_MODEL}
-
-
 def _training_data(config):
     folder = Path(config.work_dir) / "nodes"
     if not (folder / MANIFEST_NAME).is_file():
@@ -123,7 +117,7 @@ def _same_version(model_folder, weights, config):
     if folder is None or not (folder / MODEL_INFO_FILE).is_file():
         return None
     info = read_model_info(folder)
-    settings = (config.export.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
+    settings = (config.alarms.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
     unchanged = info.weights == weights and (info.threshold, info.frames_per_sec, info.jpeg_quality) == settings
     return folder if unchanged else None
 

@@ -198,7 +198,7 @@ def _report_images(config, nodes, validation):
         lambda: [_picture_of(config, nodes, video) for video in pictured],
         every_epochs=max(1, config.train_detector.epochs // PICTURES_PER_TRAINING),
         scales=() if config.features.root else config.extractor.scales,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
     )
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import UserError
-from pipelines.config.values import CHOICES
+from pipelines.config import UserError, choices
 from pipelines.data.listing.manifest import array_to_intervals
 
-DATASETS = CHOICES["data.dataset"]
+DATASETS = choices("data.dataset")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def test_what_is_missing_is_counted_and_named_and_ends_with_1(folder, capsys):
     assert main(["datasets", "check", "folder", "--root", str(folder)]) == 1
     text = capsys.readouterr().out
     assert f"7 videos missing under {folder}:" in text
-    assert "e.mp4 (line 6 of labels.csv)" in text and "f.mp4" not in text and "and 2 more (--all names them)" in text
+    assert "e.mp4 (line 6 of labels.csv)" in text and "f.mp4" not in text and "and 2 more (--all lists them)" in text
     assert main(["datasets", "check", "folder", "--root", str(folder), "--all"]) == 1
     assert "g.mp4 (line 8 of labels.csv)" in capsys.readouterr().out
 

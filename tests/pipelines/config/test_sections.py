@@ -6,8 +6,18 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from pipelines.config import Config, UserError, config_to_dict, load_config
-from pipelines.config.sections import CHOICES, LIMITS, key_types
+from pipelines.config import (
+    Config,
+    UserError,
+    all_settings,
+    change_config,
+    config_to_dict,
+    deciding_settings,
+    load_config,
+)
+from pipelines.config.sections import find_settings, value_of
+from pipelines.config.toml import toml_value
+from pipelines.config.values import convert
 
 BUNDLED = Path(pipelines.__file__).parent / "configs"
 
@@ -72,6 +82,25 @@ def test_a_misspelt_key_is_answered_with_the_nearest_one_of_any_section(tmp_path
     assert "Did you mean `detector.key_dim`?" in refusal(overrides=["detectr.key_dim=3"])
 
 
+@pytest.mark.parametrize(
+    ("old", "value", "expected"),
+    [
+        ("evaluate.folds", "5", "`repeat.folds`"),
+        ("evaluate.seeds", "3", "`repeat.seeds`"),
+        ("evaluate.jobs", "2", "`repeat.jobs`"),
+        ("evaluate.rivals", "[]", "`repeat.rivals`"),
+        ("evaluate.backend", "'jax'", "`repeat.backend`"),
+        ("evaluate.runs", "['runs/a']", "the command `vad report RUN ...`"),
+        ("export.threshold", "0.5", "`alarms.threshold`"),
+    ],
+)
+def test_an_old_key_is_answered_with_the_new_one(old, value, expected, tmp_path):
+    section, _, key = old.partition(".")
+    path = written(tmp_path, f"[{section}]\n{key} = {value}\n")
+    assert refusal(path) == f"`{old}` in demo.toml is now {expected}."
+    assert refusal(overrides=[f"{old}={value}"]) == f"`{old}` in --set is now {expected}."
+
+
 def test_a_misspelt_section_is_answered_with_the_nearest_one(tmp_path):
     path = written(tmp_path, "[detectr]\nkey_dim = 3\n")
     assert refusal(path) == "unknown section `[detectr]` in demo.toml. Did you mean `[detector]`?"
@@ -104,16 +133,65 @@ def test_a_value_out_of_range_names_the_range(override, expected):
     assert message.startswith(f"`{override.partition('=')[0]}` in --set ") and message.endswith(expected)
 
 
-def test_every_rule_is_about_a_key_that_exists_and_the_defaults_obey_it():
-    assert set(CHOICES) <= set(key_types())
-    assert set(LIMITS) <= {key.rpartition(".")[2] for key in key_types()} | set(key_types())
-    for section, values in config_to_dict(Config()).items():
-        for key, value in values.items() if isinstance(values, dict) else ():
-            if f"{section}.{key}" in CHOICES:
-                entries = value if isinstance(value, tuple | list) else (value,)
-                assert set(entries) <= set(CHOICES[f"{section}.{key}"])
-            elif isinstance(value, int | float) and key in LIMITS:
-                assert LIMITS[key][0] <= value <= LIMITS[key][1], f"{section}.{key}"
+def test_the_defaults_obey_their_own_types():
+    for key, setting in all_settings().items():
+        value = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+        assert convert(setting.type, value, key) == setting.default
+
+
+def test_no_number_goes_without_limits():
+    numbers = [one for one in all_settings().values() if type(one.default) in (int, float)]
+    assert len(numbers) > 40 and not [one.key for one in numbers if not one.limits]
+
+
+def test_settings_are_found_by_key_and_by_section():
+    assert [one.key for one in find_settings("detector.key_dim")] == ["detector.key_dim"]
+    assert {one.section for one in find_settings("detector")} == {"detector"}
+    assert value_of(Config(), "detector.key_dim") == 64 and value_of(Config(), "seed") == 0
+    with pytest.raises(UserError, match=r"Did you mean `\[detector\]`"):
+        find_settings("detectr")
+    with pytest.raises(UserError, match=r"Did you mean `detector\.key_dim`"):
+        find_settings("detector.keydim")
+
+
+def other_value(setting):
+    """A value that a setting may take and that is not its default."""
+    if isinstance(setting.default, bool):
+        return not setting.default
+    if setting.choices:
+        other = next(choice for choice in setting.choices if choice != setting.default)
+        return [other] if isinstance(setting.default, tuple) else other
+    if isinstance(setting.default, tuple):
+        return ["x"] if setting.type == tuple[str, ...] else [3]
+    if isinstance(setting.default, str):
+        return "elsewhere"
+    larger = 2 * setting.default or 1
+    return larger if _is_allowed(setting, larger) else type(setting.default)(setting.default / 2)
+
+
+def _is_allowed(setting, value):
+    try:
+        return convert(setting.type, value, "") == value
+    except UserError:
+        return False
+
+
+@pytest.mark.parametrize("setting", all_settings().values(), ids=lambda setting: setting.key)
+def test_a_setting_decides_unless_it_is_marked(setting):
+    value = other_value(setting)
+    changed = change_config(Config(), [f"{setting.key}={toml_value(value)}"])
+    assert changed != Config()
+    assert (deciding_settings(changed) == deciding_settings(Config())) == (not setting.decides)
+
+
+def test_files_of_an_earlier_version_keep_the_keys_that_may_have_decided():
+    values = config_to_dict(Config()) | {"gone": 1, "old_section": {"key": 2}}
+    values["detector"] = values["detector"] | {"dropped": 3}
+    values["evaluate"] = values["evaluate"] | {"seeds": 5}
+    deciding = deciding_settings(values)
+    assert (deciding["gone"], deciding["old_section"], deciding["detector"]["dropped"]) == (1, {"key": 2}, 3)
+    assert "evaluate" not in deciding and "work_dir" not in deciding
+    assert deciding_settings(config_to_dict(Config())) == deciding_settings(Config())
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.toml")), ids=lambda path: path.stem)

@@ -1,8 +1,11 @@
 """Tests of pipelines.config.values."""
 
+import re
+from typing import Annotated, Literal
+
 import pytest
 
-from pipelines.config.values import UserError, check_value, convert, parse_override, unknown_key
+from pipelines.config.values import UserError, at_least, between, choices_of, convert, parse_override, unknown_key
 
 TYPES = {"seed": int, "data.root": str, "data.sizes": tuple[int, ...], "train.learning_rate": float}
 
@@ -57,7 +60,26 @@ def test_an_integer_serves_as_a_number_and_an_array_becomes_a_tuple():
 
 def test_infinity_is_no_value():
     with pytest.raises(UserError, match=r"must be at least 0\. Received: inf"):
-        check_value(float("inf"), None, (0, float("inf")), "`x`")
+        convert(Annotated[float, at_least(0)], float("inf"), "`x`")
+
+
+@pytest.mark.parametrize(("value", "text"), [(-1, "in 0..5"), (6, "in 0..5")])
+def test_limits_belong_to_the_type_of_a_number_and_of_the_entries_of_an_array(value, text):
+    share = Annotated[int, between(0, 5)]
+    assert convert(share, 5, "") == 5 and convert(tuple[share, ...], [0, 5], "") == (0, 5)
+    for kind, given in ((share, value), (tuple[share, ...], [1, value])):
+        with pytest.raises(UserError, match=rf"^`x` must be {re.escape(text)}\. Received: {value}\.$"):
+            convert(kind, given, "`x`")
+
+
+def test_choices_belong_to_the_type_too():
+    kind = Literal["layer", "unit"]
+    assert convert(kind, "unit", "") == "unit" and choices_of(tuple[kind, ...]) == ("layer", "unit")
+    with pytest.raises(UserError) as caught:
+        convert(kind, "units", "`x`")
+    assert str(caught.value) == "`x` must be one of 'layer', 'unit'. Received: 'units'. Did you mean 'unit'?"
+    with pytest.raises(UserError, match=r"takes a string\. Received: 3\."):
+        convert(kind, 3, "`x`")
 
 
 def test_a_key_like_no_other_gets_the_list_of_its_section():

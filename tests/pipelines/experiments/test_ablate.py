@@ -15,10 +15,10 @@ def test_the_asked_rows_are_trained_beside_the_full_model_with_the_papers_values
     monkeypatch.setattr(ablate, "run_systems", train)
     ablate.run(load_config(overrides=['ablate.rows=["causal", "trn"]']))
     assert given["systems"] == ["anomaly_detector", "causal", "trn"]
-    assert (given["command"], given["folder"]) == ("ablate", "ablation")
+    assert (given["command"], given["folder"].name) == ("ablate", "ablation")
     assert given["facts"]["trn"] == {"published (%)": "81.52 / 95.01"} and "causal" not in given["facts"]
 
 
 def test_an_unknown_row_is_named_before_anything_is_read():
-    with pytest.raises(UserError, match=r"`casual` is none of the ablations\. Did you mean `causal`\?"):
+    with pytest.raises(UserError, match=r"unknown ablation `casual`\. Did you mean `causal`\?"):
         ablate.run(load_config(overrides=['ablate.rows=["casual"]']))

@@ -7,7 +7,7 @@ from pipelines.experiments import compare
 from pipelines.experiments.systems import System, full_model
 
 
-def test_published_figures_stand_in_one_column_and_missing_ones_are_dashes():
+def test_published_metrics_are_one_column_and_missing_ones_are_dashes():
     config = load_config()
     systems = [full_model(config), System("a", "A", config, {"ucf_crime": 75.4}), System("b", "B", config)]
     facts = compare.published_facts(systems)
@@ -18,5 +18,5 @@ def test_published_figures_stand_in_one_column_and_missing_ones_are_dashes():
 
 
 def test_an_unknown_rival_is_named_before_anything_is_read():
-    with pytest.raises(UserError, match=r"`rtmf` is none of the rivals\. Did you mean `rtfm`\?"):
+    with pytest.raises(UserError, match=r"unknown rival `rtmf`\. Did you mean `rtfm`\?"):
         compare.run(load_config(overrides=['compare.rivals=["rtmf"]']))

@@ -24,22 +24,26 @@ def changed(*overrides):
 
 def test_a_training_has_its_own_folder_and_the_seed_of_its_fold(tmp_path):
     config = new_fold(tmp_path).config_of(full_model(CONFIG))
-    assert (config.work_path, config.seed) == (tmp_path / "fold" / "anomaly_detector", 3)
+    assert (config.work_dir, config.seed) == (str(tmp_path / "fold" / "anomaly_detector"), 3)
     assert not config.evaluate.images and config.train_extractor == CONFIG.train_extractor
 
 
 def test_systems_with_equal_extractors_share_a_folder_and_a_frozen_one_without_gate_is_not_trained(tmp_path):
     fold = new_fold(tmp_path)
-    ours = fold.group_of(full_model(CONFIG))
+
+    def group(system):
+        return fold.group_of(system).path
+
+    ours = group(full_model(CONFIG))
     assert ours.parent == tmp_path / "fold"
-    assert fold.group_of(changed("detector.key_dim=3", "train_detector.epochs=2")) == ours
-    assert fold.group_of(changed("extractor.scales=[1]")) != ours != fold.group_of(changed("train_extractor.epochs=3"))
+    assert group(changed("detector.key_dim=3", "train_detector.epochs=2")) == ours
+    assert group(changed("extractor.scales=[1]")) != ours != group(changed("train_extractor.epochs=3"))
     plain = changed("extractor.gate_dim=0")
     assert fold.config_of(plain).train_extractor.epochs == 0
     moving = changed("extractor.gate_dim=0", "extractor.train_backbone=true")
     assert fold.config_of(moving).train_extractor.epochs == CONFIG.train_extractor.epochs
     sultani, rtfm = read_systems("rivals", CONFIG, ["sultani", "rtfm"])
-    assert fold.group_of(sultani) == fold.group_of(rtfm)
+    assert group(sultani) == group(rtfm)
 
 
 def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
@@ -55,6 +59,11 @@ def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
     moved = dataclasses.replace(CONFIG, work_dir="elsewhere", export=dataclasses.replace(CONFIG.export, name="other"))
     assert fold.result_of(full_model(moved)) is not None
     assert fold.result_of(dataclasses.replace(system, config=change_config(CONFIG, ["detector.key_dim=3"]))) is None
+    unimportant = ["data.root=elsewhere", "data.workers=3", "repeat.jobs=2", "compare.max_bag_frames=3"]
+    assert fold.result_of(dataclasses.replace(system, config=change_config(CONFIG, unimportant))) is not None
+    result["settings"]["config"] |= {"export": {"name": "other"}, "work_dir": "written by an earlier version"}
+    (folder.parent / RESULT).write_text(json.dumps(result))
+    assert fold.result_of(system) is not None
     for other in (
         new_fold(tmp_path, test_ids=("a", "b")),
         new_fold(tmp_path, seed=4),

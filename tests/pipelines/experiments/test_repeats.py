@@ -19,6 +19,7 @@ from pipelines.data.records import serialize_clip
 from pipelines.experiments import ablate, fold, repeats
 from pipelines.experiments.repeats import draw_folds, split_name
 from pipelines.experiments.systems import full_model, read_systems
+from pipelines.run.folder import RunFolder
 
 CLIP_FRAMES, SIZE_PX = 2, 32
 STAGES = ("train_extractor", "extract", "train_detector")
@@ -46,7 +47,7 @@ def test_folds_hold_every_video_once_and_are_stratified_by_class(counts, folds, 
     videos = videos_of({"": 6, "Arson": 3, **counts})
     labels = collections.Counter(video.label for video in videos)
     if min(labels.values()) < folds:
-        with pytest.raises(UserError, match=rf"`evaluate.folds` must lie in 2\.\.{min(labels.values())}"):
+        with pytest.raises(UserError, match=rf"`repeat.folds` must lie in 2\.\.{min(labels.values())}"):
             draw_folds(videos, folds, seed)
         return
     drawn = draw_folds(videos, folds, seed)
@@ -70,7 +71,7 @@ def test_without_folds_the_own_test_videos_are_taken():
     for without in (videos, [dataclasses.replace(video, subset="test") for video in videos]):
         with pytest.raises(UserError, match=r"no split of its own.*`--folds 5`"):
             draw_folds(without, 0, 0)
-    with pytest.raises(UserError, match=r"must lie in 2\.\.3, the videos of the rarer label\. Received: 4\."):
+    with pytest.raises(UserError, match=r"must lie in 2\.\.3, the number of videos of the rarer label\. Received: 4\."):
         draw_folds(videos, 4, 0)
     with pytest.raises(UserError, match=r"Received: 1\."):
         draw_folds(videos, 1, 0)
@@ -83,7 +84,7 @@ def test_the_split_is_named_in_words():
         ("0", "1"): "own split, 1 seed",
     }
     for (folds, seeds), name in named.items():
-        config = load_config(overrides=[f"evaluate.folds={folds}", f"evaluate.seeds={seeds}"])
+        config = load_config(overrides=[f"repeat.folds={folds}", f"repeat.seeds={seeds}"])
         assert split_name(config) == name
 
 
@@ -114,7 +115,7 @@ def write_clips(folder, fingerprint="clips"):
 def prepared(tmp_path, monkeypatch):
     """Function that returns the `Config` of a run whose clips are there; it takes overrides."""
     write_clips(tmp_path / "clips")
-    monkeypatch.setattr(repeats.prepare, "run", lambda config: config.work_path / "clips")
+    monkeypatch.setattr(repeats.prepare, "run", lambda config: RunFolder.of(config).clips)
     monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments, **_: function(*arguments))
     sizes = [f"data.clip_frames={CLIP_FRAMES}", f"data.image_size_px={SIZE_PX}", "extractor.backbone=small"]
     return lambda *overrides: load_config(overrides=[f"work_dir={tmp_path}", *sizes, *overrides])
@@ -131,20 +132,21 @@ def record_stages(monkeypatch, killed_at=-1):
     def note(name, config):
         if len(calls) == killed_at:
             raise KilledError
-        records = config.work_path / ("nodes" if name in ("train_detector", "evaluate") else "clips")
+        records = getattr(RunFolder.of(config), "nodes" if name in ("train_detector", "evaluate") else "clips")
         videos = read_manifest(records).videos
         calls.append((name, config, {video.video_id: video.subset for video in videos}))
         return videos
 
     def extract(config):
         videos = note("extract", config)
-        write_manifest(config.work_path / "nodes", videos)
+        write_manifest(RunFolder.of(config).nodes, videos)
 
     def score(config):
         tested = [video for video in note("evaluate", config) if video.subset == "test"]
         scores = {video.video_id: np.full(video.num_frames, 0.1 + 0.8 * video.label) for video in tested}
-        (config.work_path / "evaluation").mkdir(parents=True, exist_ok=True)
-        np.savez(config.work_path / "evaluation" / "scores.npz", **scores)
+        path = RunFolder.of(config).evaluation_scores
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **scores)
 
     for name in ("train_extractor", "train_detector"):
         monkeypatch.setattr(getattr(fold, name), "run", functools.partial(note, name))
@@ -160,7 +162,7 @@ def trained(calls):
 
 def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared, monkeypatch):
     calls = record_stages(monkeypatch)
-    config = prepared("evaluate.folds=2", "evaluate.seeds=2", "seed=5")
+    config = prepared("repeat.folds=2", "repeat.seeds=2", "seed=5")
     report = json.loads(repeats.run(config).read_text())
     first = list(STAGES[:2])  # fills the maps for all others
     assert [name for name, *_ in calls] == first + [*STAGES, "evaluate"] * 8  # 2 systems, 2 seeds, 2 folds
@@ -178,7 +180,8 @@ def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared,
     assert list(report["systems"]) == ["full model", "Sultani et al. [1]"]
     assert report["systems"]["Sultani et al. [1]"]["figures"]["video_auc"]["mean"] == 1.0
     assert report["systems"]["full model"]["facts"]["parameters"] == 7
-    assert "Sultani et al. [1]" in (config.work_path / "evaluation" / "report.md").read_text()
+    assert "Sultani et al. [1]" in (RunFolder.of(config).repeats / "report.md").read_text()
+    assert not RunFolder.of(config).evaluation.exists()
 
 
 def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_their_training(
@@ -187,20 +190,20 @@ def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_the
     calls = record_stages(monkeypatch)
     config = prepared('ablate.rows=["contrast", "causal", "no_halting", "trn"]')
     content = json.loads(ablate.run(config).read_text())
-    assert len(content["systems"]) == 5 and (config.work_path / "ablation" / "report.md").exists()
+    assert len(content["systems"]) == 5 and (RunFolder.of(config).ablation / "report.md").exists()
     assert [name for name, *_ in calls].count(
         "train_extractor"
     ) == 1 + 2  # the first for the maps, then with the gate and without
     assert len(trained(calls)) == 4  # the row `contrast` is the full model
     assert "4 of 4 trainings done, about 0.0 s left" in capsys.readouterr().out
-    assert not list(config.work_path.glob("folds/*/extractor-*/nodes"))
+    assert not list(RunFolder.of(config).path.glob("folds/*/extractor-*/nodes"))
     calls = record_stages(monkeypatch)
     repeats.run(prepared())
     assert [model for model, _ in trained(calls)] == ["sultani"]  # the full model is there
 
 
 def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeypatch):
-    config = prepared("evaluate.folds=2")
+    config = prepared("repeat.folds=2")
     calls = record_stages(monkeypatch, killed_at=8)  # in the second repeat, between extract and train_detector
     with pytest.raises(KilledError):
         repeats.run(config)
@@ -213,7 +216,7 @@ def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeyp
 
 
 def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepared, monkeypatch):
-    first = ("evaluate.folds=2", "evaluate.rivals=[]")
+    first = ("repeat.folds=2", "repeat.rivals=[]")
     record_stages(monkeypatch)
     repeats.run(prepared(*first))
     record_stages(monkeypatch, killed_at=8)  # the first repeat has its new scores, the second lost its own
@@ -227,12 +230,12 @@ def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepa
 def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, monkeypatch, tmp_path):
     def trainings(*overrides):
         calls = record_stages(monkeypatch)
-        repeats.run(prepared("evaluate.folds=2", "evaluate.rivals=[]", *overrides))
+        repeats.run(prepared("repeat.folds=2", "repeat.rivals=[]", *overrides))
         return len(trained(calls))
 
     assert trainings() == 2 and trainings() == 0
     assert trainings("train_detector.learning_rate=0.5") == 2
-    assert trainings("train_detector.learning_rate=0.5", "evaluate.seeds=2", "export.name=x") == 2  # the new seed
+    assert trainings("train_detector.learning_rate=0.5", "repeat.seeds=2", "export.name=x") == 2  # the new seed
     manifest = read_manifest(tmp_path / "clips")
     write_manifest(tmp_path / "clips", manifest.videos, fingerprint="other clips")
     assert trainings("train_detector.learning_rate=0.5") == 2
@@ -240,9 +243,9 @@ def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, mon
 
 def test_features_take_the_place_of_extractors(prepared, monkeypatch, tmp_path):
     write_manifest(tmp_path / "nodes", read_manifest(tmp_path / "clips").videos, fingerprint="features")
-    monkeypatch.setattr(repeats.import_features, "run", lambda config: config.work_path / "nodes")
+    monkeypatch.setattr(repeats.import_features, "run", lambda config: RunFolder.of(config).nodes)
     calls = record_stages(monkeypatch)
-    repeats.run(prepared("features.root=features", "evaluate.folds=2"))
+    repeats.run(prepared("features.root=features", "repeat.folds=2"))
     assert [name for name, *_ in calls] == ["train_detector", "evaluate"] * 4
 
 
@@ -253,7 +256,7 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         *("train_extractor.epochs=1", "train_extractor.batch_size=4"),
         *("train_extractor.validation_fraction=0.3", "train_detector.validation_fraction=0.3"),
         *("train_detector.epochs=1", "train_detector.batch_size=4", "train_detector.bag_frames=4"),
-        *("detector.key_dim=2", "detector.value_dim=4", "detector.max_iterations=1", "evaluate.seeds=1"),
+        *("detector.key_dim=2", "detector.value_dim=4", "detector.max_iterations=1", "repeat.seeds=1"),
     )
     systems = [full_model(config)]
     systems += [
@@ -264,7 +267,7 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
     held_out = read_by(monkeypatch, fold.train_extractor, "even_draw")
     bags = read_by(monkeypatch, fold.train_detector, "training_bags")
     whole = read_by(monkeypatch, fold.train_detector, "whole_bags")
-    report = json.loads(repeats.run_systems(config, systems, "evaluate").read_text())
+    report = json.loads(repeats.run_systems(config, systems, "repeat", RunFolder.of(config).repeats).read_text())
     trained_on = set(LABELS) - {"unknown"} - OWN_TEST
     (gated,) = {folder for folder in drawn if drawn[folder]}
     assert drawn[gated] | held_out[gated] == trained_on and gated.name.startswith("extractor-")
@@ -275,8 +278,8 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         assert not (folder / "nodes").exists() and (folder / "detector.keras").is_file()
         facts = report["systems"][system.title]["facts"]
         assert facts["parameters"] > 0 and set(facts) == {"parameters", "training (s)", "1,000 frames (ms)"}
-    assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
-    assert Clips(config.work_path / "clips", CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
+    assert len(list(RunFolder.of(config).maps.glob("*.f16"))) == 1
+    assert Clips(RunFolder.of(config).clips, CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
 
 
 def shortened(config):

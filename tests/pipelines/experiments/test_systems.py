@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.config import UserError, change_config, load_config
-from pipelines.experiments.systems import FOLDER, full_model, read_rivals, read_systems
+from pipelines.experiments.systems import FOLDER, full_model, read_rivals, read_systems, system_names
 from vad_keras.models.baselines import BASELINES
 
 CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
@@ -12,6 +12,7 @@ CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=
 @pytest.mark.parametrize("kind", [path.stem for path in FOLDER.glob("*.toml")])
 def test_every_listed_system_is_a_valid_change_of_a_configuration(kind):
     systems = read_systems(kind, CONFIG)
+    assert [system.name for system in systems] == system_names(kind)
     assert len({system.name for system in systems}) == len({system.title for system in systems}) == len(systems)
     assert all(system.config.extractor.backbone == "small" for system in systems)
 
@@ -57,5 +58,5 @@ def test_the_last_rows_of_both_tables_of_the_paper_are_the_full_model_and_the_ot
 
 def test_systems_come_in_the_order_they_are_asked_for_and_an_unknown_one_is_named():
     assert [system.name for system in read_systems("ablations", CONFIG, ["trn", "causal"])] == ["trn", "causal"]
-    with pytest.raises(UserError, match=r"`sultany` is none of the rivals\. Did you mean `sultani`\?"):
+    with pytest.raises(UserError, match=r"unknown rival `sultany`\. Did you mean `sultani`\?"):
         read_systems("rivals", CONFIG, ["sultany"])

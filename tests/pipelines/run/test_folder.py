@@ -18,6 +18,6 @@ def test_the_effective_configuration_is_written_beside_the_results(tmp_path):
 def test_asking_for_a_path_creates_nothing(tmp_path):
     run = RunFolder(tmp_path / "run")
     paths = [getattr(run, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
-    paths += [run.logs_of("train_detector"), run.state_of("train_detector"), run.report_of("compare")]
+    paths += [run.logs_of("train_detector"), run.state_of("train_detector")]
     assert len(set(paths)) == len(paths) and all(run.path in path.parents for path in paths)
     assert not run.path.exists()

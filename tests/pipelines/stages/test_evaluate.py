@@ -129,5 +129,5 @@ def test_a_missing_detector_and_missing_test_videos_are_named(with_nodes, tmp_pa
     with pytest.raises(UserError, match=r"detector\.keras does not exist\. Run `vad train-detector` first"):
         evaluate.run(config)
     write_nodes(tmp_path / "nodes", {"a": ("train", 1, 5), "n": ("train", 0, 5), "u": ("test", None, 5)})
-    with pytest.raises(UserError, match=r"no labelled video of subset `test`.*`--folds 5`"):
+    with pytest.raises(UserError, match=r"no labelled video of subset `test`.*`vad repeat --folds 5`"):
         evaluate.run(config)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.config import UserError, load_config
+from pipelines.config import UserError, deciding_settings, load_config
+from pipelines.config.sections import AlarmsConfig
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.saved_scorer import SavedScorer
 from pipelines.serving.versions import versions
@@ -39,6 +40,12 @@ def test_model_json_tells_a_client_how_to_cut_and_squash_frames(exported):
     assert info.config["detector"]["temporal_localities"]
 
 
+def test_model_json_holds_the_settings_that_decide_and_no_other(exported):
+    config = read_model_info(exported.folder).config
+    assert config == json.loads(json.dumps(deciding_settings(exported.config)))
+    assert {"compare", "ablate", "repeat", "score"}.isdisjoint(config) and "root" not in config["data"]
+
+
 def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
     text = (exported.folder / "model.json").read_text()
     assert exported.config.work_dir not in text
@@ -54,7 +61,7 @@ def test_changed_settings_make_the_next_version_and_leave_the_first_alone(export
     config = changed(exported.config, root=str(tmp_path))
     first = export.run(config)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    second = export.run(changed(config, threshold=0.7))
+    second = export.run(dataclasses.replace(config, alarms=AlarmsConfig(threshold=0.7)))
     assert [first.name, second.name] == ["1", "2"]
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
     assert read_model_info(second).threshold == 0.7

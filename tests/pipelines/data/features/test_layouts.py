@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config import UserError
-from pipelines.config.values import CHOICES
+from pipelines.config import UserError, choices
 from pipelines.data.features.layouts import (
     AUTO,
     AXES,
@@ -58,7 +57,7 @@ def test_axes_that_are_not_clear_ask_for_the_setting(shapes):
 
 
 def test_every_layout_can_be_set():
-    assert CHOICES["features.layout"] == (AUTO, *AXES)
+    assert choices("features.layout") == (AUTO, *AXES)
 
 
 VALUES = np.arange(12).reshape(2, 3, 2)  # two time steps of three crops of width 2
