@@ -57,8 +57,8 @@ def serialize_bag(nodes, video_id, label, frame_indices):
     )
 
 
-# Field numbers of tensorflow/core/example/{example,feature}.proto: an Example holds Features (1), which hold a map (1) of
-# names (1) to Feature (2): a list of bytes (1), floats (2) or integers (3), whose values are field 1.
+# Field numbers of tensorflow/core/example/{example,feature}.proto: an Example holds Features (1), which hold a map (1)
+# of names (1) to Feature (2): a list of bytes (1), floats (2) or integers (3), whose values are field 1.
 
 
 def _example(**features):

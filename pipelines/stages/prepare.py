@@ -1,4 +1,4 @@
-"""Prepare: labelled videos -> shards of snippets (``clips/clips-*.tfrecord``) and their manifest (``clips/videos.json``).
+"""Prepare: labelled videos -> shards of snippets (``clips/clips-*.tfrecord``) and a manifest (``clips/videos.json``).
 
 A shard holds ``data.videos_per_shard`` videos in the order of the list. A second run keeps every shard that still fits.
 """

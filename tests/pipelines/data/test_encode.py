@@ -32,8 +32,17 @@ def test_a_video_gives_a_record_per_snippet_and_then_its_description(make_video,
     path = make_video(tmp_path / "a.mp4", 10)
     *records, info = encode_video(a_video(path, intervals=((2, 5),), class_name="Fight"), SETTINGS)
     assert info == VideoInfo(
-        **{"video_id": "train/door", "path": str(path), "subset": "train", "label": 1, "class_name": "Fight"},
-        **{"fps": 10.0, "num_frames": 10, "width": 64, "height": 48, "num_sampled": 10, "frame_labels": ((2, 5),)},
+        video_id="train/door",
+        path=str(path),
+        subset="train",
+        label=1,
+        class_name="Fight",
+        fps=10.0,
+        num_frames=10,
+        width=64,
+        height=48,
+        num_sampled=10,
+        frame_labels=((2, 5),),
     )
     assert [feature(record, "snippet_index") for record in records] == [[0], [1], [2]]
     indices = [feature(record, "frame_indices") for record in records]

@@ -32,10 +32,14 @@ def score(scorer, frames, piece):
 
 
 class FakeEngine:
-    """Nodes hold the first pixel of their frame; the score of a frame is the sum of all nodes that were given."""
+    """Nodes hold the first pixel of their frame; a frame's score is its node."""
 
     info = SimpleNamespace(
-        **{"clip_frames": 2, "image_size_px": 8, "num_patches": 1, "feature_dim": 1, "jpeg_quality": 100},
+        clip_frames=2,
+        image_size_px=8,
+        num_patches=1,
+        feature_dim=1,
+        jpeg_quality=100,
         config={"detector": {"temporal_localities": [1, 2], "max_iterations": 1}},
     )
     version = "1"

@@ -16,7 +16,7 @@ import tensorflow as tf
 from pipelines.config import UserError, load_config
 from pipelines.data.datasets import load_dataset
 from pipelines.data.records import parse_clip, read_manifest, shard_paths
-from pipelines.data.video import snippets
+from pipelines.data.video import VideoReader
 from pipelines.stages import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -84,7 +84,8 @@ def test_records_hold_the_snippets_of_every_video_in_order(prepared):
 def test_frames_from_records_are_close_to_frames_fed_straight(prepared):
     config, folder = prepared
     clips = clips_of(config, folder)
-    straight = [snippet for video in load_dataset(config) for snippet in snippets(video.path, config)]
+    readers = [VideoReader(video.path, size_px=config.data.image_size_px) for video in load_dataset(config)]
+    straight = [snippet for reader in readers for snippet in reader.snippets(config.data.clip_frames)]
     for clip, snippet in zip(clips, straight, strict=True):
         np.testing.assert_array_equal(clip["mask"], snippet.mask)
         np.testing.assert_array_equal(clip["frame_indices"], snippet.frame_indices)
