@@ -75,7 +75,7 @@ class ServingSignatures(NodeSignatures):
 
     Args:
         extractor: A built ``RelationAwareExtractor`` (frames of a snippet to nodes).
-        detector: A built `AnomalyDetector` or a baseline with its inputs (nodes of a video to scores).
+        detector: A built ``AnomalyDetector``, or a baseline with the same inputs (nodes of a video to scores).
         snippets_per_step: Snippets that go through the backbone at once. It bounds the memory and changes no score.
 
     Raises:

@@ -57,15 +57,12 @@ def run(config) -> Path:
     for path, name in files if single else track(files, "Scoring"):
         target = output / name
         result = None if config.score.force else _finished(engine, path, target, threshold)
-        if result:
-            num_kept += 1
-        else:
-            try:
-                result = _score_file(engine, path, target, threshold, config.score.top_frames, show_progress=single)
-            except VideoError as error:
-                skipped.append((error.file, error.reason))
-                continue
-        results.append((name, result))
+        num_kept += result is not None
+        try:
+            result = result or _score_file(engine, path, target, threshold, config.score.top_frames, single)
+            results.append((name, result))
+        except VideoError as error:
+            skipped.append((error.file, error.reason))
     _print_table(results)
     num_new = len(results) - num_kept
     done = f"{num_new} videos with {engine.info.name} version {engine.version}, threshold {threshold:g}"
@@ -138,7 +135,7 @@ def _finished(engine, path, target, threshold):
     return result if complete and {key: result.get(key) for key in identity} == identity else None
 
 
-def _score_file(engine, path, target, threshold, num_top_frames, show_progress=False):
+def _score_file(engine, path, target, threshold, num_top_frames, show_progress):
     """Score one video, write its files and return the content of its JSON file."""
     reader = VideoReader(path, engine.info.frames_per_sec, engine.info.image_size_px)
     sampled, frame_indices = _score_frames(engine, reader, show_progress)

@@ -102,7 +102,7 @@ def test_a_second_run_keeps_everything(prepared):
     assert "3 of 3 shards were finished before" in summary(config)["done"]
 
 
-def test_only_shards_of_changed_labels_are_done_anew(videos, tmp_path):
+def test_only_shards_of_changed_labels_are_written_again(videos, tmp_path):
     config = settings(tmp_path / "work", videos)
     folder = prepare.run(config)
     before = {path.name: path.stat().st_mtime_ns for path in shard_paths(folder, "clips")}
@@ -255,7 +255,7 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (folder / ".parts").exists()
 
 
-def test_a_damaged_shard_is_done_anew(prepared, tmp_path):
+def test_a_damaged_shard_is_written_again(prepared, tmp_path):
     config, folder = prepared
     shutil.copytree(config.work_path, tmp_path / "work")
     copy = dataclasses.replace(config, work_dir=str(tmp_path / "work"))
