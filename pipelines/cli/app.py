@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.dispatch import EXIT_INTERRUPTED, EXIT_USER_ERROR, run
 from pipelines.cli.errors import print_error, usage_error
@@ -33,16 +34,16 @@ PIPELINE = "Whole pipeline"
 STAGES = "Stages, in order"
 INFERENCE = "Inference"
 EVALUATION = "Evaluation and comparison"
-OTHER = "Datasets and machine"
+OTHER = "Settings, datasets and benchmark"
 
 DESCRIPTION = """Detect anomalies in surveillance video, trained with a single label per video.
 
 Each stage reads the output of the previous one from the run's folder (work_dir), \
 resumes where it stopped, and lists the inputs that it skipped."""
 
-EPILOG = """Start here: [bold]vad demo[/]
+EPILOG = """Start here: **vad demo**
 
-Your own videos: [bold]vad train --set data.root=FOLDER[/]. FOLDER holds the videos \
+Your own videos: **vad train --set data.root=FOLDER**. FOLDER holds the videos \
 and labels.csv with the columns file,label (0 normal, 1 abnormal).
 
 Exit status: 0 done; 1 done, but inputs were skipped; 2 user error: fix and rerun; 130 interrupted."""
@@ -59,7 +60,7 @@ app = typer.Typer(
     cls=StageGroup,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["--help", "-h"]},
     epilog=EPILOG,
 )
@@ -238,9 +239,9 @@ def compare(
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
 ):
-    """Train published rivals and compare them with the full model.
+    """Compare the full model with published rivals.
 
-    All are trained on the same folds and features. Writes one table with confidence intervals to comparison/ in the
+    Trains all of them on the same folds and features. Writes one table with confidence intervals to comparison/ in the
     run's folder.
     """
     loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
@@ -258,10 +259,10 @@ def ablate(
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
 ):
-    """Train ablations: Tables 1 and 2 of the paper, and more.
+    """Compare the full model with ablations: Tables 1 and 2.
 
-    All are trained on the same folds. Writes one table with confidence intervals and the paper's values to ablation/ in
-    the run's folder.
+    Trains all of them on the same folds. Writes one table with confidence intervals and the paper's values to ablation/
+    in the run's folder.
     """
     loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
     chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))
@@ -269,6 +270,7 @@ def ablate(
     return run(["experiments.ablate"], dataclasses.replace(loaded, ablate=chosen))
 
 
+app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
 
 

@@ -14,7 +14,7 @@ from pipelines.config import load_config
 SHOWN = 5
 EXIT_INCOMPLETE = 1
 
-app = typer.Typer(rich_markup_mode="rich", context_settings={"help_option_names": ["--help", "-h"]})
+app = typer.Typer(rich_markup_mode="markdown", context_settings={"help_option_names": ["--help", "-h"]})
 
 
 def _names():
@@ -36,7 +36,7 @@ def datasets(ctx: typer.Context):
 @app.command()
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A dataset of vad datasets.", autocompletion=completing(_names))
+        str, typer.Argument(metavar="NAME", help="A name that vad datasets lists.", autocompletion=completing(_names))
     ],
     root: Annotated[str, typer.Option(metavar="DIR", help="Folder of the videos (data.root).")],
     annotations: Annotated[

@@ -101,7 +101,7 @@ def find_settings(name: str) -> list:
     """
     found = [one for key, one in all_settings().items() if name in (key, one.section)]
     if not found:
-        raise (unknown_key if "." in name else unknown_section)(name, "the command", _types())
+        raise (unknown_key if "." in name else unknown_section)(name, "the settings", _types())
     return found
 
 

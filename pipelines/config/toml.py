@@ -5,7 +5,7 @@ import textwrap
 
 from pipelines.config.sections import all_settings, section_classes, value_of
 
-WIDTH = 100
+WIDTH = 118
 
 
 def toml_value(value):
@@ -38,7 +38,8 @@ def to_toml(config, keys=None, comment=None, header=""):
     Args:
         config: ``Config``.
         keys: Dotted keys to write; None: all of them.
-        comment: Function of a ``Setting`` that gives the lines above it; by default its help and its default value.
+        comment: Function of a ``Setting`` that gives the lines above it; where it gives none, these are its help, its
+            default and its unit.
         header: Comment at the top of the file.
 
     Example:
@@ -49,14 +50,14 @@ def to_toml(config, keys=None, comment=None, header=""):
     key_dim = 64
     <BLANKLINE>
     """
-    comment, lines, section = comment or _with_default, _commented(header), ""
+    lines, section = _commented(header), ""
     for key, setting in all_settings().items():
         if keys is not None and key not in keys:
             continue
         if setting.section != section:
             section = setting.section
             lines += ["", f"[{section}]  # {section_classes()[section].__doc__}"]
-        lines += _commented(comment(setting))
+        lines += _commented((comment and comment(setting)) or _with_default(setting))
         lines.append(f"{setting.name} = {toml_value(value_of(config, key))}")
     return "\n".join(lines).lstrip("\n") + "\n"
 

@@ -1,4 +1,4 @@
-"""Values of a configuration: read as TOML, checked against a declared type, choices and limits."""
+"""Values of a configuration: read from TOML, converted to their declared type and checked."""
 
 import difflib
 import math
@@ -48,7 +48,7 @@ def between(low, high):
 
 
 def read_toml(path):
-    """The tables of a TOML file; a missing file is answered with the nearest name."""
+    """Return the tables of a TOML file; the error for a missing file names the nearest one."""
     if not path.is_file():
         nearby = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, nearby, n=1, cutoff=0.75)
@@ -61,7 +61,7 @@ def read_toml(path):
 
 
 def parse_override(override, types):
-    """`section.key=value` -> the dotted key and the value, read as TOML; a bare word is a string."""
+    """Split ``section.key=value`` into the dotted key and the value, read as TOML; a bare word is a string."""
     dotted, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not dotted:
         raise UserError(f"`--set {override}` is not `section.key=value`, such as `--set data.root=videos`.")
@@ -75,7 +75,7 @@ def parse_override(override, types):
 
 
 def unknown_key(dotted, source, types):
-    """The error for a key that does not exist: the nearest name in any section, else what the section takes."""
+    """Return the error for an unknown key: it names the nearest key of any section, or the keys of the section."""
     if dotted in RENAMED:
         return UserError(f"`{dotted}` in {source} is now {RENAMED[dotted]}.")
     section, _, key = dotted.rpartition(".")
@@ -96,7 +96,7 @@ def unknown_key(dotted, source, types):
 
 
 def unknown_section(section, source, types):
-    """The error for a table that does not exist."""
+    """Return the error for an unknown table: it names the nearest one, or all of them."""
     sections = sorted({name.partition(".")[0] for name in types if "." in name})
     close = difflib.get_close_matches(section, sections, n=1)
     hint = f"Did you mean `[{close[0]}]`?" if close else f"Sections are: {', '.join(sections)}."

@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo
-from pipelines.data.video import VideoError, VideoReader, in_snippets
+from pipelines.data.snippets import in_snippets
+from pipelines.data.video import VideoError, VideoReader
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import av
 import numpy as np
 
 from pipelines.data.listing.files import frame_files
+from pipelines.data.snippets import in_snippets, padded
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
 FALLBACK_FPS = 25.0
 MAX_CREDIBLE_FPS = 1000.0
-PADDING_INDEX = -1
 
 av.logging.set_level(None)  # FFmpeg's own messages; what matters is in ``VideoReader.warning`` or in the error
 
@@ -40,15 +40,6 @@ class SampledFrame(NamedTuple):
     frame_index: int
     time_sec: float
     rgb: np.ndarray  # uint8 (size, size, 3)
-
-
-class Snippet(NamedTuple):
-    """K consecutive sampled frames; a short last snippet is padded at the end."""
-
-    frames: np.ndarray  # uint8 (K, size, size, 3), zeros in the padding
-    mask: np.ndarray  # bool (K,), True for a real frame
-    frame_indices: np.ndarray  # int64 (K,), -1 in the padding
-    times_sec: np.ndarray  # float32 (K,), -1 in the padding
 
 
 class VideoReader:
@@ -115,7 +106,7 @@ class VideoReader:
 
     def snippets(self, clip_frames):
         """Yield consecutive ``Snippet``s of K = ``clip_frames`` sampled frames."""
-        return (_snippet(frames, clip_frames) for frames in in_snippets(self, clip_frames))
+        return (padded(frames, clip_frames) for frames in in_snippets(self, clip_frames))
 
     def _time(self, frame, first_pts_sec):
         """Return the time since the first frame; if missing or not rising, the previous time plus 1 / fps."""
@@ -145,8 +136,7 @@ class VideoReader:
         if self.path.stat().st_size == 0:
             raise VideoError(self.path, "the file is empty (0 bytes)")
         try:
-            # ``file:`` and the whitelist: neither a file name nor a playlist in the file may reach the network.
-            container = av.open(f"file:{self.path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+            container = _open(self.path)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(self.path, f"not a video, or cut off before its index ({_text(error)})") from None
         with container:
@@ -169,7 +159,7 @@ class VideoReader:
         self.fps = self.folder_fps or FALLBACK_FPS
         for path in frame_files(self.path):
             try:
-                with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+                with _open(path) as container:
                     frame = next(container.decode(video=0), None)
             except (av.error.FFmpegError, ValueError, IndexError) as error:
                 raise VideoError(self.path, f"{path.name} is not an image ({_text(error)}); copy it again") from None
@@ -178,31 +168,34 @@ class VideoReader:
             yield frame
 
 
-def in_snippets(frames, clip_frames):
-    """Yield lists of K = ``clip_frames`` consecutive frames; the last may be shorter.
+class Probed(NamedTuple):
+    """What a container says about its video."""
 
-    >>> list(in_snippets(range(5), clip_frames=2))
-    [[0, 1], [2, 3], [4]]
-    """
-    snippet = []
-    for frame in frames:
-        snippet.append(frame)
-        if len(snippet) == clip_frames:
-            yield snippet
-            snippet = []
-    if snippet:
-        yield snippet
+    width: int
+    height: int
+    fps: float
+    num_frames: int  # 0: it does not say
+    duration_sec: float
+
+
+def probe(path):
+    """Read the header of a video file and return it as ``Probed``; None when the file cannot be opened as a video."""
+    try:
+        with _open(path) as container:
+            stream = container.streams.video[0]
+            fps = _nominal_fps(stream)
+            seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
+            return Probed(stream.width, stream.height, fps, stream.frames, seconds)
+    except (av.error.FFmpegError, ValueError, IndexError):
+        return None
 
 
 def known_length(path):
     """Return the number of frames without decoding: images of a folder, or what the container says; None if unknown."""
     if Path(path).is_dir():
         return len(frame_files(path))
-    try:
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
-            return container.streams.video[0].frames or None
-    except (av.error.FFmpegError, ValueError, IndexError):
-        return None
+    header = probe(path)
+    return header.num_frames or None if header else None
 
 
 def upright(rgb, frame):
@@ -217,6 +210,11 @@ def upright(rgb, frame):
     if _is_transposed(frame):
         rgb, a, d = rgb.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _open(path):
+    """Open a container. ``file:`` and the whitelist: neither its name nor a playlist in it may reach the network."""
+    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
 
 
 def _display_matrix(frame):
@@ -273,14 +271,3 @@ def _damage(errors, num_frames, num_expected):
 
 def _text(error):
     return error.strerror if isinstance(error, av.error.FFmpegError) and error.strerror else str(error)
-
-
-def _snippet(frames, clip_frames):
-    padding = clip_frames - len(frames)
-    indices, times, images = zip(*frames, strict=True)
-    return Snippet(
-        np.pad(np.stack(images), [(0, padding), (0, 0), (0, 0), (0, 0)]),
-        np.arange(clip_frames) < len(frames),
-        np.pad(np.asarray(indices, np.int64), (0, padding), constant_values=PADDING_INDEX),
-        np.pad(np.asarray(times, np.float32), (0, padding), constant_values=PADDING_INDEX),
-    )

@@ -101,6 +101,11 @@ class RunFolder:
         return self.path / "report"
 
     @property
+    def bench(self):
+        """Table of ``vad bench``."""
+        return self.path / "bench.md"
+
+    @property
     def logs(self):
         """TensorBoard logs of all stages."""
         return self.path / "logs"

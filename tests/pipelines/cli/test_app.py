@@ -1,5 +1,6 @@
 """Tests of pipelines.cli.app."""
 
+import itertools
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from pipelines.cli.app import TRAIN, TRAIN_ON_FEATURES, app
 from pipelines.config import UserError
 
 NAMES = sorted(typer.main.get_command(app).commands)
-WITHOUT_MODULE = ("datasets",)
+WITHOUT_MODULE = ("config", "datasets")
 
 
 def test_help_names_every_command_and_loads_no_framework():
@@ -41,6 +42,9 @@ def test_help_fits_the_terminal(command, width, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     assert "Usage: vad" in "".join(lines)
+    text = lines[: next(i for i, line in enumerate(lines) if line.startswith("╭"))]
+    for line, following in itertools.pairwise(text):  # a paragraph fills its lines
+        assert not (line.strip() and following.strip()) or len(f"{line.rstrip()} {following.split()[0]}") >= width
 
 
 def test_the_list_of_commands_has_one_line_for_each(monkeypatch, capsys):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, known_length
+from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, known_length, probe
 
 UNUSABLE = {
     "gen_audio_only.mp4": r"no video stream \(only audio\)",
@@ -231,6 +231,7 @@ def test_the_length_is_known_without_decoding(make_video, tmp_path):
     assert known_length(make_video(tmp_path / "a.mp4", 7)) == 7
     assert known_length(tmp_path / "frames") == 3
     assert known_length(tmp_path / "text.mp4") is None
+    assert probe(tmp_path / "a.mp4")[2:] == (10.0, 7, 0.7) and probe(tmp_path / "text.mp4") is None
 
 
 MEMORY = """
