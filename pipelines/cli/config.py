@@ -30,7 +30,7 @@ class ShowByDefault(TyperGroup):
 
 
 app = typer.Typer(
-    cls=ShowByDefault, rich_markup_mode="rich", context_settings={"help_option_names": ["--help", "-h"]}
+    cls=ShowByDefault, rich_markup_mode="markdown", context_settings={"help_option_names": ["--help", "-h"]}
 )
 
 
@@ -38,8 +38,8 @@ app = typer.Typer(
 def config():
     """Print the settings, or start a configuration file.
 
-    [bold]vad config[/] prints all settings, [bold]vad config detector[/] those of one section,
-    [bold]vad config detector.key_dim[/] one; see [bold]vad config show --help[/].
+    **vad config** prints all settings, **vad config detector** those of one section,
+    **vad config detector.key_dim** one. See **vad config show --help**.
     """
 
 
@@ -57,9 +57,9 @@ def show(
     overrides: SetOption = None,
     toml: Annotated[bool, typer.Option("--toml", help="Write a commented TOML file to the standard output.")] = False,
 ):
-    """Print each setting with its value, default, unit and meaning (the default command).
+    """Print settings with default, unit and meaning (the default).
 
-    Values are those that a command with the same --config and --set uses. Changed ones are marked with *.
+    Values are those that a command with the same --config and --set uses. Changed ones are marked with a star.
     """
     loaded = load_named(config, overrides)
     settings = find_settings(name) if name else list(all_settings().values())
@@ -161,12 +161,12 @@ def _look_at_labels(folder, console):
         return None
     videos = load(load_named(None, [f"data.root={toml_value(str(folder))}"]))
     counts = []
-    for subset in ("train", "test"):
+    for subset, name in (("train", "training"), ("test", "test")):
         labels = [video.label for video in videos if video.subset == subset]
-        counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal videos to {subset}")
+        counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal {name} videos")
     console.print(f"[green]✓[/] labels.csv: {', '.join(counts)}")
     if not any(video.subset == "test" for video in videos):
-        console.print("[yellow]![/] no test videos: a column `subset` with `test` in labels.csv makes some")
+        console.print("[yellow]![/] no test videos. To evaluate, mark some with `test` in a column `subset`")
     return sum(video.subset == "train" for video in videos)
 
 

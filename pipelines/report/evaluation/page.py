@@ -20,7 +20,7 @@ def print_report(content, console=None):
         print_table(*metric_rows(content), title=_heading(content), console=console)
     else:
         print_table(*system_rows(content, MAIN_METRICS, short=True), title=_heading(content), console=console)
-        title = f"Difference to {content['reference']} (95 % interval; {LEGEND})"
+        title = f"Difference to {content['reference']} ({LEGEND})"
         print_table(*difference_rows(content, MAIN_METRICS, True, True), title=title, console=console)
     rows, columns = fact_rows(content)
     if rows:

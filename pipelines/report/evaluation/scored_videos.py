@@ -76,7 +76,7 @@ def difference_of_truths(first, other):
     missing, more = sorted(first.keys() - other.keys()), sorted(other.keys() - first.keys())
     parts = [
         f"{len(names)} videos {what}, such as {names[0]}"
-        for names, what in ((missing, "missing"), (more, "more"))
+        for names, what in ((missing, "missing"), (more, "extra"))
         if names
     ]
     for name in sorted(first.keys() & other.keys()):

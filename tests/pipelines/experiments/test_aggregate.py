@@ -109,6 +109,16 @@ def test_the_evaluation_of_a_real_run_can_be_read(write_nodes, together, tmp_pat
     assert content["videos"] == alone["videos"]
 
 
+def test_a_run_is_read_whose_metrics_have_the_keys_of_an_earlier_version(finished, together):
+    folder, videos = finished("old", 0)
+    path = folder / "evaluation" / "metrics.json"
+    content = json.loads(path.read_text())
+    content["systems"] = {"anomaly_detector": {"figures": content["systems"]["anomaly_detector"]["metrics"]}}
+    path.write_text(json.dumps(content))
+    entry = together(folder)["systems"]["anomaly_detector"]["metrics"]["frame_auc"]
+    assert entry["seeds"] == [evaluate_videos(videos)["frame_auc"]]
+
+
 def test_what_differs_between_runs_is_named(finished, together):
     first = finished("first", 0)[0]
     other_data = finished("data", 1, data="other")[0]

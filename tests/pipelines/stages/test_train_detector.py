@@ -118,7 +118,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_after_its_last_whole_epoch(with_nodes, monkeypatch):
+def test_a_killed_training_resumes_after_its_last_whole_epoch(with_nodes, monkeypatch):
     config, callbacks, trained = with_nodes(), train_detector.training_callbacks, []
 
     def watched(kill):
@@ -225,7 +225,7 @@ def test_options_of_a_baseline_are_read_and_unknown_ones_are_named(with_nodes):
         built("pairng=all")
     with pytest.raises(UserError, match=r"sultani: `pairing` must be one of .*'none'"):
         built("pairing=none")
-    with pytest.raises(UserError, match=r"sections of its own"):
+    with pytest.raises(UserError, match=r"is for baselines only"):
         built("key_dim=3", model="anomaly_detector")
 
 

@@ -75,7 +75,7 @@ def test_a_second_run_with_the_same_settings_trains_nothing(trained_run, monkeyp
     assert train_extractor.run(trained_run) == path and path.stat().st_mtime_ns == written
 
 
-def test_another_setting_trains_anew_on_the_same_maps(trained_run, tmp_path, monkeypatch):
+def test_another_setting_retrains_on_the_same_maps(trained_run, tmp_path, monkeypatch):
     shutil.copytree(trained_run.work_path, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(MapCache, "_write", lambda *_: pytest.fail("maps were computed again"))
     options = dataclasses.replace(trained_run.train_extractor, epochs=2)
@@ -88,7 +88,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_after_its_last_whole_epoch(prepared, monkeypatch):
+def test_a_killed_training_resumes_after_its_last_whole_epoch(prepared, monkeypatch):
     config = prepared(FROZEN, "train_extractor.epochs=4")
     callbacks = train_extractor.training_callbacks
 

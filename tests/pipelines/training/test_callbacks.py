@@ -69,7 +69,7 @@ def test_training_stops_after_so_many_epochs_without_a_new_best(tmp_path, patien
     assert model.value == (4 if epochs == 8 else 1)
 
 
-def test_a_killed_training_goes_on_with_its_history_and_its_best(tmp_path):
+def test_a_killed_training_resumes_with_its_history_and_its_best(tmp_path):
     train(tmp_path, [3.0, 1.0, 2.0], ends=False)
     assert train(tmp_path, [1.5, 1.2], first_epoch=3).value == 1
     assert [line["epoch"] for line in read_history(tmp_path / "history.jsonl")] == [0, 1, 2, 3, 4]
