@@ -103,13 +103,17 @@ def _with_unit(value, setting):
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the videos, with or without labels.csv.")],
     weights: Annotated[
-        str, typer.Option(metavar="FILE", help="Pretrained weights, such as mobilenet_v2.weights.h5. Default: none.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Pretrained weights, such as mobilenet_v2.weights.h5; imagenet: download. Default: none.",
+        ),
     ] = "",
     output: Annotated[str, typer.Option(metavar="FILE", help="TOML file to write. Default: FOLDER.toml here.")] = "",
 ):
     """Start a configuration file for a folder of videos.
 
-    Looks at the videos and the labels, and writes settings that need no download. Never overwrites a file.
+    Looks at the videos and the labels. Without --weights, training needs no download. Never overwrites a file.
     """
     path = Path(output or f"{folder.resolve().name}.toml")
     if path.exists():

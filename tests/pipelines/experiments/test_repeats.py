@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pipelines.config import UserError, load_config
 from pipelines.data.clips import Clips
+from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
-from pipelines.data.records import serialize_clip
 from pipelines.experiments import ablate, fold, repeats
 from pipelines.experiments.repeats import draw_folds, split_name
 from pipelines.experiments.systems import full_model, read_systems
