@@ -32,7 +32,7 @@ def metric_rows(content):
     for name, title in headings(content, METRICS).items():
         entry = system["metrics"][name]
         rows.append({"metric": title, "value": value_text(name, entry), "interval": interval_text(name, entry)})
-    return rows, {"metric": "metric", "value": _value_heading(system), "interval": "95 % interval over videos"}
+    return rows, {"metric": "metric", "value": _value_heading(system), "interval": "95 % interval"}
 
 
 def system_rows(content, names, with_intervals=False, short=False):

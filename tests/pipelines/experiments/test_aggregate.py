@@ -78,7 +78,7 @@ def test_seeds_of_one_system_are_pooled(finished, together, tmp_path):
     assert entry["seeds"] == values and entry["sd"] == pytest.approx(np.std(values, ddof=1))
     assert entry["interval_95"][0] < entry["mean"] < entry["interval_95"][1]
     assert content["origin"]["runs"]["anomaly_detector"][0]["folder"].endswith("s0")
-    assert "mean ± sd of 3 seeds" in (tmp_path / "both" / "report" / "report.md").read_text()
+    assert "mean ± sd over 3 seeds" in (tmp_path / "both" / "report" / "report.md").read_text()
 
 
 def test_systems_are_told_apart_by_the_settings_they_differ_in(finished, together):
