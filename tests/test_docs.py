@@ -82,6 +82,19 @@ def test_every_step_to_a_dataset_of_ones_own_works(checkout):
     run(f"python -m ruff check {' '.join(written)}", checkout)
 
 
+def test_the_readme_is_short():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 110
+
+
+def test_the_python_example_of_the_readme_finds_its_event():
+    (code,) = (content for kind, content in blocks("README.md") if kind == "python")
+    names = {}
+    exec(code, names)
+    scores, abnormal = names["scores"], names["labels"] == 1
+    assert scores.shape == (32, 64)
+    assert scores[abnormal, 20:30].mean() > 0.6 > 0.4 > scores[abnormal, :20].mean()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_to_a_file_leads_somewhere(page):
     targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]

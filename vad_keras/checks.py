@@ -17,7 +17,7 @@ def integers(minimum, **arguments):
     >>> integers(1, key_dim=4, value_dim=8)
     >>> integers(1, key_dim=2.5)
     Traceback (most recent call last):
-    ValueError: ``key_dim`` must be an integer of at least 1. Received: 2.5.
+    ValueError: `key_dim` must be an integer of at least 1. Received: 2.5.
     """
     for name, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
@@ -43,7 +43,7 @@ def numbers_in(interval, **arguments):
     >>> numbers_in("[0, 1)", dropout=0.5)
     >>> numbers_in("[0, 1)", dropout=float("nan"))
     Traceback (most recent call last):
-    ValueError: ``dropout`` must be a number in [0, 1). Received: nan.
+    ValueError: `dropout` must be a number in [0, 1). Received: nan.
     """
     low, high = (float(edge) for edge in interval[1:-1].split(","))
     for name, value in arguments.items():

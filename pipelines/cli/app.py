@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -21,6 +20,7 @@ from pipelines.cli.options import (
     RowsArgument,
     SeedsOption,
     SetOption,
+    VersionOption,
     load_named,
     repeat_overrides,
 )
@@ -34,7 +34,7 @@ PIPELINE = "Whole pipeline"
 STAGES = "Stages, in order"
 INFERENCE = "Inference"
 EVALUATION = "Evaluation and comparison"
-OTHER = "Settings, datasets, benchmark"
+OTHER = "Settings, datasets and benchmark"
 
 DESCRIPTION = """Detect anomalies in surveillance video, trained with a single label per video.
 
@@ -66,22 +66,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool):
-    if wanted:
-        try:
-            print(f"vad {version('vad-keras')}")
-        except PackageNotFoundError:
-            print("vad (not installed)")
-        raise typer.Exit
-
-
 @app.callback(help=DESCRIPTION)
-def vad(
-    context: typer.Context,
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-):
+def vad(context: typer.Context, version: VersionOption = False):
     """Print the help if there is no subcommand."""
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -30,7 +30,7 @@ class ShowByDefault(TyperGroup):
 
 
 app = typer.Typer(
-    cls=ShowByDefault, rich_markup_mode="rich", context_settings={"help_option_names": ["--help", "-h"]}
+    cls=ShowByDefault, rich_markup_mode="markdown", context_settings={"help_option_names": ["--help", "-h"]}
 )
 
 
@@ -38,8 +38,8 @@ app = typer.Typer(
 def config():
     """Print the settings, or start a configuration file.
 
-    [bold]vad config[/] prints all settings, [bold]vad config detector[/] those of one section,
-    [bold]vad config detector.key_dim[/] one; see [bold]vad config show --help[/].
+    **vad config** prints all settings, **vad config detector** those of one section,
+    **vad config detector.key_dim** one. See **vad config show --help**.
     """
 
 
@@ -57,9 +57,9 @@ def show(
     overrides: SetOption = None,
     toml: Annotated[bool, typer.Option("--toml", help="Write a commented TOML file to the standard output.")] = False,
 ):
-    """Print each setting with its value, default, unit and meaning (the default command).
+    """Print settings with default, unit and meaning (the default).
 
-    Values are those that a command with the same --config and --set uses. Changed ones are marked with *.
+    Values are those that a command with the same --config and --set uses. Changed ones are marked with a star.
     """
     loaded = load_named(config, overrides)
     settings = find_settings(name) if name else list(all_settings().values())
@@ -103,13 +103,17 @@ def _with_unit(value, setting):
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the videos, with or without labels.csv.")],
     weights: Annotated[
-        str, typer.Option(metavar="FILE", help="Pretrained weights, such as mobilenet_v2.weights.h5. Default: none.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Pretrained weights, such as mobilenet_v2.weights.h5; imagenet: download. Default: none.",
+        ),
     ] = "",
     output: Annotated[str, typer.Option(metavar="FILE", help="TOML file to write. Default: FOLDER.toml here.")] = "",
 ):
     """Start a configuration file for a folder of videos.
 
-    Looks at the videos and the labels, and writes settings that need no download. Never overwrites a file.
+    Looks at the videos and the labels. Without --weights, training needs no download. Never overwrites a file.
     """
     path = Path(output or f"{folder.resolve().name}.toml")
     if path.exists():
@@ -161,12 +165,12 @@ def _look_at_labels(folder, console):
         return None
     videos = load(load_named(None, [f"data.root={toml_value(str(folder))}"]))
     counts = []
-    for subset in ("train", "test"):
+    for subset, name in (("train", "training"), ("test", "test")):
         labels = [video.label for video in videos if video.subset == subset]
-        counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal videos to {subset}")
+        counts.append(f"{labels.count(0)} normal and {labels.count(1)} abnormal {name} videos")
     console.print(f"[green]✓[/] labels.csv: {', '.join(counts)}")
     if not any(video.subset == "test" for video in videos):
-        console.print("[yellow]![/] no test videos: a column `subset` with `test` in labels.csv makes some")
+        console.print("[yellow]![/] no test videos. To evaluate, mark some with `test` in a column `subset`")
     return sum(video.subset == "train" for video in videos)
 
 

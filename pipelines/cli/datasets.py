@@ -9,18 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.options import completing
-from pipelines.config import load_config
+from pipelines.config import choices, load_config
 
 SHOWN = 5
 EXIT_INCOMPLETE = 1
 
 app = typer.Typer(rich_markup_mode="markdown", context_settings={"help_option_names": ["--help", "-h"]})
-
-
-def _names():
-    from pipelines.data.datasets import DATASETS
-
-    return DATASETS
 
 
 @app.callback(invoke_without_command=True)
@@ -36,7 +30,12 @@ def datasets(ctx: typer.Context):
 @app.command()
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A name that vad datasets lists.", autocompletion=completing(_names))
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A name that vad datasets lists.",
+            autocompletion=completing(lambda: choices("data.dataset")),
+        ),
     ],
     root: Annotated[str, typer.Option(metavar="DIR", help="Folder of the videos (data.root).")],
     annotations: Annotated[
@@ -67,7 +66,7 @@ def _print_datasets(console):
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for name in _names():
+    for name in choices("data.dataset"):
         about = dataset_module(name).ABOUT
         title = f"{escape(about.title)}, measured by {about.metric}" if about.metric else escape(about.title)
         table.add_row(f"[bold]{name}[/]", title)

@@ -17,8 +17,8 @@ def usage_error(error) -> str:
         return f"`{command} {error.option_name}` is now `{moved}`."
     text, possible = error.format_message(), getattr(error, "possibilities", None)
     if possible and getattr(error, "option_name", None):
-        text = f"No such option {error.option_name}. Did you mean {possible[0]}?"
-    return f"{text}{'' if text.endswith(('.', '?')) else '.'} See `{command} --help`."
+        text = f"no such option {error.option_name}. Did you mean {possible[0]}?"
+    return f"{text[:1].lower()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'} See `{command} --help`."
 
 
 def print_error(text):

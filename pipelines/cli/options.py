@@ -1,6 +1,7 @@
 """Options that several subcommands of ``vad`` share, their shell completion, and the configuration they ask for."""
 
 import difflib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,18 @@ def completing(names):
     return complete
 
 
+def _print_version(wanted: bool):
+    if wanted:
+        try:
+            print(f"vad {version('vad-keras')}")
+        except PackageNotFoundError:
+            print("vad (not installed)")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+]
 ConfigOption = Annotated[
     str | None,
     typer.Option(

@@ -50,11 +50,11 @@ UNTRAINED_BACKBONE = {
     "train_detector.learning_rate": (3e-3, ""),
     "train_detector.sampling": ("segments", SEGMENTS),
 }
+DOWNLOADED = "imagenet"
 NO_WEIGHTS = """Random weights: the backbone learns from these videos alone, so expect weak scores.
-A pretrained backbone is much better. With a file of its weights:
-vad config init FOLDER --weights mobilenet_v2.weights.h5
-Or from the network: backbone = "mobilenet_v2" and weights = "imagenet", with the other settings of a bundled
-configuration: vad config --config ucf_crime_subset"""
+A pretrained backbone is much better, from a download or from a file:
+vad config init FOLDER --weights imagenet
+vad config init FOLDER --weights mobilenet_v2.weights.h5"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def starter_toml(folder, facts, weights=""):
     Args:
         folder: Folder of the videos.
         facts: ``FolderFacts`` of it.
-        weights: File of pretrained weights of a backbone, which is recognised by its name; empty: none.
+        weights: File of pretrained weights of a backbone, which is recognised by its name; ``"imagenet"``: MobileNetV2,
+            downloaded by Keras; empty: none.
 
     Raises:
         UserError: The weights file does not exist, or its name tells no backbone.
@@ -114,9 +115,11 @@ def _batch_size(num_training):
 
 
 def _backbone_of(weights):
+    if weights == DOWNLOADED:
+        return "mobilenet_v2"
     path = Path(weights)
     if not path.is_file():
-        raise UserError(f"there is no weights file at {path}. Check the path given to --weights.")
+        raise UserError(f"there is no weights file at {path}. Check the path, or download weights: --weights imagenet")
     pretrained = [name for name in choices_of(Backbone) if name != "small"]
     found = [name for name in pretrained if name in path.name.lower()]
     if len(found) != 1 or not path.name.endswith(".h5"):

@@ -6,31 +6,6 @@ A label is 0, 1 or -1 (unknown). Padding comes last and is masked.
 import numpy as np
 import tensorflow as tf
 
-UNKNOWN_LABEL = -1
-
-
-def serialize_clip(jpegs, frame_indices, times_sec, video_id, snippet_index, label, fps):
-    """Serialize one snippet as a ``tf.train.Example``.
-
-    Args:
-        jpegs: The real frames, 1..K JPEG byte strings; the last snippet of a video may be short.
-        frame_indices: Index of each frame in the original video.
-        times_sec: Presentation time of each frame.
-        video_id: Id in the manifest.
-        snippet_index: Position of the snippet in its video, from 0.
-        label: 0, 1 or None.
-        fps: Mean frames per second of the original video.
-    """
-    return _example(
-        frames=_bytes(*jpegs),
-        frame_indices=_ints(*frame_indices),
-        times_sec=_floats(*times_sec),
-        video_id=_bytes(video_id.encode()),
-        snippet_index=_ints(snippet_index),
-        label=_ints(UNKNOWN_LABEL if label is None else label),
-        fps=_floats(fps),
-    )
-
 
 def parse_clip(serialized, clip_frames, image_size_px):
     """Parse the output of ``serialize_clip``, for use in ``Dataset.map``; the JPEGs are decoded in the graph.
@@ -47,6 +22,7 @@ def parse_clip(serialized, clip_frames, image_size_px):
 
     Example:
 
+    >>> from pipelines.data.examples import serialize_clip
     >>> clip = serialize_clip([tf.io.encode_jpeg(np.zeros((8, 8, 3), "uint8")).numpy()], [16], [0.5], "a", 0, 1, 30.0)
     >>> parsed = parse_clip(clip, clip_frames=2, image_size_px=8)
     >>> parsed["mask"].numpy().tolist(), parsed["frame_indices"].numpy().tolist()
@@ -83,27 +59,6 @@ def parse_clip(serialized, clip_frames, image_size_px):
     }
 
 
-def serialize_bag(nodes, video_id, label, frame_indices):
-    """Serialize the node features ``(T, G, C)`` of one video as a ``tf.train.Example``; they are stored as float16.
-
-    Raises:
-        ValueError: ``nodes`` and ``frame_indices`` differ in length.
-    """
-    nodes = np.asarray(nodes)
-    if nodes.ndim != 3 or len(nodes) != len(frame_indices):
-        raise ValueError(
-            "`nodes` must be (T, G, C), with one frame index per time step. "
-            f"Received: {nodes.shape} and {len(frame_indices)} indices."
-        )
-    return _example(
-        nodes=_bytes(nodes.astype("<f2").tobytes()),
-        shape=_ints(*nodes.shape),
-        video_id=_bytes(video_id.encode()),
-        label=_ints(UNKNOWN_LABEL if label is None else label),
-        frame_indices=_ints(*frame_indices),
-    )
-
-
 def parse_bag(serialized):
     """Parse the output of ``serialize_bag``.
 
@@ -112,6 +67,7 @@ def parse_bag(serialized):
 
     Example:
 
+    >>> from pipelines.data.examples import serialize_bag
     >>> bag = parse_bag(serialize_bag(np.ones((2, 1, 3)), "a", 0, [0, 16]))
     >>> bag["nodes"].shape, bag["label"].numpy().item()
     (TensorShape([2, 1, 3]), 0)
@@ -161,21 +117,3 @@ def expand_to_frames(scores, frame_indices, num_frames):
         raise ValueError(f"`frame_indices` must increase inside 0..{num_frames - 1}. Received: {indices.tolist()}")
     starts = np.concatenate([[0], indices[1:], [num_frames]])
     return np.repeat(scores, np.diff(starts), axis=0)
-
-
-def _example(**features):
-    return tf.train.Example(features=tf.train.Features(feature=dict(sorted(features.items())))).SerializeToString(
-        deterministic=True
-    )
-
-
-def _bytes(*values):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _ints(*values):
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value) for value in values]))
-
-
-def _floats(*values):
-    return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value) for value in values]))

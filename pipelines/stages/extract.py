@@ -10,9 +10,9 @@ import tensorflow as tf
 import vad_keras.models  # noqa: F401 - registers the extractor for load_model
 from pipelines.config import UserError
 from pipelines.data.clips import open_clips
+from pipelines.data.examples import serialize_bag
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, write_manifest
 from pipelines.data.map_cache import MapCache
-from pipelines.data.records import serialize_bag
 from pipelines.data.shards import describe_reuse, plan_shards
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary

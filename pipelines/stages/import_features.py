@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
+from pipelines.data.examples import serialize_bag
 from pipelines.data.features.files import FeatureError, FeatureFolder, VideoFeatures
 from pipelines.data.features.layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
-from pipelines.data.records import serialize_bag
 from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary

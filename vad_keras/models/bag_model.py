@@ -33,6 +33,7 @@ class BagModel(CheckedModel, abc.ABC):
         super().__init__(**kwargs)
         self.term_means = [keras.metrics.Mean(name=term) for term in self.LOSS_TERMS]
         self.bag_auc = BagAUC()
+        self.num_channels = None  # of a node, known once the model is built
 
     @abc.abstractmethod
     def build_nodes(self, nodes_shape):
@@ -62,7 +63,7 @@ class BagModel(CheckedModel, abc.ABC):
         check_keys(inputs, (spec.NODES, spec.MASK), (spec.NODES,))
         nodes, mask = inputs[spec.NODES], inputs.get(spec.MASK)
         check_features(spec.NODES, nodes, NODE_AXES, PATCH_HINT)
-        if self.built and nodes.shape[-1] != self.num_channels:
+        if self.num_channels not in (None, nodes.shape[-1]):
             raise ValueError(
                 f"`nodes` must have the {self.num_channels} channels that this model was built for. "
                 f"Received shape: {tuple(nodes.shape)}."

@@ -108,8 +108,8 @@ def check_features(name, values, axes, hint=""):
     shape = tuple(values.shape)
     if len(shape) != axes.count(",") + 1:
         raise ValueError(f"`{name}` must have shape {axes}. Received: {shape}.{hint and ' '}{hint}")
-    dtype = _dtype_of(values)
-    if not (keras.backend.is_float_dtype(dtype) or keras.backend.is_int_dtype(dtype)):
+    dtype, kind = _dtype_of(values)
+    if kind not in ("float", "int"):
         raise ValueError(f"`{name}` must hold numbers. Received: {dtype}. Convert it to float32.")
 
 
@@ -122,18 +122,20 @@ def check_mask(mask, name, values):
             f"`mask` must have the first two axes of `{name}`, {expected}. Received shape: {shape}. "
             "Pass one boolean per frame, True for a real frame."
         )
-    dtype = _dtype_of(mask)
-    if dtype != "bool" and not keras.backend.is_int_dtype(dtype):
+    dtype, kind = _dtype_of(mask)
+    if kind not in ("bool", "int"):
         raise ValueError(
             f"`mask` must be boolean, True for a real frame. Received: {dtype}. Convert it with mask.astype(bool)."
         )
 
 
 def _dtype_of(values):
+    """The type of an array or tensor and its kind, ``"float"``, ``"int"``, ``"bool"`` or ``"other"``."""
     try:
-        return keras.backend.standardize_dtype(values.dtype)
-    except ValueError:
-        return str(values.dtype)
+        dtype = keras.backend.standardize_dtype(values.dtype)
+    except ValueError:  # an array of texts or of objects
+        return str(values.dtype), "other"
+    return dtype, next((kind for kind in ("float", "int", "bool") if kind in dtype), "other")
 
 
 def _describe(value):

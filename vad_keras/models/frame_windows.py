@@ -25,9 +25,9 @@ def plan_windows(num_frames, window_frames, stride_frames, causal=False):
     """Cut a video into windows of ``K`` frames, ``s`` frames after each other; each frame is kept exactly once.
 
     The ``K - s`` frames by which windows overlap are the context of the kept ones: half of them before and half after,
-    the odd one after. Only at the ends of the video there is less. The first window also keeps the frames before its
-    middle and the last one, shifted inwards to the end of the video, those after it, so that
-    ``1 + ceil((T - K) / s)`` windows are enough, and all have ``K`` frames unless the video is shorter.
+    the odd one after. Only at the ends of the video there is less: the first window also keeps the frames at its start,
+    and the last one those at its end. The last window holds no more than these and its context, so it is shorter than
+    ``K``, and ``n = 1 + ceil((T - K) / s)`` windows compute ``T + (n - 1) (K - s)`` frames.
 
     ``causal`` windows have all their context before the kept frames, so they end with the newest of these: a stream
     may compute one as soon as ``s`` new frames are there. Of the ``s`` kept frames the first still sees the
@@ -53,7 +53,7 @@ def plan_windows(num_frames, window_frames, stride_frames, causal=False):
     ...     print(window)
     Window(start=0, stop=16, keep_start=0, keep_stop=12)
     Window(start=8, stop=24, keep_start=12, keep_stop=20)
-    Window(start=14, stop=30, keep_start=20, keep_stop=30)
+    Window(start=16, stop=30, keep_start=20, keep_stop=30)
     >>> plan_windows(4, window_frames=16, stride_frames=2, causal=True)[-1]
     Window(start=0, stop=4, keep_start=2, keep_stop=4)
     """
@@ -80,8 +80,9 @@ def _centered_windows(num_frames, window_frames, stride_frames):
     before = (window_frames - stride_frames) // 2
     windows, kept = [], 0
     while kept < num_frames:
-        stop = min(max(kept - before, 0) + window_frames, num_frames)
+        start = max(kept - before, 0)
+        stop = min(start + window_frames, num_frames)
         after = window_frames - stride_frames - before if stop < num_frames else 0
-        windows.append(Window(max(stop - window_frames, 0), stop, kept, stop - after))
+        windows.append(Window(start, stop, kept, stop - after))
         kept = stop - after
     return windows

@@ -15,8 +15,8 @@ DATASETS = tuple(
 def load_dataset(config, track=iter):
     """Load the videos of the configured dataset, in the order of its list.
 
-    Missing videos are an error. With ``data.allow_missing`` they stay in the list, marked as missing, and ``vad
-    prepare`` skips them. With ``features.root`` the video files are not needed.
+    Missing videos are an error. With ``data.allow_missing`` they stay in the list, marked as missing, and
+    ``vad prepare`` skips them. With ``features.root`` the video files are not needed.
 
     Args:
         config: The run's ``Config``.

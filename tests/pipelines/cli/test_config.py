@@ -101,7 +101,7 @@ def test_init_counts_the_labels_and_takes_weights(my_videos, capsys):
     arguments = ["my_videos", "--weights", "resnet50.weights.h5", "--output", "other.toml"]
     assert main(["config", "init", *arguments]) == 0
     text = capsys.readouterr().out
-    assert "labels.csv: 1 normal and 0 abnormal videos to train, 0 normal and 1 abnormal videos to test" in text
+    assert "labels.csv: 1 normal and 0 abnormal training videos, 0 normal and 1 abnormal test videos" in text
     assert "Write" not in text and "no test videos" not in text
     config = load_config("other.toml")
     assert (config.extractor.backbone, config.extractor.weights) == ("resnet50", "resnet50.weights.h5")
@@ -111,7 +111,7 @@ def test_init_counts_the_labels_and_takes_weights(my_videos, capsys):
 def test_init_says_when_no_video_is_for_testing(my_videos, capsys):
     (my_videos / "labels.csv").write_text("file,label\nday 1/a.mp4,0\nday 1/b.mp4,1\n")
     assert main(["config", "init", "my_videos"]) == 0
-    assert "no test videos: a column `subset` with `test`" in capsys.readouterr().out
+    assert "no test videos. To evaluate, mark some with `test` in a column `subset`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_list_that_is_missing_is_named_and_ends_with_1(tmp_path, capsys):
         (["check", "ucf_crime"], "--root"),
         (["check", "ucf_crime", "--root", "no where"], "`data.root` is not a folder: no where."),
         (["check", "synthetic", "--root", "."], "nothing to check"),
-        (["chek"], "No such command 'chek'. Did you mean 'check'? See `vad datasets --help`."),
+        (["chek"], "no such command 'chek'. Did you mean 'check'? See `vad datasets --help`."),
     ],
 )
 def test_a_mistake_is_one_line_and_ends_with_2(arguments, expected, capsys):

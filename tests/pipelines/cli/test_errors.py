@@ -14,10 +14,10 @@ def test_an_error_is_one_line_and_brackets_are_kept(capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["trian"], "No such command 'trian'. Did you mean 'train'? See `vad --help`."),
-        (["train", "--confg", "x"], "No such option --confg. Did you mean --config? See `vad train --help`."),
+        (["trian"], "no such command 'trian'. Did you mean 'train'? See `vad --help`."),
+        (["train", "--confg", "x"], "no such option --confg. Did you mean --config? See `vad train --help`."),
         (["repeat", "--folds", "-1"], "greater than or equal to 0. See `vad repeat --help`."),
-        (["report"], "Missing argument 'RUN'. See `vad report --help`."),
+        (["report"], "missing argument 'RUN'. See `vad report --help`."),
         (["prepare", "--set", "detector.keydim=1"], "Did you mean `detector.key_dim`?"),
         (["prepare", "--config", "nowhere.toml"], "no configuration file at nowhere.toml."),
         (["compare", "rtmf"], "unknown rival `rtmf`. Did you mean `rtfm`?"),

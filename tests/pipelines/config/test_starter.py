@@ -34,6 +34,12 @@ def test_with_weights_the_backbone_is_frozen_and_named_by_the_file(tmp_path, wei
     assert not config.extractor.train_backbone
 
 
+def test_imagenet_weights_are_those_of_mobilenet_v2(tmp_path):
+    config = loaded(tmp_path, FolderFacts(100), "imagenet")
+    assert (config.extractor.backbone, config.extractor.weights) == ("mobilenet_v2", "imagenet")
+    assert not config.extractor.train_backbone
+
+
 def test_the_recipe_is_that_of_the_measured_subset(tmp_path, weights):
     from pipelines.cli.options import BUNDLED_CONFIGS
 

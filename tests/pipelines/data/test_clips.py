@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.clips import Clips, open_clips
+from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
-from pipelines.data.records import serialize_clip
 
 LENGTHS = {"a": 5, "b": 2, "c": 4}
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.data.decode_pool import jpeg_bytes
-from pipelines.data.records import expand_to_frames, parse_bag, parse_clip, serialize_bag, serialize_clip
+from pipelines.data.encode import jpeg_bytes
+from pipelines.data.examples import serialize_bag, serialize_clip
+from pipelines.data.records import expand_to_frames, parse_bag, parse_clip
 
 
 def smooth_picture(size=16):

@@ -46,7 +46,7 @@ def test_systems_with_equal_extractors_share_a_folder_and_a_frozen_one_without_g
     assert group(sultani) == group(rtfm)
 
 
-def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
+def test_a_result_holds_for_its_settings_videos_and_records_only(tmp_path):
     fold, system = new_fold(tmp_path), full_model(CONFIG)
     assert fold.result_of(system) is None
     folder = tmp_path / "fold" / system.name / "evaluation"
@@ -72,7 +72,7 @@ def test_a_result_stands_for_its_settings_videos_and_records_only(tmp_path):
         assert other.result_of(system) is None
 
 
-def test_links_of_a_run_that_was_moved_are_made_anew(tmp_path):
+def test_broken_links_of_a_moved_run_are_replaced(tmp_path):
     link = tmp_path / "maps"
     link.symlink_to(tmp_path / "gone")
     (tmp_path / "here").mkdir()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pipelines.config import UserError, load_config
 from pipelines.data.clips import Clips
+from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
-from pipelines.data.records import serialize_clip
 from pipelines.experiments import ablate, fold, repeats
 from pipelines.experiments.repeats import draw_folds, split_name
 from pipelines.experiments.systems import full_model, read_systems
@@ -64,7 +64,7 @@ def test_folds_come_from_the_seed_and_not_from_the_order_of_the_list():
     assert draw_folds(videos, 4, 0) != draw_folds(videos, 4, 1)
 
 
-def test_without_folds_the_own_test_videos_are_taken():
+def test_without_folds_the_own_test_videos_are_used():
     videos = videos_of({"": 3, "Arson": 3})
     own = [dataclasses.replace(video, subset="test" if video.video_id.endswith("1") else "train") for video in videos]
     assert draw_folds(own, 0, 5) == [{"normal1", "Arson1"}]
@@ -160,7 +160,7 @@ def trained(calls):
     return [(config.train_detector.model, config.seed) for name, config, _ in calls if name == "train_detector"]
 
 
-def test_every_video_is_tested_once_a_seed_by_models_that_never_saw_it(prepared, monkeypatch):
+def test_every_video_is_scored_once_per_seed_by_models_that_were_not_trained_on_it(prepared, monkeypatch):
     calls = record_stages(monkeypatch)
     config = prepared("repeat.folds=2", "repeat.seeds=2", "seed=5")
     report = json.loads(repeats.run(config).read_text())
@@ -202,7 +202,7 @@ def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_the
     assert [model for model, _ in trained(calls)] == ["sultani"]  # the full model is there
 
 
-def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeypatch):
+def test_a_killed_command_resumes_with_the_training_it_was_in(prepared, monkeypatch):
     config = prepared("repeat.folds=2")
     calls = record_stages(monkeypatch, killed_at=8)  # in the second repeat, between extract and train_detector
     with pytest.raises(KilledError):
@@ -215,7 +215,7 @@ def test_a_killed_evaluation_goes_on_with_the_repeat_it_was_in(prepared, monkeyp
     assert json.loads(repeats.run(config).read_text())["systems"] == whole["systems"] and not again
 
 
-def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepared, monkeypatch):
+def test_a_training_killed_under_other_settings_runs_again_under_the_first(prepared, monkeypatch):
     first = ("repeat.folds=2", "repeat.rivals=[]")
     record_stages(monkeypatch)
     repeats.run(prepared(*first))
@@ -227,7 +227,7 @@ def test_a_repeat_killed_under_other_settings_is_run_again_under_the_first(prepa
     assert len(trained(calls)) == 2
 
 
-def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, monkeypatch, tmp_path):
+def test_other_settings_and_other_clips_are_trained_again(prepared, monkeypatch, tmp_path):
     def trainings(*overrides):
         calls = record_stages(monkeypatch)
         repeats.run(prepared("repeat.folds=2", "repeat.rivals=[]", *overrides))
@@ -241,7 +241,7 @@ def test_other_settings_and_other_clips_are_not_taken_for_the_same(prepared, mon
     assert trainings("train_detector.learning_rate=0.5") == 2
 
 
-def test_features_take_the_place_of_extractors(prepared, monkeypatch, tmp_path):
+def test_imported_features_replace_the_extractors(prepared, monkeypatch, tmp_path):
     write_manifest(tmp_path / "nodes", read_manifest(tmp_path / "clips").videos, fingerprint="features")
     monkeypatch.setattr(repeats.import_features, "run", lambda config: RunFolder.of(config).nodes)
     calls = record_stages(monkeypatch)

@@ -8,8 +8,8 @@ from pipelines.run.provenance import provenance
 
 
 def test_the_command_is_given_as_it_was_typed(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/vad", "evaluate", "--seeds", "3"])
-    assert provenance()["command"] == "vad evaluate --seeds 3"
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/vad", "repeat", "--seeds", "3"])
+    assert provenance()["command"] == "vad repeat --seeds 3"
 
 
 def test_the_commit_is_empty_outside_a_checkout(monkeypatch, tmp_path):

@@ -2,18 +2,17 @@ import importlib
 
 import pytest
 
-from pipelines.config import UserError, load_config
+from pipelines.config import UserError, choices
 from pipelines.data.datasets import DATASETS, dataset_module
 from pipelines.data.listing.dataset import About
 
 
-def test_every_file_beside_the_registry_is_a_dataset_that_the_configuration_accepts():
+def test_the_files_are_the_choices_of_the_configuration():
     for name in DATASETS:
         module = dataset_module(name)
         assert module is importlib.import_module(f"pipelines.data.datasets.{name}")
         assert isinstance(module.ABOUT, About) and callable(module.load)
-        assert load_config(overrides=[f"data.dataset={name}"]).data.dataset == name
-    assert {"folder", "synthetic", "ucf_crime"} <= set(DATASETS) and "_registry" not in DATASETS
+    assert set(DATASETS) == set(choices("data.dataset"))
 
 
 def test_an_unknown_dataset_is_answered_with_the_nearest_name():
