@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target makes from hash-locked requirements. Needs Python 3.11 to 3.13 and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test backends lint bench notebooks clean lock
+.PHONY: help install demo test backends lint bench notebooks clean lock
 .DELETE_ON_ERROR:
 
 SHELL := /bin/sh
@@ -23,15 +23,17 @@ help:  ## show this help
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: $(STAMPS)/main  ## synthetic videos, all stages, a scored video: about five minutes on two cores
+install: $(STAMPS)/main  ## make .venv with the command vad
+
+demo: $(STAMPS)/main  ## run all stages on generated videos and score one: about five minutes on two cores
 	@$(BIN)/vad demo $(ARGS)
 
-test: $(STAMPS)/dev  ## run the tests, two files at a time (ARGS="-k crf" hands arguments to pytest)
+test: $(STAMPS)/dev  ## run the tests, two files at a time (ARGS="-k crf" passes arguments to pytest)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-backends: $(STAMPS)/backends  ## also install JAX and PyTorch: make test then holds vad_keras to one result on all three
+backends: $(STAMPS)/backends  ## also install JAX and PyTorch: make test then compares all three backends
 
-lint: $(STAMPS)/dev  ## ruff, and who may import whom
+lint: $(STAMPS)/dev  ## check style (ruff) and import rules (import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 
@@ -39,23 +41,23 @@ bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, 
 	@$(BIN)/vad bench $(ARGS)
 	@$(BIN)/python -m benchmarks
 
-notebooks: $(STAMPS)/dev  ## execute every notebook, without touching the files
+notebooks: $(STAMPS)/dev  ## run every notebook; the files do not change
 	@for notebook in notebooks/*.ipynb; do echo "$$notebook" && $(BIN)/jupyter-execute "$$notebook" || exit 1; done
 
 clean:  ## remove .venv, the caches and the demo's output; your own runs stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis runs/demo runs/bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: $(STAMPS)/uv  ## resolve requirements/*.txt anew from pyproject.toml
+lock: $(STAMPS)/uv  ## resolve requirements/*.txt from pyproject.toml again
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
-	$(LOCK) pyproject.toml requirements/build.in -o requirements/main.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra pipelines -o requirements/main.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/main.txt -o requirements/dev.txt
 	$(LOCK) requirements/backends.in -c requirements/dev.txt -o requirements/backends.txt
 
 LOCK = $(BIN)/uv pip compile -q --upgrade --universal --fork-strategy fewest --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url
 
-# A stamp says which requirements .venv holds. An install that fails on a broken cache is tried once more without it.
+# A stamp says which requirements .venv holds. An install that fails is tried once more without the cache.
 UV_INSTALL = install() { $(BIN)/uv pip install -q -p $(BIN)/python "$$@" || $(BIN)/uv pip install -q --no-cache -p $(BIN)/python "$$@"; }
 
 $(STAMPS)/venv: .ci/find-python

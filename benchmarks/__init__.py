@@ -1,1 +1,1 @@
-"""What the core costs, against other ways to compute the same."""
+"""Benchmarks of the core: time and memory beside other ways to compute the same result."""

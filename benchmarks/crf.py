@@ -1,13 +1,13 @@
-"""`MeanFieldCRF` against the attention that feeds it, and against the same recurrence on a dense kernel."""
+"""`MeanFieldCRF` beside the attention before it, and beside the same recurrence on a dense kernel."""
 
 from benchmarks.attention import PATCHES, make_layer
-from benchmarks.measure import digits, take_turns
+from benchmarks.measure import format_ms, take_turns
 
 ITERATIONS = (1, 10)
 
 
 def make_subjects(num_frames):
-    """Attention, CRF on the banded and on the dense affinity, and the training of attention and CRF."""
+    """Return functions of the attention, the CRF and the gradients of both, and the number of affinity weights."""
     import tensorflow as tf
 
     from vad_keras.layers import MeanFieldCRF, dense_affinity
@@ -51,7 +51,7 @@ def _step(tf, function, variables, nodes):
 
 
 def row(num_frames):
-    """One line of the table. Call it by `apart`."""
+    """Return one row of the table. Call it by `in_worker`."""
     from benchmarks.measure import machine_rates
 
     subjects, elements = make_subjects(num_frames)
@@ -60,10 +60,10 @@ def row(num_frames):
     reading = 1e3 * 4 * elements * ITERATIONS[1] / machine_rates()[1]
     return {
         "frames": num_frames,
-        "attention": digits(found["attention"]),
-        "one": digits(one),
-        "ten": f"{digits(ten)} = {ten / found['attention']:.2f} of it",
-        "floor": digits(reading),
-        "dense": f"{digits(found['dense', ITERATIONS[1]])} = {found['dense', ITERATIONS[1]] / ten:.1f}×",
-        "step": f"{digits(found['attention step'])} + {digits(found['both step'] - found['attention step'])}",
+        "attention": format_ms(found["attention"]),
+        "one": format_ms(one),
+        "ten": f"{format_ms(ten)} = {ten / found['attention']:.2f}× attention",
+        "bound": format_ms(reading),
+        "dense": f"{format_ms(found['dense', ITERATIONS[1]])} = {found['dense', ITERATIONS[1]] / ten:.1f}×",
+        "step": f"{format_ms(found['attention step'])} + {format_ms(found['both step'] - found['attention step'])}",
     }

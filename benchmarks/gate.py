@@ -1,13 +1,13 @@
-"""`RelationGate` against the explicit matrix of all pairs of positions."""
+"""`RelationGate` beside the explicit matrix of all pairs of positions."""
 
-from benchmarks.measure import alone, apart, digits, peak_bytes, take_turns
+from benchmarks.measure import format_ms, in_fresh_process, in_worker, peak_bytes, take_turns
 
 FRAMES, CHANNELS, EMBEDDING_DIM = 8, 512, 256
 SUBJECTS = {"gate": "RelationGate", "matrix": "explicit KWH × KWH"}
 
 
 def make_subject(name, size, channels=CHANNELS):
-    """A function without arguments that gates the maps of one snippet."""
+    """Return a function without arguments that gates the maps of one snippet."""
     import tensorflow as tf
     from keras import ops
 
@@ -17,7 +17,7 @@ def make_subject(name, size, channels=CHANNELS):
     gate.build(maps.shape)
 
     def explicit(maps):
-        """Sec 3.2 as it stands: gamma beside the feature, times a weight."""
+        """Compute Sec 3.2 as printed: gamma appended to the feature, times a weight."""
         flat = ops.reshape(maps, (-1, channels))
         first = ops.matmul(flat, gate.psi1_kernel) + gate.psi1_bias
         second = ops.matmul(flat, gate.psi2_kernel) + gate.psi2_bias
@@ -31,13 +31,13 @@ def make_subject(name, size, channels=CHANNELS):
 
 
 def rows(sizes=(7, 14), channels=CHANNELS, memory=True):
-    """Time in one process, peak memory each in its own."""
-    found = apart(_times, sizes, channels)
+    """Return the rows: times from one process, each peak memory from a process of its own."""
+    found = in_worker(_times, sizes, channels)
     if not memory:
         return found
     for row, size in zip(found, sizes, strict=True):
         for name in SUBJECTS:
-            row[f"{name}_mb"] = round(alone(_peak, name, size, channels) / 1e6, 1)
+            row[f"{name}_mb"] = round(in_fresh_process(_peak, name, size, channels) / 1e6, 1)
     return found
 
 
@@ -47,8 +47,8 @@ def _times(sizes, channels):
     for size in sizes:
         gate, matrix = (found[name, size].wall_ms for name in SUBJECTS)
         growth = gate / found["gate", sizes[0]].wall_ms
-        result.append({"positions": FRAMES * size**2, "gate": f"{digits(gate)} ({growth:.1f}×)"})
-        result[-1]["matrix"] = f"{digits(matrix)} = {matrix / gate:.1f}×"
+        result.append({"positions": FRAMES * size**2, "gate": f"{format_ms(gate)} ({growth:.1f}×)"})
+        result[-1]["matrix"] = f"{format_ms(matrix)} = {matrix / gate:.1f}×"
     return result
 
 

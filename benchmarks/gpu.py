@@ -1,8 +1,8 @@
-"""Train, check and time the core on a GPU with Keras' JAX and PyTorch backends; needs neither TensorFlow nor pipelines.
+"""Check, train and time the core on a GPU with the JAX and PyTorch backends of Keras.
 
     python benchmarks/gpu.py --output benchmarks/gpu.md
 
-Each backend runs in its own process. `--small` runs on a CPU too.
+Each backend runs in its own process. Neither TensorFlow nor `pipelines` is needed. `--small` also runs on a CPU.
 """
 
 import argparse
@@ -22,11 +22,15 @@ sys.path.insert(0, str(REPOSITORY))
 BACKENDS = ("jax", "torch")
 PATCHES, CHANNELS, KEY_DIM, VALUE_DIM = 14, 256, 64, 256
 DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-COLUMNS = ("backend", "what", "dtype", "frames", "ms", "ratio", "peak MB")
+COLUMNS = ("backend", "measured", "dtype", "frames", "ms", "result", "peak MB")
+NOTE = f"""One video with {PATCHES} patches per frame, {CHANNELS} channels, `key_dim={KEY_DIM}` and
+`value_dim={VALUE_DIM}`. "1.6× cliques" means 1.6 times the time of `CliqueSelfAttention` on the same
+backend. A GPU may compute float32 products in TF32: see the errors. The memory is the compiler's plan on JAX and the
+allocator's peak on PyTorch."""
 
 
 class Jax:
-    """What the measuring needs of JAX: everything compiled, memory as the compiler plans it."""
+    """Run on JAX: every function is compiled; the memory is what the compiler plans."""
 
     def __init__(self):
         import jax
@@ -36,19 +40,19 @@ class Jax:
         self.device = f"{device.device_kind}, {device.platform}"
 
     def prepare(self, function, *inputs):
-        """A function without arguments that runs and waits, and its peak memory in MB."""
+        """Return a function without arguments that runs and waits for the result, and its peak memory in MB."""
         compiled = self.jax.jit(function).lower(*inputs).compile()
         memory = compiled.memory_analysis()
         peak = sum(getattr(memory, f"{part}_size_in_bytes", 0) for part in ("temp", "argument", "output"))
         return lambda: self.jax.block_until_ready(compiled(*inputs)), peak / 1e6
 
     def gradient(self, function):
-        """Gradient of the sum of squares by the first argument."""
+        """Return the gradient of the sum of squares with respect to the first argument."""
         return self.jax.grad(lambda x: (function(x).astype("float32") ** 2).sum())
 
 
 class Torch:
-    """What the measuring needs of PyTorch: eager, memory as the allocator saw it."""
+    """Run on PyTorch: functions are eager; the memory is the peak of the allocator."""
 
     def __init__(self):
         import torch
@@ -58,7 +62,7 @@ class Torch:
         self.device = torch.cuda.get_device_name() if self.cuda else "cpu"
 
     def prepare(self, function, *inputs):
-        """A function without arguments that runs and waits, and its peak memory in MB."""
+        """Return a function without arguments that runs and waits for the result, and its peak memory in MB."""
 
         def run():
             with self.torch.no_grad():
@@ -75,7 +79,7 @@ class Torch:
         return run, peak
 
     def gradient(self, function):
-        """Gradient of the sum of squares by the first argument."""
+        """Return the gradient of the sum of squares with respect to the first argument."""
 
         def run(x):
             with self.torch.enable_grad():
@@ -86,7 +90,7 @@ class Torch:
 
 
 def median_ms(subjects, most, budget_sec=1.0):
-    """Median of each function; every round runs each once."""
+    """Return the median time of each function; every round runs each of them once."""
     times, start = {name: [] for name in subjects}, time.perf_counter()
     for function in subjects.values():
         function(), function()
@@ -101,13 +105,13 @@ def median_ms(subjects, most, budget_sec=1.0):
 
 
 def make_rivals(layer, num_frames, dtype, backend):
-    """Name -> function of nodes: attention by the framework's own means, widest locality alone."""
+    """Return the attention of Keras and of the framework, widest locality only, by name."""
     from keras import ops
 
     from benchmarks.rivals import band
 
     mask = ops.convert_to_tensor(band(num_frames, PATCHES, max(layer.temporal_localities)))[None, None]
-    fill = [(0, 0), (0, 0), (0, 0), (0, VALUE_DIM - KEY_DIM)]  # fast kernels ask for one size
+    fill = [(0, 0), (0, 0), (0, 0), (0, VALUE_DIM - KEY_DIM)]  # fast kernels need queries, keys and values of one size
 
     def flat(nodes):
         nodes = ops.reshape(ops.cast(nodes, dtype), (1, num_frames * PATCHES, 1, CHANNELS))
@@ -129,7 +133,7 @@ def make_rivals(layer, num_frames, dtype, backend):
 
 
 def time_attention(backend, num_frames, dtype, gradient, rounds):
-    """Rows of ours and of each rival that runs."""
+    """Return one row for ours and one for each rival."""
     from keras import ops
 
     from vad_keras.layers import CliqueSelfAttention
@@ -140,22 +144,22 @@ def time_attention(backend, num_frames, dtype, gradient, rounds):
     what = "forward and gradient" if gradient else "forward"
     functions, rows, runs = {"cliques": layer, **make_rivals(layer, num_frames, dtype, backend)}, [], {}
     for name, function in functions.items():
-        row = {"what": f"{name}, {what}", "dtype": dtype, "frames": num_frames}
+        row = {"measured": f"{name}, {what}", "dtype": dtype, "frames": num_frames}
         rows.append(row)
         try:
             runs[name], row["peak MB"] = backend.prepare(backend.gradient(function) if gradient else function, nodes)
-        except Exception as error:  # out of memory, or a kernel that a framework has not
-            row["ratio"] = f"failed: {type(error).__name__}"
+        except Exception as error:  # out of memory, or the framework has no such kernel
+            row["result"] = f"failed: {type(error).__name__}"
     found = median_ms(runs, rounds)
     for name, row in zip(functions, rows, strict=True):
         if name in found:
             row["ms"] = found[name]
-            row["ratio"] = f"{found[name] / found['cliques']:.1f}×"
+            row["result"] = f"{found[name] / found['cliques']:.1f}× cliques"
     return rows
 
 
 def time_crf(backend, num_frames, rounds):
-    """Ten iterations against the attention that feeds them."""
+    """Return the time of ten iterations, beside that of the attention before them."""
     from keras import ops
 
     from vad_keras.layers import CliqueSelfAttention, MeanFieldCRF
@@ -167,13 +171,13 @@ def time_crf(backend, num_frames, rounds):
     attend, _ = backend.prepare(lambda x: layer(x, return_affinity=True), nodes)
     infer, peak = backend.prepare(crf, unary, attend()[1])
     found = median_ms({"attention": attend, "crf": infer}, rounds)
-    share = f"{found['crf'] / found['attention']:.2f} of the attention"
-    row = {"what": "MeanFieldCRF, 10 iterations", "ms": found["crf"], "ratio": share, "peak MB": peak}
+    share = f"{found['crf'] / found['attention']:.2f}× attention"
+    row = {"measured": "MeanFieldCRF, 10 iterations", "ms": found["crf"], "result": share, "peak MB": peak}
     return [{**row, "dtype": "float32", "frames": num_frames}]
 
 
 def reference(layer, crf, nodes, unary):
-    """Eq. 1, 3, 4 and 6 to 8 on one video in float64 NumPy: ``h`` and marginals."""
+    """Compute Eq. 1, 3, 4 and 6 to 8 on one video in float64 NumPy; return ``h`` and the marginals."""
     from keras import ops
 
     from benchmarks.rivals import band
@@ -198,7 +202,7 @@ def reference(layer, crf, nodes, unary):
 
 
 def check_numbers(dtype, num_frames):
-    """Largest error of ``h``, relative to its largest value, and of the marginals."""
+    """Return the largest error of ``h``, relative to its largest value, and of the marginals."""
     from keras import ops
 
     from vad_keras.layers import CliqueSelfAttention, MeanFieldCRF
@@ -212,12 +216,12 @@ def check_numbers(dtype, num_frames):
     h = ops.convert_to_numpy(ops.cast(h, "float32")).reshape(-1, VALUE_DIM)
     expected_h, expected_marginals = reference(layer, crf, nodes[0], unary[0])
     error = np.abs(h - expected_h).max() / np.abs(expected_h).max()
-    text = f"h {error:.1e} of its largest value, marginals {np.abs(marginals - expected_marginals).max():.1e}"
-    return [{"what": "error against float64 NumPy", "dtype": dtype, "frames": num_frames, "ratio": text}]
+    text = f"h: {error:.1e} of its maximum; marginals: {np.abs(marginals - expected_marginals).max():.1e}"
+    return [{"measured": "largest error against float64 NumPy", "dtype": dtype, "frames": num_frames, "result": text}]
 
 
 def train(dtype, bags, num_frames, epochs):
-    """`fit` on bags of which the abnormal ones hold six shifted frames: the loss must fall."""
+    """Run `fit` on bags; the abnormal ones have six shifted frames. The loss must fall."""
     import keras
 
     from vad_keras.models import AnomalyDetector
@@ -232,16 +236,16 @@ def train(dtype, bags, num_frames, epochs):
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
     history = detector.fit(data, labels, batch_size=32, epochs=epochs, verbose=0, callbacks=[note]).history
     losses, steps = history["loss"], -(-bags // 32)
-    text = f"loss {losses[0]:.3f} to {losses[-1]:.3f}, bag AUC {history['bag_auc'][-1]:.3f}"
+    text = f"loss from {losses[0]:.3f} to {losses[-1]:.3f}, bag AUC {history['bag_auc'][-1]:.3f}"
     if not losses[-1] < losses[0]:
-        text += ": DID NOT FALL"
+        text += "; FAILED: the loss did not fall"
     each = statistics.median(np.diff(ends)) / steps * 1e3
-    what = f"AnomalyDetector, fit, {epochs * steps} steps of 32 bags"
-    return [{"what": what, "dtype": dtype, "frames": num_frames, "ms": each, "ratio": text}]
+    what = f"AnomalyDetector, training step of 32 bags ({epochs * steps} steps)"
+    return [{"measured": what, "dtype": dtype, "frames": num_frames, "ms": each, "result": text}]
 
 
 def measure(name, small):
-    """All rows of one backend, in this process."""
+    """Measure one backend in this process; return its description and rows."""
     backend = {"jax": Jax, "torch": Torch}[name]()
     lengths, rounds = ((8, 16), 3) if small else ((64, 256, 1024), 50)
     rows = []
@@ -257,14 +261,14 @@ def measure(name, small):
 
 
 def table(rows):
-    """The rows as Markdown."""
+    """Format the rows as a Markdown table."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *([row.get(column, "") for column in COLUMNS] for row in rows)]
     lines = [[f"{x:,.2f}" if isinstance(x, float) else str(x) for x in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def measure_apart(name, small):
-    """Head and rows of one backend, in a process of its own; no rows where it is missing or fails."""
+    """Measure one backend in a process of its own; return no rows if it is missing or fails."""
     if importlib.util.find_spec(name) is None:
         return f"{name} is not installed", []
     command = [sys.executable, __file__, "--backend", name] + ["--small"] * small
@@ -274,23 +278,23 @@ def measure_apart(name, small):
     if result.returncode:
         return f"{name} failed with exit code {result.returncode}", []
     head, rows = json.loads(result.stdout.strip().splitlines()[-1])
-    return f"{head}: {time.perf_counter() - start:.0f} s", rows
+    return f"{head} (measured in {time.perf_counter() - start:.0f} s)", rows
 
 
 def main():
-    """Measure each backend in a process of its own and write the table."""
+    """Measure every backend and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, help="Markdown file")
     parser.add_argument("--small", action="store_true", help="tiny sizes")
-    parser.add_argument("--backend", choices=BACKENDS, help="measure this one alone and print JSON")
+    parser.add_argument("--backend", choices=BACKENDS, help="measure only this backend and print JSON")
     options = parser.parse_args()
     if options.backend:
         print("\n" + json.dumps(measure(options.backend, options.small)))
         return
     found = [measure_apart(name, options.small) for name in BACKENDS]
-    note = "Float32 products may run as TF32 on a GPU: see the errors. Memory of JAX is what its compiler plans."
-    heads, rows = [head for head, _ in found], [row for _, rows in found for row in rows]
-    print(text := "\n".join([*heads, "", note, "", table(rows), ""]))
+    heads, rows = [f"- {head}" for head, _ in found], [row for _, rows in found for row in rows]
+    text = "\n".join(["# The core on a GPU", "", *heads, "", NOTE, "", table(rows), ""])
+    print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
 

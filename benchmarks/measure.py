@@ -1,4 +1,4 @@
-"""Time of competitors that take turns, peak memory of one subject, and what the machine can do at most."""
+"""Time functions that take turns, measure peak memory, and measure the rates of the machine."""
 
 import functools
 import gc
@@ -14,7 +14,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from pipelines.bench import peak_memory_bytes
-from pipelines.report.quiet import load_tensorflow_quietly
+from pipelines.run.workers import load_tensorflow_quietly
 
 MEMORY_LIMIT_BYTES = 8e9
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -22,24 +22,24 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 @dataclass(frozen=True)
 class Timing:
-    """Medians of one subject."""
+    """Median times of one function."""
 
     wall_ms: float
-    cpu_ms: float  # of all threads: what is paid, however busy the machine is
+    cpu_ms: float  # of all threads, without waiting for a core
 
 
 def take_turns(subjects, budget_sec=4.0, fewest=3, most=100):
-    """`Timing` of each subject by name; every round runs each subject once, so that all meet the same machine.
+    """Return the `Timing` of each function by name; every round runs each of them once, under the same load.
 
-    The order changes from round to round: a small subject is slower behind a large one, whose data fill the caches.
+    The order changes in every round: a small function is slower after a large one, whose data fill the caches.
 
     Args:
-        subjects: name -> function without arguments.
-        budget_sec: rounds go on for so long.
-        fewest, most: rounds, whatever the budget.
+        subjects: Name -> function without arguments.
+        budget_sec: Stop after this time.
+        fewest, most: Number of rounds at least and at most, whatever the budget.
     """
     for function in subjects.values():
-        function()  # traces and allocates
+        function()  # warm-up: traces and allocates
     wall, cpu = {name: [] for name in subjects}, {name: [] for name in subjects}
     order, shuffle = list(subjects.items()), random.Random(0).shuffle
     start = time.perf_counter()
@@ -55,26 +55,26 @@ def take_turns(subjects, budget_sec=4.0, fewest=3, most=100):
     return {name: Timing(*(1e3 * statistics.median(x[name]) for x in (wall, cpu))) for name in subjects}
 
 
-def apart(function, *arguments, threads=2):
-    """What `function(*arguments)` returns in a process of so many threads, one for all calls with that number."""
-    return _room(threads).submit(function, *arguments).result()
+def in_worker(function, *arguments, threads=2):
+    """Return `function(*arguments)` from a process limited to `threads`; calls with the same number share it."""
+    return _worker(threads).submit(function, *arguments).result()
 
 
-def alone(function, *arguments):
-    """What `function(*arguments)` returns in a fresh process, for peak memory."""
-    with _new_room(2) as room:
-        return room.submit(function, *arguments).result()
+def in_fresh_process(function, *arguments):
+    """Return `function(*arguments)` from a process of its own, for peak memory."""
+    with _new_worker(2) as worker:
+        return worker.submit(function, *arguments).result()
 
 
-def _new_room(threads):
+def _new_worker(threads):
     return ProcessPoolExecutor(1, get_context("spawn"), initializer=_set_threads, initargs=(threads,))
 
 
-_room = functools.cache(_new_room)
+_worker = functools.cache(_new_worker)
 
 
 def _set_threads(threads):
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # or torch's threads go on spinning while the next subject runs
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # otherwise torch's threads keep spinning while the next function runs
     load_tensorflow_quietly()
     import tensorflow as tf
 
@@ -83,7 +83,7 @@ def _set_threads(threads):
 
 
 def peak_bytes(make, small, large):
-    """Peak memory that `make(large)()` adds to a process in which `make(small)()` has run. Call it by `alone`."""
+    """Return the peak memory that `make(large)()` adds after `make(small)()`. Call it by `in_fresh_process`."""
     make(small)()
     function = make(large)
     gc.collect()
@@ -92,20 +92,25 @@ def peak_bytes(make, small, large):
     return peak_memory_bytes() - before
 
 
-def machine_rates():
-    """Multiply-adds a second of a large product, and bytes a second read and written by a large copy."""
+def matrix_product(size=1024):
+    """Return a function that multiplies two large float32 matrices, and the GFLOP it takes (2 per multiply-add)."""
     import tensorflow as tf
 
-    size, numbers = 1024, 2**25
     matrix = tf.random.normal((size, size))
-    product = tf.function(lambda: tf.matmul(matrix, matrix))
+    return tf.function(lambda: tf.matmul(matrix, matrix)), 2 * size**3 / 1e9
+
+
+def machine_rates():
+    """Return multiply-adds per second of a large product, and bytes per second read and written by a large copy."""
+    product, gflop = matrix_product()
+    numbers = 2**25
     source, target = np.ones(numbers, "float32"), np.ones(numbers, "float32")
     timings = take_turns({"product": product, "copy": lambda: np.copyto(target, source)}, 1.0, 5)
-    return size**3 / timings["product"].wall_ms * 1e3, 2 * source.nbytes / timings["copy"].wall_ms * 1e3
+    return gflop / 2 * 1e9 / timings["product"].wall_ms * 1e3, 2 * source.nbytes / timings["copy"].wall_ms * 1e3
 
 
-def digits(milliseconds):
-    """Three figures of a time, as text."""
+def format_ms(milliseconds):
+    """Format a time with three significant digits."""
     if milliseconds < 10:
         return f"{milliseconds:.2f}"
     return f"{milliseconds:,.1f}" if milliseconds < 100 else f"{milliseconds:,.0f}"

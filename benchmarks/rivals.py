@@ -1,11 +1,11 @@
-"""The same attention from parts that others have: dense, masked, once over all pairs of nodes."""
+"""The same attention from standard parts: dense and masked, over all pairs of nodes."""
 
 import numpy as np
 from keras import ops
 
 
 def band(num_frames, num_patches, locality):
-    """Bool ``(T * G, T * G)``: the keys in the centred clique of each query."""
+    """Return the keys in the centred clique of each query, bool ``(T * G, T * G)``."""
     query, key = np.arange(num_frames)[:, None], np.arange(num_frames)
     start = np.clip(query - (locality - 1) // 2, 0, max(num_frames - locality, 0))
     inside = (key >= start) & (key < start + locality)
@@ -13,13 +13,13 @@ def band(num_frames, num_patches, locality):
 
 
 def _flat(layer, nodes):
-    """Queries, keys and values of all nodes, ``(B, T * G, E)``, by the projections of the layer."""
+    """Return queries, keys and values of all nodes, ``(B, T * G, E)``, from the projections of the layer."""
     batch, num_frames, num_patches, _ = nodes.shape
     return [ops.reshape(d(nodes), (batch, num_frames * num_patches, -1)) for d in (layer.query, layer.key, layer.value)]
 
 
 def dense_per_locality(layer, nodes):
-    """Function of nodes: one masked softmax over all nodes for each locality, Eq. 1, 3 and 4 as they stand."""
+    """Return a function of nodes: one masked softmax over all nodes per locality, Eq. 1, 3 and 4 as printed."""
     masks = [ops.convert_to_tensor(band(*nodes.shape[1:3], locality)) for locality in layer.temporal_localities]
 
     def attend(nodes):
@@ -32,7 +32,7 @@ def dense_per_locality(layer, nodes):
 
 
 def keras_attention(layer, nodes):
-    """Function of nodes: `keras.ops.dot_product_attention` with the mask of the widest locality alone."""
+    """Return a function of nodes: `keras.ops.dot_product_attention` with the mask of the widest locality only."""
     mask = ops.convert_to_tensor(band(*nodes.shape[1:3], max(layer.temporal_localities))[None, None])
 
     def attend(nodes):
@@ -43,9 +43,9 @@ def keras_attention(layer, nodes):
 
 
 def torch_attention(layer, nodes, threads=2):
-    """Function and function with gradient: torch's `scaled_dot_product_attention`, mask of the widest locality alone.
+    """Return functions of torch's `scaled_dot_product_attention`, forward and with gradient, widest locality only.
 
-    Its fast kernel on a CPU asks for keys of the size of the values and a float mask: zeros fill the keys up.
+    The fast CPU kernel needs a float mask and keys of the size of the values: keys are padded with zeros.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""How fast each part is on this machine and how much memory it takes, each measured in a process of its own."""
+"""Measure the speed and peak memory of each part, each in a process of its own (``vad bench``)."""
 
 import contextlib
 import dataclasses
@@ -9,51 +9,52 @@ import shutil
 import statistics
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.data.datasets import load_dataset
-from pipelines.data.decode_pool import usable_cores
-from pipelines.report.progress import track
-from pipelines.report.quiet import load_tensorflow_quietly
-from pipelines.report.summary import write_summary
-from pipelines.report.tables import markdown_table, print_table
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.tables import markdown_table, print_table
+from pipelines.run.files import write_text
+from pipelines.run.folder import RunFolder
+from pipelines.run.workers import in_own_process, load_tensorflow_quietly, usable_cores
 
 COLUMNS = {"part": "part", "work": "measured on", "result": "result", "memory": "peak memory (MB)"}
-BATCH_FRAMES = 64  # of the extraction: 8 snippets of 8 frames
+BATCH_FRAMES = 64  # in a batch of the extraction: 8 snippets of 8 frames
 
 
 def run(config) -> Path:
-    """Measure decoding, preparing, extraction, a training step and scoring; write `bench.md` into the run's folder.
+    """Measure decoding, preparing, extraction, a training step and scoring; write ``bench.md`` into the run's folder.
 
-    Every figure is the median of `bench.repeats` runs on generated videos. The peak memory is that of a part's main
-    process; the decoding processes that `prepare` starts are not in it.
+    Each measurement is the median of ``bench.repeats`` runs on synthetic videos. The peak memory is that of the main
+    process of a part, without the decoding processes of ``prepare``.
 
     Args:
-        config: The run's `Config`, such as `pipelines/configs/bench.toml`.
+        config: The run's ``Config``, such as ``pipelines/configs/bench.toml``.
 
     Returns:
-        Path of `bench.md`.
+        Path of ``bench.md``.
     """
     start = time.monotonic()
     load_dataset(config, lambda loop: track(loop, "Generating videos"))
     parts = [(measure_decode,), (measure_prepare,)]
     parts += [(measure_extract, backbone) for backbone in config.bench.backbones]
     parts += [(measure_training_step,), (measure_score,)]
-    in_own_process(export_untrained, config)
-    rows = [in_own_process(function, config, *more) for function, *more in track(parts, "Measuring", unit="parts")]
+    in_own_process(_measured, export_untrained, config, tensorflow=False)
+    rows = [
+        in_own_process(_measured, function, config, *more, tensorflow=False)
+        for function, *more in track(parts, "Measuring", unit="parts")
+    ]
     print_table(rows, COLUMNS, title=machine())
-    output = config.work_path / "bench.md"
-    output.write_text(f"{machine()}\n\n{markdown_table(rows, COLUMNS)}\n", encoding="utf-8")
+    output = write_text(RunFolder.of(config).bench, f"{machine()}\n\n{markdown_table(rows, COLUMNS)}\n")
     write_summary(config, "bench", f"{len(rows)} parts", output=output, seconds=time.monotonic() - start)
     return output
 
 
 def machine():
-    """Processor, cores, system and Python in one line."""
+    """Return processor, cores, system and Python version in one line."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -62,28 +63,23 @@ def machine():
     return f"{name}, {cores} core{'s' * (cores > 1)}, {platform.system()}, Python {platform.python_version()}"
 
 
-def in_own_process(function, config, *more):
-    """What `function(config, *more)` returns, run in a fresh process; its peak memory is put under `memory`."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_measured, function, config, *more).result()
-
-
 def _measured(function, *arguments):
-    with contextlib.redirect_stdout(io.StringIO()):  # the stages' own reports
+    """Return the row of a measurement with the peak memory of this process under ``memory``."""
+    with contextlib.redirect_stdout(io.StringIO()):  # hides the summaries of the stages
         row = function(*arguments)
     return {**row, "memory": round(peak_memory_bytes() / 1e6)} if row else None
 
 
 def peak_memory_bytes():
-    """Largest resident size that this process ever had."""
-    with contextlib.suppress(OSError):  # on Linux ru_maxrss starts at the size of the process that started this one
+    """Return the largest resident size that this process ever had."""
+    with contextlib.suppress(OSError):  # on Linux ru_maxrss starts at the size of the parent process
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure_decode(config):
-    """Reading every frame of one video."""
+    """Measure reading every frame of one video."""
     from pipelines.data.video import VideoReader
 
     def decode():
@@ -98,28 +94,28 @@ def measure_decode(config):
 
 
 def measure_prepare(config):
-    """The stage `prepare` from videos to shards of JPEG snippets."""
+    """Measure the stage ``prepare``, from videos to shards of JPEG snippets."""
     load_tensorflow_quietly()
-    from pipelines.data.manifest import read_manifest
+    from pipelines.data.listing.manifest import read_manifest
     from pipelines.stages import prepare
 
     def from_nothing():
-        shutil.rmtree(config.work_path / "clips", ignore_errors=True)
+        shutil.rmtree(RunFolder.of(config).clips, ignore_errors=True)
         prepare.run(config)
 
     seconds = _median_seconds(from_nothing, config.bench.repeats)
-    videos = read_manifest(config.work_path / "clips").videos
+    videos = read_manifest(RunFolder.of(config).clips).videos
     frames = sum(video.num_sampled for video in videos)
     work = f"{len(videos)} videos, {frames:,} frames, to JPEG records"
     return {"part": "prepare", "work": work, "result": f"{frames / seconds:,.0f} frames/s"}
 
 
 def measure_extract(config, backbone):
-    """Clips to nodes, against the bare backbone on frames that lie in memory."""
+    """Measure clips to nodes, and the backbone alone on frames in memory."""
     load_tensorflow_quietly()
     import tensorflow as tf
 
-    from pipelines.data.manifest import read_manifest
+    from pipelines.data.listing.manifest import read_manifest
     from pipelines.stages import extract, train_extractor
 
     config = dataclasses.replace(config, extractor=dataclasses.replace(config.extractor, backbone=backbone))
@@ -127,21 +123,21 @@ def measure_extract(config, backbone):
     bare = tf.function(lambda images: extractor.backbone(images, training=False))
     images = tf.random.uniform([BATCH_FRAMES, *extractor.backbone.input_shape[1:]], -1, 1)
     bare(images)
-    video = dataclasses.replace(read_manifest(config.work_path / "clips").videos[0], num_sampled=BATCH_FRAMES)
-    turns, whole, alone = config.bench.repeats * config.bench.batches, [], []
-    nodes = extract.extract_nodes(config, extractor, [video] * (1 + turns))
+    video = dataclasses.replace(read_manifest(RunFolder.of(config).clips).videos[0], num_sampled=BATCH_FRAMES)
+    batches, whole, alone = config.bench.repeats * config.bench.batches, [], []
+    nodes = extract.extract_nodes(config, extractor, [video] * (1 + batches))
     next(nodes)  # traces the graph
-    for _ in range(turns):  # batch by batch, so that both meet the same machine
+    for _ in range(batches):  # batch by batch, so that both run under the same load
         whole.append(_seconds(lambda: next(nodes)))
         alone.append(_seconds(lambda: bare(images).numpy()))
-    frames = turns * BATCH_FRAMES
+    frames = batches * BATCH_FRAMES
     rate, bare_rate = BATCH_FRAMES / statistics.median(whole), BATCH_FRAMES / statistics.median(alone)
-    result = f"{rate:,.1f} frames/s, {rate / bare_rate:.2f} of the bare backbone's {bare_rate:,.1f}"
+    result = f"{rate:,.1f} frames/s, {rate / bare_rate:.2f} of the backbone alone ({bare_rate:,.1f})"
     return {"part": f"extract, {backbone}", "work": f"{frames:,} frames, JPEG records to nodes", "result": result}
 
 
 def measure_training_step(config):
-    """One step of the detector's training on a batch that lies in memory."""
+    """Measure one training step of the detector on a batch in memory."""
     load_tensorflow_quietly()
     from pipelines.stages import train_detector
     from vad_keras import spec
@@ -160,12 +156,12 @@ def measure_training_step(config):
 
     step()
     half, work = options.batch_size // 2, "T={1}, G={2}, C={3}".format(*shape)
-    result = f"{_median_seconds(step, config.bench.repeats):.3f} s a step"
+    result = f"{_median_seconds(step, config.bench.repeats):.3f} s per step"
     return {"part": "train the detector", "work": f"{half} + {half} videos, {work}", "result": result}
 
 
 def export_untrained(config):
-    """A SavedModel of the first backbone and a detector, both as they start: speed does not ask for training."""
+    """Export a SavedModel of the first backbone and a detector, both untrained: training does not change the speed."""
     load_tensorflow_quietly()
     from pipelines.stages import export, train_detector, train_extractor
 
@@ -175,13 +171,13 @@ def export_untrained(config):
     patches, channels = sum(scale**2 for scale in options.scales), extractor.backbone.output_shape[-1]
     detector.build({"nodes": (None, None, patches, channels)})
     for model, name in ((extractor, "extractor"), (detector, "detector")):
-        model.save(config.work_path / f"{name}.keras")
+        model.save(getattr(RunFolder.of(config), name))
     shutil.rmtree(Path(config.export.root) / config.export.name, ignore_errors=True)
     export.run(config)
 
 
 def measure_score(config):
-    """The stage `score` on one video, loading the model and drawing included."""
+    """Measure the stage ``score`` on one video, with loading the model and plotting."""
     load_tensorflow_quietly()
     from pipelines.stages import score
 

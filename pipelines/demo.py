@@ -1,4 +1,4 @@
-"""The demonstration: every stage on generated videos, two scored test videos, and where to look afterwards."""
+"""Run every stage on synthetic videos, score two test videos, and name the results (``vad demo``)."""
 
 import dataclasses
 import shlex
@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.data.manifest import read_manifest
-from pipelines.report.summary import print_closing_table, read_summaries
+from pipelines.data.listing.manifest import read_manifest
+from pipelines.report.terminal.summary import print_closing_table, read_summaries
+from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate, export, extract, prepare, score, train_detector, train_extractor
 from vad_keras.spec import ABNORMAL, NORMAL
 
@@ -18,7 +19,7 @@ def run(config) -> Path:
     """Run the stages from prepare to export, then score one abnormal and one normal test video with the export.
 
     Args:
-        config: The run's `Config`, such as `pipelines/configs/demo.toml`.
+        config: The run's ``Config``, such as ``pipelines/configs/demo.toml``.
 
     Returns:
         Folder of the scored videos.
@@ -27,7 +28,7 @@ def run(config) -> Path:
     for stage in (prepare, train_extractor, extract, train_detector, evaluate):
         stage.run(config)
     model = export.run(config)
-    videos = pick_test_videos(read_manifest(config.work_path / "clips").videos)
+    videos = pick_test_videos(read_manifest(RunFolder.of(config).clips).videos)
     inputs = tuple(video.path for video in videos)
     asked = dataclasses.replace(config.score, inputs=inputs, model=str(model))
     scores = score.run(dataclasses.replace(config, score=asked))
@@ -39,34 +40,30 @@ def run(config) -> Path:
 
 
 def pick_test_videos(videos):
-    """The first abnormal and the first normal test video."""
+    """Return the first abnormal and the first normal test video."""
     tested = [video for video in videos if video.subset == "test"]
     return [next(video for video in tested if video.label == label) for label in (ABNORMAL, NORMAL)]
 
 
 def closing_lines(config, model, scores, video):
-    """What there is to look at, and three next steps, as lines of markup."""
-    evaluation = config.work_path / "evaluation"
-    places = {
+    """Yield the paths of the results and three next commands, as lines of markup."""
+    run = RunFolder.of(config)
+    results = {
         "timeline of a test video": scores / f"{video.stem}.png",
-        "its frames, patch by patch": scores / f"{video.stem}_top_frames.png",
-        "all test videos": evaluation / "timelines.png",
-        "patches before and after the CRF": evaluation / "heat_maps.png",
-        "figures": evaluation / "report.md",
+        "its top frames, patch by patch": scores / f"{video.stem}_top_frames.png",
+        "timelines of all test videos": run.evaluation / "timelines.png",
+        "patches before and after the CRF": run.evaluation / "heat_maps.png",
+        "metrics": run.evaluation / "report.md",
         "SavedModel": model,
     }
     steps = {
-        "look into the training": f"tensorboard --logdir {_quoted(config.work_path / 'logs')}",
-        "score another video": f"vad score VIDEO --model {_quoted(model.parent)}",
-        "train on your own": "vad train --set data.root=FOLDER",
+        "view the training": shlex.join(["tensorboard", "--logdir", str(run.logs)]),
+        "score another video": shlex.join(["vad", "score", "VIDEO", "--model", str(model.parent)]),
+        "train on your own videos": "vad train --set data.root=FOLDER",
     }
-    width = max(map(len, (*places, *steps))) + 2
-    yield "[bold]Look at[/]"
-    yield from (f"  {name:{width}}{escape(str(path))}" for name, path in places.items())
+    width = max(map(len, (*results, *steps))) + 2
+    yield "[bold]Results[/]"
+    yield from (f"  {name:{width}}{escape(str(path))}" for name, path in results.items())
     yield "[bold]Next[/]"
     yield from (f"  {name:{width}}{escape(command)}" for name, command in steps.items())
-    yield "  FOLDER holds the videos and labels.csv with the columns file,label (1: something abnormal happens)."
-
-
-def _quoted(path):
-    return shlex.quote(str(path))
+    yield "  FOLDER holds the videos and labels.csv with the columns file,label (0 normal, 1 abnormal)."

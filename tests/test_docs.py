@@ -1,5 +1,6 @@
-"""The pages under docs/ hold: what they tell to write and to run is written and run, in a copy of the repository."""
+"""The pages under docs/ are correct: their commands run in a copy of the repository, their numbers are reported."""
 
+import json
 import os
 import re
 import shutil
@@ -9,14 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.report.evaluation.measures import METRICS
+from pipelines.report.evaluation.tables import value_text
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("pipelines", "vad_keras", "tests", "pyproject.toml")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# (\S+\.py)\n")
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
-REPORTED = re.compile(r"\]\((docs/results/\w+/comparison/report\.md)\)[^|]*((?:\|.*\n)+)")
-MEAN_AND_SD = re.compile(r"\d[\d.]* ± \d[\d.]*")
-FLOOR = re.compile(r"\| floor: constant per video *\| ([\d.]+)")
+TABLE = re.compile(r"(?:^\|.*\n)+", re.M)
+REPORT = re.compile(r"\]\(([\w/]+)/report\.md\)")
+COLUMNS = {title: key for key, title in METRICS.items()}
+COLUMNS |= {"FAR at 0.5 (%)": "false_alarm_rate_percent"}
+SIGNIFICANT = {"significantly better": 1, "significantly worse": -1}
+RESULTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "results").glob("*.md"))]
+PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
 
 
 def blocks(page):
@@ -69,27 +77,85 @@ def test_every_step_to_a_dataset_of_ones_own_works(checkout):
             printed = [" ".join(line.split()) for line in output.splitlines()]
             absent = [line for line in content.splitlines() if not any(found.startswith(line) for found in printed)]
             assert not absent, f"{absent} was not printed:\n{output}"
-    assert (kinds.count("bash"), kinds.count("python"), kinds.count("text")) == (7, 2, 2)
+    assert (kinds.count("bash"), kinds.count("python"), kinds.count("text")) == (8, 2, 3)
     written = [FILE.match(content)[1] for kind, content in blocks("docs/add_your_own_dataset.md") if kind == "python"]
     run(f"python -m ruff check {' '.join(written)}", checkout)
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/add_your_own_dataset.md", "docs/results/README.md"]
-)
+def test_the_readme_is_short():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 110
+
+
+def test_the_python_example_of_the_readme_finds_its_event():
+    (code,) = (content for kind, content in blocks("README.md") if kind == "python")
+    names = {}
+    exec(code, names)
+    scores, abnormal = names["scores"], names["labels"] == 1
+    assert scores.shape == (32, 64)
+    assert scores[abnormal, 20:30].mean() > 0.6 > 0.4 > scores[abnormal, :20].mean()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_to_a_file_leads_somewhere(page):
-    targets = [target for target in LINK.findall((REPOSITORY / page).read_text()) if "://" not in target]
-    assert not [target for target in targets if not ((REPOSITORY / page).parent / target).exists()]
+    targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
+    assert not [target for target in targets if not (page.parent / target).exists()]
 
 
-def test_the_figures_of_the_readme_are_those_of_the_reports_it_links_to():
-    tables = REPORTED.findall((REPOSITORY / "README.md").read_text(encoding="utf-8"))
-    assert len(tables) == 3
-    for page, table in tables:
-        report = (REPOSITORY / page).read_text(encoding="utf-8")
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-        assert [row[0] for row in rows[2:]] == ["full model", "Sultani et al."]
-        for name, *figures, floor in rows[2:]:
-            reported = next(line for line in report.splitlines() if line.startswith(f"| {name}"))
-            assert figures == MEAN_AND_SD.findall(reported), f"{page}: {name}"
-            assert floor == FLOOR.search(report)[1]
+def tables(page):
+    """Rows of each table of a page as `{heading: cell}`, with the metrics of the report that each row is from.
+
+    A row is from the report that it links to or else from the last one that the page links to before the table.
+    """
+    text = page.read_text(encoding="utf-8")
+    for match in TABLE.finditer(text):
+        head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in match[0].splitlines()]
+        rows = [dict(zip(head, cells, strict=True)) for cells in lines]
+        before = REPORT.findall(text[: match.start()])
+        reports = [(REPORT.findall("".join(row.values())) or before or [None])[-1] for row in rows]
+        paths = [report and page.parent / report / "metrics.json" for report in reports]
+        yield [
+            (row, json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None)
+            for row, path in zip(rows, paths, strict=True)
+        ]
+
+
+def system_of(name, content):
+    """The system of a report that a page calls `name`: its whole title, the end of its title or a part of it."""
+    exact = [title for title in content["systems"] if title == name or title.endswith((f": {name}", f", {name}"))]
+    found = exact or [title for title in content["systems"] if name in title]
+    assert found, f"{name!r} is none of {list(content['systems'])}"
+    return found[0]
+
+
+def test_every_metric_on_a_page_is_in_the_report_it_links_to():
+    checked = 0
+    for page in RESULTS:
+        for row, content in (pair for table in tables(page) for pair in table):
+            for heading, cell in row.items():
+                if heading not in COLUMNS:
+                    assert "±" not in cell, f"{page.name}: {cell} stands under {heading!r}, which names no metric"
+                    continue
+                entry = content["systems"][system_of(row["system"], content)]["metrics"][COLUMNS[heading]]
+                assert cell == value_text(COLUMNS[heading], entry), f"{page.name}: {row['system']}, {heading}"
+                checked += 1
+    assert checked > 150
+
+
+def test_every_significant_difference_on_a_page_is_in_the_report_it_links_to():
+    checked = 0
+    for row, content in (pair for page in RESULTS for table in tables(page) for pair in table):
+        for heading in SIGNIFICANT.keys() & row.keys():
+            named = {system_of(name, content) for name in row[heading].split("; ") if name != "none"}
+            assert named == differing(content, SIGNIFICANT[heading]), f"{row}: {heading}"
+            checked += 1
+    assert checked == 12
+
+
+def differing(content, sign):
+    """Systems that differ significantly from the full model in one of two metrics, in this direction."""
+    return {
+        name
+        for name, entries in content["differences"].items()
+        for entry in (entries["frame_auc"], entries["frame_auc_abnormal_videos"])
+        if entry["significant"] and entry["difference"] * sign > 0
+    }

@@ -1,33 +1,42 @@
-"""Bags for multi-instance learning: `tf.data` from node records to padded, masked batches.
+"""Bags for multiple-instance learning: ``tf.data`` from node records to padded, masked batches.
 
-A bag is one video. A training batch holds as many abnormal as normal bags, as in Sultani et al. [1]; the labels travel
-with it, and no loss reads them off the position. Long videos are cut to `bag_frames` time steps as `SAMPLINGS` says.
+A bag is one video. A training batch holds as many abnormal as normal bags, as in Sultani et al. [1]. Its labels are
+part of the batch: no loss derives them from the position. Long videos are cut to ``bag_frames`` time steps by one of
+``SAMPLINGS``.
+
+[1] Sultani, Chen, Shah: Real-world Anomaly Detection in Surveillance Videos. CVPR 2018.
 """
 
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.records import parse_bag, shard_paths
+from pipelines.data.listing.manifest import COMMANDS, shard_paths
+from pipelines.data.records import parse_bag
 from vad_keras import spec
 
-MIXED_BATCHES = 8  # without a cache
+SHUFFLED_BATCHES = 8  # size of the shuffle buffer in batches, without a cache
 SAMPLINGS = ("window", "segments", "mixed", "segment_mean")
 
 
+def segments_of(config):
+    """Return the number of segments that a whole video is averaged over for validation and scoring; 0: every frame."""
+    return config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
+
+
 def read_bags(folder, videos):
-    """The bags of some videos, in record order.
+    """Read the bags of some videos, in record order.
 
     Args:
-        folder: folder of `nodes-*.tfrecord`.
-        videos: list of `VideoInfo`; their labels are taken, not those in the records.
+        folder: Folder of ``nodes-*.tfrecord``.
+        videos: List of ``VideoInfo``. Their labels are used, not those in the records.
 
     Returns:
-        `tf.data.Dataset` of dicts with `nodes` float16 `(T, G, C)`, `label` int64, `video_id` string and
-        `frame_indices` int64 `(T,)`.
+        ``tf.data.Dataset`` of dicts with ``nodes`` float16 ``(T, G, C)``, ``label`` int64, ``video_id`` string and
+        ``frame_indices`` int64 ``(T,)``.
     """
     labels = {video.video_id: -1 if video.label is None else video.label for video in videos}
     if not labels:
-        raise UserError(f"No video is left to read from {folder}. Check the column `subset` of labels.csv.")
+        raise UserError(f"there is no video to read from {folder}. Check the column `subset` of labels.csv.")
     table = tf.lookup.StaticHashTable(
         tf.lookup.KeyValueTensorInitializer(list(labels), tf.constant(list(labels.values()), tf.int64)),
         default_value=-2,
@@ -36,39 +45,39 @@ def read_bags(folder, videos):
     records = tf.data.TFRecordDataset(shards).map(parse_bag, num_parallel_calls=tf.data.AUTOTUNE)
     shape = (None, *node_shape(folder))
 
-    def arrange(bag):
+    def with_label(bag):
         return {**bag, "nodes": tf.ensure_shape(bag["nodes"], shape), "label": table.lookup(bag["video_id"])}
 
-    return records.map(arrange).filter(lambda bag: bag["label"] != -2)
+    return records.map(with_label).filter(lambda bag: bag["label"] != -2)
 
 
 def node_shape(folder):
-    """Patches and channels of the nodes of a folder, `(G, C)`, from its first record."""
+    """Read the patches and channels of the nodes of a folder, ``(G, C)``, from its first record."""
     for bag in tf.data.TFRecordDataset([str(path) for path in shard_paths(folder, "nodes")]).take(1):
         return tuple(parse_bag(bag)["nodes"].shape[1:])
-    raise UserError(f"{folder} holds no video. Run `extract` again.")
+    raise UserError(f"{folder} holds no video. Run {COMMANDS['nodes']} again.")
 
 
 def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed=0, cache=True):
-    """Endless balanced batches for `fit`; give it `steps_per_epoch=steps_per_epoch(videos, batch_size)`.
+    """Build endless balanced batches for ``fit``; pass ``steps_per_epoch=steps_per_epoch(videos, batch_size)`` to it.
 
     Args:
-        folder: folder of `nodes-*.tfrecord`.
-        videos: the training videos, both labels present.
-        batch_size: bags of a batch, even: one half abnormal, one half normal.
-        bag_frames: time steps a bag is cut or padded to.
-        sampling: `"window"` (consecutive frames), `"segments"` (one random frame of each of `bag_frames` equal parts),
-            `"mixed"` (either, by a coin) or `"segment_mean"` (the mean of each part, as in [1]).
-        seed: of the shuffling and of the cuts.
-        cache: keep the float16 nodes in memory. Otherwise the videos come in the order of the records, mixed within a
-            few batches.
+        folder: Folder of ``nodes-*.tfrecord``.
+        videos: The training videos, of both labels.
+        batch_size: Bags per batch, an even number: one half abnormal, one half normal.
+        bag_frames: Number of time steps to which a bag is cut or padded.
+        sampling: ``"window"`` (consecutive frames), ``"segments"`` (one random frame of each of ``bag_frames`` equal
+            parts), ``"mixed"`` (one of these two at random) or ``"segment_mean"`` (the mean of each part, as in [1]).
+        seed: Seed of the shuffling and of the sampling.
+        cache: Whether to keep the float16 nodes in memory. Otherwise videos are read in record order and shuffled
+            within a buffer of ``SHUFFLED_BATCHES`` batches.
 
     Returns:
-        `tf.data.Dataset` of `({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))`; the nodes are
-        float16 as they are stored, which a model brings to its own type, and float32 with `"segment_mean"`.
+        ``tf.data.Dataset`` of ``({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))``. The nodes are
+        float16 as stored (a model casts them), or float32 with ``"segment_mean"``.
 
     Raises:
-        UserError: for an odd batch, an unknown sampling, or training videos of one label only.
+        UserError: The batch size is odd, the sampling is unknown, or all training videos have the same label.
     """
     if batch_size < 2 or batch_size % 2:
         raise UserError(
@@ -81,58 +90,64 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         chosen = [video for video in videos if video.label == label]
         if not chosen:
             raise UserError(
-                f"No training video has label {label}. Weak supervision needs abnormal (1) and normal (0) videos; "
-                "see labels.csv."
+                f"no training video has label {label}. Training needs abnormal (1) and normal (0) videos. "
+                "Check the columns `label` and `subset` of labels.csv."
             )
-        bags = read_bags(folder, chosen)
-        if sampling == "segment_mean":  # the same each time, so before the cache
-            bags = bags.map(lambda bag: {**bag, "nodes": segment_means(tf.cast(bag["nodes"], tf.float32), bag_frames)})
-        bags = bags.cache().shuffle(len(chosen), seed=seed + label) if cache else bags
-        bags = bags.repeat()
-        noise = tf.data.Dataset.random(seed=seed + 2 + label).batch(2, drop_remainder=True)
-        cut = tf.data.Dataset.zip(bags, noise).map(
-            lambda bag, numbers: _cut(bag, bag_frames, sampling, numbers), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        if not cache:  # whole videos would fill the memory that was to be spared: what is mixed is cut already
-            cut = cut.shuffle(min(len(chosen), MIXED_BATCHES * batch_size), seed=seed + label)
-        halves.append(cut.batch(batch_size // 2, drop_remainder=True))
+        buffer = 0 if cache else min(len(chosen), SHUFFLED_BATCHES * batch_size)
+        bags = _cut_bags(read_bags(folder, chosen), len(chosen), bag_frames, sampling, seed + label, buffer)
+        halves.append(bags.batch(batch_size // 2, drop_remainder=True))
     batches = tf.data.Dataset.zip(*halves).map(_join, num_parallel_calls=tf.data.AUTOTUNE)
     return _prefetch(batches)
 
 
+def _cut_bags(bags, num_videos, bag_frames, sampling, seed, buffer):
+    """Shuffle and cut the bags of one label, endlessly; ``buffer`` 0 caches them in memory instead."""
+    if sampling == "segment_mean":  # not random, so computed before the cache
+        bags = bags.map(lambda bag: {**bag, "nodes": segment_means(tf.cast(bag["nodes"], tf.float32), bag_frames)})
+    if not buffer:
+        bags = bags.cache().shuffle(num_videos, seed=seed)
+    numbers = tf.data.Dataset.random(seed=seed + 2).batch(2, drop_remainder=True)
+    cut = tf.data.Dataset.zip(bags.repeat(), numbers).map(
+        lambda bag, pair: _cut(bag, bag_frames, sampling, pair), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    # Without a cache, shuffle after cutting: a buffer of whole videos would need more memory.
+    return cut.shuffle(buffer, seed=seed) if buffer else cut
+
+
 def steps_per_epoch(videos, batch_size):
-    """Batches until each video of the more frequent label has been seen once."""
+    """Return the number of batches until each video of the more frequent label was used once."""
     abnormal = sum(video.label == spec.ABNORMAL for video in videos)
     return -(-max(abnormal, len(videos) - abnormal) // (batch_size // 2))
 
 
 def whole_bags(folder, videos, batch_size=1, segments=0):
-    """Whole videos for validation and scoring, padded to the longest of each batch.
+    """Build batches of whole videos for validation and scoring, padded to the longest video of each batch.
 
     Args:
-        folder: folder of `nodes-*.tfrecord`.
-        videos: list of `VideoInfo`.
-        batch_size: bags of a batch.
-        segments: mean of this many equal parts instead of every frame (`sampling="segment_mean"`); 0: every frame.
+        folder: Folder of ``nodes-*.tfrecord``.
+        videos: List of ``VideoInfo``.
+        batch_size: Bags per batch.
+        segments: Number of equal parts to average over, as with ``sampling="segment_mean"``; 0 keeps every frame.
 
     Returns:
-        `tf.data.Dataset` of `(inputs, labels, {"video_id", "frame_indices"})`, the inputs as in `training_bags`.
+        ``tf.data.Dataset`` of ``(inputs, labels, {"video_id", "frame_indices"})``, with inputs as in ``training_bags``.
     """
 
-    def arrange(bag):
+    def to_inputs(bag):
         nodes = bag["nodes"]
         if segments:
             nodes = segment_means(tf.cast(nodes, tf.float32), segments)
         inputs = {spec.NODES: nodes, spec.MASK: tf.ones(tf.shape(nodes)[:1], tf.bool)}
         return inputs, tf.cast(bag["label"], tf.float32), {key: bag[key] for key in ("video_id", "frame_indices")}
 
-    return _prefetch(read_bags(folder, videos).map(arrange).padded_batch(batch_size))
+    return _prefetch(read_bags(folder, videos).map(to_inputs).padded_batch(batch_size))
 
 
 def segment_means(nodes, segments):
-    """Mean of each of `segments` equal parts of a video: `(T, G, C)` -> `(segments, G, C)`; short videos repeat frames.
+    """Average each of ``segments`` equal parts of a video: ``(T, G, C)`` -> ``(segments, G, C)``.
 
-    The parts are those of [1]: part i holds the frames from `floor(i T / segments)` up to the next part's first.
+    The parts are those of [1]: part i starts at frame ``floor(i T / segments)``. Frames repeat in a video with fewer
+    frames than segments.
     """
     bounds = segment_bounds(tf.shape(nodes)[0], segments)
     sums = tf.pad(tf.cumsum(nodes, axis=0), [[1, 0], [0, 0], [0, 0]])
@@ -142,12 +157,12 @@ def segment_means(nodes, segments):
 
 
 def segment_bounds(num_frames, segments):
-    """First frame of each part, and the end: int32 `(segments + 1,)`."""
+    """Return the first frame of each part, then the end: int32 ``(segments + 1,)``."""
     return tf.range(segments + 1) * num_frames // segments
 
 
 def _cut(bag, bag_frames, sampling, numbers):
-    """One video -> a padded training bag."""
+    """Cut one video to a padded training bag; ``numbers`` are two random integers, int64 ``(2,)``."""
     nodes = bag["nodes"]
     if sampling != "segment_mean":
         nodes = tf.gather(nodes, _chosen_frames(tf.shape(nodes)[0], bag_frames, sampling, numbers))
@@ -159,7 +174,7 @@ def _cut(bag, bag_frames, sampling, numbers):
 
 
 def _chosen_frames(num_frames, bag_frames, sampling, numbers):
-    """Frames of the bag, rising; all of them where the video is not longer than the bag."""
+    """Sample the frames of a bag, in order; all frames when the video is not longer than the bag."""
     seed = tf.cast(numbers, tf.int32)
     slack = tf.maximum(num_frames - bag_frames, 0)
     window = tf.random.stateless_uniform((), seed, 0, slack + 1, tf.int32) + tf.range(
@@ -179,14 +194,14 @@ def _join(abnormal, normal):
 
 
 def untuned(batches):
-    """Without the thread that tunes a pipeline while it runs: ending an iterator waits for it, for up to seconds."""
+    """Turn off autotuning: the end of an iterator waits for its thread, sometimes for seconds."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.with_options(options)
 
 
 def _prefetch(batches):
-    """Overlap input and training; straight into the memory of an accelerator where there is one."""
+    """Overlap input and training; with a GPU, prefetch into its memory."""
     if tf.config.list_logical_devices("GPU"):
         return untuned(batches).apply(tf.data.experimental.prefetch_to_device("/GPU:0"))
     return untuned(batches.prefetch(2))

@@ -1,4 +1,4 @@
-"""Random access to the snippets of `clips/`: which byte range of which shard, read without scanning the rest."""
+"""Random access to the snippets of ``clips/``: each is read from its byte range, without scanning the shard."""
 
 import struct
 from pathlib import Path
@@ -7,22 +7,24 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.records import parse_clip, read_manifest, shard_paths
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_clip
+from pipelines.run.folder import RunFolder
 
 HEADER_BYTES = 12  # of a TFRecord: length (8) and its checksum (4); a checksum of the data (4) follows them
 FOOTER_BYTES = 4
 
 
 class Clips:
-    """The snippets of a prepared dataset.
+    """Snippets of a prepared dataset.
 
     Args:
-        folder: `clips/` of a run.
+        folder: ``clips/`` of a run.
         clip_frames: K.
-        image_size_px: Side of the frames.
+        image_size_px: Side of the square frames.
 
     Raises:
-        UserError: The folder has no records, or they do not agree with the manifest.
+        UserError: The folder has no records, or they do not match the manifest.
     """
 
     def __init__(self, folder, clip_frames, image_size_px):
@@ -32,25 +34,25 @@ class Clips:
         self.manifest = read_manifest(folder)
         snippets, records = list(self._snippets()), list(self._records())
         if len(snippets) == len(records):
-            self._places = dict(zip(snippets, records, strict=True))
-        else:  # the manifest may leave out some of the recorded videos
-            self._places = {_identity(_read(*record)): record for record in records}
-        if not set(snippets) <= self._places.keys():
+            self._locations = dict(zip(snippets, records, strict=True))
+        else:  # the manifest may omit some of the recorded videos
+            self._locations = {_identity(_read(*record)): record for record in records}
+        if not set(snippets) <= self._locations.keys():
             raise UserError(
-                f"{folder} holds {len(records)} snippets, its manifest tells of {len(snippets)}. Run `prepare` again "
-                f"with the present settings (data.clip_frames = {clip_frames})."
+                f"{folder} holds {len(records)} snippets, but its manifest lists {len(snippets)} with "
+                f"data.clip_frames = {clip_frames}. Run `vad prepare` again with the current settings."
             )
 
     def num_snippets(self, video):
-        """Snippets of a video; the last may be short."""
+        """Return the number of snippets of a video; the last may be short."""
         return -(-video.num_sampled // self.clip_frames)
 
     def _snippets(self):
-        """`(video_id, snippet index)` in record order."""
+        """Yield ``(video_id, snippet index)`` in record order."""
         return ((video.video_id, i) for video in self.manifest.videos for i in range(self.num_snippets(video)))
 
     def _records(self):
-        """`(path, offset, length)` of the data of each record."""
+        """Yield ``(path, offset, length)`` of the data of each record."""
         for path in shard_paths(self.folder, "clips"):
             with open(path, "rb") as file:
                 while header := file.read(HEADER_BYTES):
@@ -59,11 +61,11 @@ class Clips:
                     file.seek(length + FOOTER_BYTES, 1)
 
     def read(self, video_id, snippet):
-        """The serialised example of one snippet."""
-        return _read(*self._places[video_id, snippet])
+        """Read the serialized example of one snippet."""
+        return _read(*self._locations[video_id, snippet])
 
     def frame_indices(self, video):
-        """Original indices of the sampled frames of a video, a list of length T."""
+        """Return the original indices of the sampled frames of a video, a list of length T."""
         indices = []
         for snippet in range(self.num_snippets(video)):
             example = tf.train.Example.FromString(self.read(video.video_id, snippet))
@@ -71,29 +73,34 @@ class Clips:
         return indices
 
     def read_frame(self, video, frame_index):
-        """The sampled frame that stands for an original frame, uint8 `(S, S, 3)`."""
+        """Return the last sampled frame up to an original frame, uint8 ``(S, S, 3)``."""
         sampled = np.searchsorted(self.frame_indices(video), frame_index, side="right") - 1
         snippet, position = divmod(max(int(sampled), 0), self.clip_frames)
         clip = parse_clip(self.read(video.video_id, snippet), self.clip_frames, self.image_size_px)
         return clip["frames"].numpy()[position]
 
-    def dataset(self, draw):
-        """Parsed snippets, one by one.
+    def dataset(self, snippets):
+        """Read snippets in a given order.
 
         Args:
-            draw: Function that returns an iterator of `(video_id, snippet index)`.
+            snippets: Function that returns an iterator of ``(video_id, snippet index)``; called once per epoch.
 
         Returns:
-            `tf.data.Dataset` of what `parse_clip` gives.
+            ``tf.data.Dataset`` of the output of ``parse_clip``, one snippet per element.
         """
 
         def serialized():
-            return (self.read(*place) for place in draw())
+            return (self.read(*snippet) for snippet in snippets())
 
         records = tf.data.Dataset.from_generator(serialized, output_signature=tf.TensorSpec([], tf.string))
         return records.map(
             lambda record: parse_clip(record, self.clip_frames, self.image_size_px), num_parallel_calls=tf.data.AUTOTUNE
         )
+
+
+def open_clips(config):
+    """Open the clips of the run that a ``Config`` describes."""
+    return Clips(RunFolder.of(config).clips, config.data.clip_frames, config.data.image_size_px)
 
 
 def _read(path, offset, length):
@@ -103,6 +110,6 @@ def _read(path, offset, length):
 
 
 def _identity(record):
-    """`(video_id, snippet index)` of a serialised snippet."""
+    """Return ``(video_id, snippet index)`` of a serialized snippet."""
     feature = tf.train.Example.FromString(record).features.feature
     return feature["video_id"].bytes_list.value[0].decode(), feature["snippet_index"].int64_list.value[0]

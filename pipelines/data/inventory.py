@@ -1,28 +1,28 @@
-"""What of a dataset is there, against what its authors list and count."""
+"""Compare the files of a dataset with its official lists and counts."""
 
 from collections import Counter
 from dataclasses import dataclass
 
 from pipelines.config import UserError
 from pipelines.data.datasets import dataset_module
-from pipelines.data.files import DatasetFiles
+from pipelines.data.listing.files import DatasetFiles
 from pipelines.data.video import known_length
 
-A_LITTLE_FRAMES = 16  # what encoders drop at an end; a label that goes on for longer is not of this video
+END_TOLERANCE_FRAMES = 16  # encoders drop this many at the end; labels that go on for longer are of another video
 SUBSETS = ("train", "test")
 LABELS = ("normal", "abnormal")
 
 
 @dataclass(frozen=True)
 class Row:
-    """Videos of a part, of a label in it, or of a class of that.
+    """Number of videos in a subset, in one label of it, or in one class of that.
 
     Args:
-        name: Of the part, label or class.
-        depth: 0 part, 1 label, 2 class.
-        listed: Videos the lists name, or that are there where there is no list.
-        there: Those of them whose files are there.
-        official: What the authors count; None where they do not.
+        name: Name of the subset, label or class.
+        depth: 0 subset, 1 label, 2 class.
+        listed: Videos in the lists; videos found when there is no list.
+        there: Listed videos whose files were found.
+        official: Number that the authors publish; None when they do not.
     """
 
     name: str
@@ -34,16 +34,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What was found.
+    """Result of the comparison.
 
     Args:
-        lists: `(names, path or None)` of the files that the dataset needs.
+        lists: ``(names, path or None)`` of each file that the dataset needs.
         rows: Counts; empty when a list is missing.
-        missing: What is missing of which video, and the line that asks for it.
-        cut: Labels that end a little after their video, which `prepare` cuts.
-        unusable: Labels that do not fit their video: of another video, or of another rate.
-        num_measured: Videos with labels whose length was compared.
-        num_unmeasured: Those whose length is not known without decoding.
+        missing: One message per video with missing files, with the line that lists it.
+        cut: Labels that end slightly after their video; ``vad prepare`` cuts them.
+        unusable: Labels that do not match the length of their video.
+        num_measured: Number of videos with labels whose length was compared.
+        num_unmeasured: Number of videos with labels whose length is unknown without decoding.
     """
 
     lists: tuple = ()
@@ -56,24 +56,24 @@ class Inventory:
 
     @property
     def is_complete(self):
-        """Whether all lists and videos are there, as many as the authors count, with labels that fit."""
+        """Whether all lists and videos are there, in the official number, with labels that match."""
         counts_agree = all(row.official in (None, row.there) for row in self.rows)
         return all(path for _, path in self.lists) and counts_agree and not (self.missing or self.unusable)
 
 
 def take_inventory(config, track=iter):
-    """Look at what is there of the dataset of a configuration; `data.allow_missing` plays no part.
+    """Compare the files of the configured dataset with its lists; ``data.allow_missing`` is ignored.
 
     Args:
-        config: The run's configuration.
-        track: Wraps the loop over the videos whose length is asked for, to show its progress.
+        config: The run's ``Config``.
+        track: Wraps the loop that reads the lengths of the videos, to show its progress.
 
     Raises:
-        UserError: A list cannot be understood, a video is in both parts, or the dataset has no files.
+        UserError: A list is invalid, a video is in both subsets, or the dataset has no files.
     """
     module = dataset_module(config.data.dataset)
     if config.data.dataset == "synthetic":
-        raise UserError("`synthetic` makes its own videos, so there is nothing to check. Run `vad demo`.")
+        raise UserError("the videos of `synthetic` are generated, there is nothing to check. Run `vad demo`.")
     needed = [names if isinstance(names, tuple) else (names,) for names in module.ABOUT.needed]
     lists = tuple((names, DatasetFiles(config).find(*names)) for names in needed)
     if not all(path for _, path in lists):
@@ -94,7 +94,7 @@ def take_inventory(config, track=iter):
 
 
 def _misfit(video, length):
-    """`(what is cut, what does not fit)` of the labels of a video, `""` where nothing is."""
+    """Return ``(message on a cut, message on a mismatch)`` for the labels of a video, ``""`` when there is none."""
     try:
         _, warning = video.frame_intervals(length)
     except ValueError as error:
@@ -103,7 +103,7 @@ def _misfit(video, length):
         return "", ""
     end = max(end for _, end in video.intervals) if video.frame_labels is None else len(video.frame_labels)
     text = f"{video.video_id}: {warning}"
-    return ("", text) if end - length > A_LITTLE_FRAMES else (text, "")
+    return ("", text) if end - length > END_TOLERANCE_FRAMES else (text, "")
 
 
 def _rows(videos, about):
@@ -113,12 +113,12 @@ def _rows(videos, about):
             listed[key] += 1
             there[key] += not video.missing
     for subset in SUBSETS:
-        total = sum(count for (part, _), count in about.counts.items() if part == subset)
+        total = sum(count for (other, _), count in about.counts.items() if other == subset)
         yield Row(subset, 0, listed[(subset,)], there[(subset,)], total or None)
         for label, name in enumerate(LABELS):
             yield Row(name, 1, listed[(subset, label)], there[(subset, label)], about.counts.get((subset, label)))
             kinds = {key[2] for key in listed if len(key) == 3 and key[:2] == (subset, label)}
-            kinds |= {kind for part, kind in about.classes if part == subset and (kind == "Normal") == (label == 0)}
+            kinds |= {kind for other, kind in about.classes if other == subset and (kind == "Normal") == (label == 0)}
             for kind in sorted(kinds - {"", "Normal"}):
                 key = (subset, label, kind)
                 yield Row(kind, 2, listed[key], there[key], about.classes.get((subset, kind)))

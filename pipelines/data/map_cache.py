@@ -1,11 +1,12 @@
 """Feature maps of a frozen backbone, computed once for all trainings on the same clips: a float16 file and an index."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from pipelines.run.files import fingerprint, write_text
 
 BATCH_SNIPPETS = 8
 
@@ -13,22 +14,22 @@ BATCH_SNIPPETS = 8
 class MapCache:
     """Maps of every sampled frame of a prepared dataset.
 
-    `<fingerprint>.f16` holds `(frames, h, w, C)`, video after video; `<fingerprint>.jsonl` names the videos that are
-    complete, each with its frame indices. The fingerprint is that of the backbone's weights and of the clips, so that
-    another backbone or other clips never meet old maps.
+    ``<fingerprint>.f16`` holds ``(frames, h, w, C)``, video after video. ``<fingerprint>.jsonl`` lists the videos that
+    are complete, each with its frame indices. The fingerprint depends on the backbone's weights and on the clips, so
+    old maps are never used with another backbone or other clips.
 
     Args:
-        folder: `maps/` of a run.
-        clips: `Clips`.
-        extractor: `RelationAwareExtractor`; its backbone gives the maps.
+        folder: ``maps/`` of a run.
+        clips: ``Clips``.
+        extractor: ``RelationAwareExtractor``; its backbone computes the maps.
     """
 
     def __init__(self, folder, clips, extractor):
         self.clips = clips
         self.shape = extractor.backbone.output_shape[1:]
-        fingerprint = _fingerprint(clips, extractor)
-        self.data_path = Path(folder) / f"{fingerprint}.f16"
-        self.index_path = Path(folder) / f"{fingerprint}.jsonl"
+        name = _fingerprint(clips, extractor)
+        self.data_path = Path(folder) / f"{name}.f16"
+        self.index_path = Path(folder) / f"{name}.jsonl"
         self._starts, self._num_frames = {}, 0
         for video in clips.manifest.videos:
             self._starts[video.video_id] = self._num_frames
@@ -44,14 +45,16 @@ class MapCache:
 
     @property
     def is_complete(self):
+        """Whether the maps of all videos are there."""
         return all(video.video_id in self._frame_indices for video in self.clips.manifest.videos)
 
     def fill(self, extractor, track=lambda snippets, total: snippets):
-        """Compute what is missing; maps of other weights or clips are removed.
+        """Compute the missing maps; maps of other weights or clips are removed.
 
         Args:
-            extractor: As in the constructor.
-            track: Function of the snippets' iterator and their number that hands the iterator on, to show progress.
+            extractor: The extractor that was passed to the constructor.
+            track: Function that takes an iterator over the snippets and their number and returns the iterator, to show
+                progress.
 
         Returns:
             The cache itself.
@@ -59,7 +62,7 @@ class MapCache:
         missing = [video for video in self.clips.manifest.videos if video.video_id not in self._frame_indices]
         if not missing:
             return self
-        self._make_room()
+        self._allocate()
         data = self._open("r+")
         done = self._write(extractor, missing, data)
         total = sum(self.clips.num_snippets(video) for video in missing)
@@ -74,7 +77,8 @@ class MapCache:
                 index.flush()
         return self
 
-    def _make_room(self):
+    def _allocate(self):
+        """Remove outdated files and bring the data file to its full size."""
         self.data_path.parent.mkdir(parents=True, exist_ok=True)
         for path in [*self.data_path.parent.glob("*.f16"), *self.data_path.parent.glob("*.jsonl")]:
             if path.stem != self.data_path.stem:
@@ -82,13 +86,13 @@ class MapCache:
         with open(self.data_path, "ab") as file:
             file.truncate(2 * self._num_frames * int(np.prod(self.shape)))
         lines = [json.dumps({"video_id": key, "frame_indices": value}) for key, value in self._frame_indices.items()]
-        self.index_path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_text(self.index_path, "".join(line + "\n" for line in lines))
 
     def _open(self, mode):
         return np.memmap(self.data_path, np.float16, mode, shape=(self._num_frames, *self.shape))
 
     def _write(self, extractor, videos, data):
-        """Write the maps of the videos; yields once for each snippet."""
+        """Write the maps of the videos; yield once per snippet."""
         size, length = self.clips.image_size_px, self.clips.clip_frames
 
         @tf.function(input_signature=[tf.TensorSpec([None, length, size, size, 3], tf.uint8)])
@@ -110,11 +114,11 @@ class MapCache:
                 yield
 
     def frame_indices(self, video):
-        """Original indices of the sampled frames of a video."""
+        """Return the original indices of the sampled frames of a video."""
         return self._frame_indices[video.video_id]
 
     def read(self, video, first=0, count=None):
-        """Snippets of a video, padded with zeros: maps float16 `(n, K, h, w, C)` and mask `(n, K)`."""
+        """Read snippets of a video, padded with zeros: maps float16 ``(n, K, h, w, C)`` and mask ``(n, K)``."""
         length = self.clips.clip_frames
         count = self.clips.num_snippets(video) - first if count is None else count
         start = self._starts[video.video_id] + first * length
@@ -130,11 +134,11 @@ class MapCache:
             self._opened = self._open("r")
         return self._opened
 
-    def dataset(self, draw):
-        """Snippets one by one, as dicts of `maps` and `mask`; `draw` as in `Clips.dataset`."""
+    def dataset(self, snippets):
+        """Read snippets in the order of ``snippets`` (see ``Clips.dataset``), as dicts of ``maps`` and ``mask``."""
 
-        def snippets():
-            for video_id, snippet in draw():
+        def read():
+            for video_id, snippet in snippets():
                 maps, mask = self.read(self.clips.manifest.by_id[video_id], snippet, 1)
                 yield {"maps": maps[0], "mask": mask[0]}
 
@@ -143,11 +147,11 @@ class MapCache:
             "maps": tf.TensorSpec([length, *self.shape], tf.float16),
             "mask": tf.TensorSpec([length], tf.bool),
         }
-        return tf.data.Dataset.from_generator(snippets, output_signature=signature)
+        return tf.data.Dataset.from_generator(read, output_signature=signature)
 
 
 def _last_of_each(videos, clips, snippets):
-    """The video with its last snippet, None with every other."""
+    """Yield once per snippet: the video with its last snippet, None before."""
     for video in videos:
         for left in reversed(range(clips.num_snippets(video))):
             next(snippets)
@@ -157,7 +161,4 @@ def _last_of_each(videos, clips, snippets):
 def _fingerprint(clips, extractor):
     facts = [extractor.backbone_name, extractor.image_size, clips.clip_frames, clips.manifest.fingerprint]
     facts += [[video.video_id, video.num_sampled] for video in clips.manifest.videos]
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for weight in extractor.backbone.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()[:16]
+    return fingerprint(facts, *(weight.tobytes() for weight in extractor.backbone.get_weights()))

@@ -1,66 +1,14 @@
-"""TFRecord schemas: "clip" is one snippet of K frames as JPEG, "bag" is one video of node features.
+"""TFRecord schemas: a "clip" is one snippet of K JPEG frames, a "bag" holds the node features of one video.
 
-A label is 0, 1 or -1 (unknown). Padding stands at the end and is masked.
+A label is 0, 1 or -1 (unknown). Padding comes last and is masked.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from pipelines.data.manifest import (
-    Manifest,
-    VideoInfo,
-    array_to_intervals,
-    intervals_to_array,
-    read_manifest,
-    shard_name,
-    shard_paths,
-    write_manifest,
-)
-
-__all__ = [
-    "Manifest",
-    "VideoInfo",
-    "array_to_intervals",
-    "expand_to_frames",
-    "intervals_to_array",
-    "parse_bag",
-    "parse_clip",
-    "read_manifest",
-    "serialize_bag",
-    "serialize_clip",
-    "shard_name",
-    "shard_paths",
-    "write_manifest",
-]
-
-UNKNOWN_LABEL = -1
-
-
-def serialize_clip(jpegs, frame_indices, times_sec, video_id, snippet_index, label, fps):
-    """One snippet as a serialised `tf.train.Example`.
-
-    Args:
-        jpegs: Real frames only, 1..K JPEG byte strings; the last snippet of a video may be short.
-        frame_indices: Index of each in the original video.
-        times_sec: Presentation time of each.
-        video_id: Id in the manifest.
-        snippet_index: Position of the snippet in its video, from 0.
-        label: 0, 1 or None.
-        fps: Mean rate of the original frames.
-    """
-    return _example(
-        frames=_bytes(*jpegs),
-        frame_indices=_ints(*frame_indices),
-        times_sec=_floats(*times_sec),
-        video_id=_bytes(video_id.encode()),
-        snippet_index=_ints(snippet_index),
-        label=_ints(UNKNOWN_LABEL if label is None else label),
-        fps=_floats(fps),
-    )
-
 
 def parse_clip(serialized, clip_frames, image_size_px):
-    """Inverse of `serialize_clip` for use in `Dataset.map`; the JPEGs are decoded in the graph.
+    """Parse the output of ``serialize_clip``, for use in ``Dataset.map``; the JPEGs are decoded in the graph.
 
     Args:
         serialized: Scalar string.
@@ -68,12 +16,13 @@ def parse_clip(serialized, clip_frames, image_size_px):
         image_size_px: Side of the square frames.
 
     Returns:
-        Dict with `frames` uint8 `(K, size, size, 3)` (zeros in the padding), `mask` bool `(K,)`, `frame_indices` int64
-        `(K,)` and `times_sec` float32 `(K,)` (-1 in the padding), and the scalars `video_id` string, `snippet_index`
-        int64, `label` int64 and `fps` float32.
+        Dict with ``frames`` uint8 ``(K, size, size, 3)`` (zeros in the padding), ``mask`` bool ``(K,)``,
+        ``frame_indices`` int64 ``(K,)`` and ``times_sec`` float32 ``(K,)`` (-1 in the padding), and the scalars
+        ``video_id`` string, ``snippet_index`` int64, ``label`` int64 and ``fps`` float32.
 
     Example:
 
+    >>> from pipelines.data.examples import serialize_clip
     >>> clip = serialize_clip([tf.io.encode_jpeg(np.zeros((8, 8, 3), "uint8")).numpy()], [16], [0.5], "a", 0, 1, 30.0)
     >>> parsed = parse_clip(clip, clip_frames=2, image_size_px=8)
     >>> parsed["mask"].numpy().tolist(), parsed["frame_indices"].numpy().tolist()
@@ -110,32 +59,15 @@ def parse_clip(serialized, clip_frames, image_size_px):
     }
 
 
-def serialize_bag(nodes, video_id, label, frame_indices):
-    """One video of node features `(T, G, C)`, stored as float16, as a serialised `tf.train.Example`.
-
-    Raises:
-        ValueError: `nodes` and `frame_indices` do not agree.
-    """
-    nodes = np.asarray(nodes)
-    if nodes.ndim != 3 or len(nodes) != len(frame_indices):
-        raise ValueError(
-            "`nodes` must be (T, G, C) with one frame index for each of the T. "
-            f"Received: {nodes.shape} and {len(frame_indices)} indices."
-        )
-    return _example(
-        nodes=_bytes(nodes.astype("<f2").tobytes()),
-        shape=_ints(*nodes.shape),
-        video_id=_bytes(video_id.encode()),
-        label=_ints(UNKNOWN_LABEL if label is None else label),
-        frame_indices=_ints(*frame_indices),
-    )
-
-
 def parse_bag(serialized):
-    """Inverse of `serialize_bag`: `nodes` float16 `(T, G, C)`, `frame_indices` int64 `(T,)`, `video_id`, `label`.
+    """Parse the output of ``serialize_bag``.
+
+    Returns:
+        Dict with ``nodes`` float16 ``(T, G, C)``, ``frame_indices`` int64 ``(T,)``, ``video_id`` and ``label``.
 
     Example:
 
+    >>> from pipelines.data.examples import serialize_bag
     >>> bag = parse_bag(serialize_bag(np.ones((2, 1, 3)), "a", 0, [0, 16]))
     >>> bag["nodes"].shape, bag["label"].numpy().item()
     (TensorShape([2, 1, 3]), 0)
@@ -155,21 +87,21 @@ def parse_bag(serialized):
 
 
 def expand_to_frames(scores, frame_indices, num_frames):
-    """Scores of the sampled frames -> one score for every original frame.
+    """Expand the scores of the sampled frames to one score per original frame.
 
-    The score of a sampled frame holds until the next sampled one; the first also covers what lies before it, the last
-    runs to the end of the video.
+    A score is repeated until the next sampled frame. The first score also covers the frames before it, the last one the
+    frames to the end of the video.
 
     Args:
-        scores: `(T, ...)`, one row a sampled frame.
-        frame_indices: `(T,)`, their original indices, strictly rising, below `num_frames`.
+        scores: ``(T, ...)``, one row per sampled frame.
+        frame_indices: ``(T,)``, their original indices, strictly increasing, below ``num_frames``.
         num_frames: True length of the video.
 
     Returns:
-        `(num_frames, ...)`.
+        ``(num_frames, ...)``.
 
     Raises:
-        ValueError: The lengths do not agree, or the indices do not rise inside the video.
+        ValueError: The lengths differ, or the indices do not increase inside the video.
 
     Example:
 
@@ -179,28 +111,9 @@ def expand_to_frames(scores, frame_indices, num_frames):
     scores, indices = np.asarray(scores), np.asarray(frame_indices)
     if len(indices) == 0 or indices.shape != scores.shape[:1]:
         raise ValueError(
-            "One score for each sampled frame was expected. "
-            f"Received: {scores.shape[:1]} scores, {indices.shape} indices."
+            f"expected one score per sampled frame. Received: {scores.shape[:1]} scores, {indices.shape} indices."
         )
     if indices[0] < 0 or indices[-1] >= num_frames or np.any(np.diff(indices) <= 0):
-        raise ValueError(f"`frame_indices` must rise strictly inside 0..{num_frames - 1}. Received: {indices.tolist()}")
+        raise ValueError(f"`frame_indices` must increase inside 0..{num_frames - 1}. Received: {indices.tolist()}")
     starts = np.concatenate([[0], indices[1:], [num_frames]])
     return np.repeat(scores, np.diff(starts), axis=0)
-
-
-def _example(**features):
-    return tf.train.Example(features=tf.train.Features(feature=dict(sorted(features.items())))).SerializeToString(
-        deterministic=True
-    )
-
-
-def _bytes(*values):
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _ints(*values):
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value) for value in values]))
-
-
-def _floats(*values):
-    return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value) for value in values]))

@@ -1,8 +1,8 @@
-"""Shards of a stage that may lose some of its inputs: which are finished, what became of each video. No TensorFlow.
+"""Shards of a stage that skips videos it cannot use, and a note on each finished shard. Imports no TensorFlow.
 
-A shard holds some videos in the order of the list. It appears under its name only when it is whole, with a note beside
-it (`.json`) of what it was made from, what it holds and what was skipped; a second run keeps every shard whose note
-still fits.
+A shard holds some videos in the order of the list. It gets its name only when it is complete. The note beside it
+(``.json``) says what it was made from, what it holds and what was skipped. A second run keeps every shard whose note is
+up to date.
 """
 
 import hashlib
@@ -11,17 +11,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.config import UserError
-from pipelines.data.manifest import VideoInfo, shard_name, write_json, write_manifest
+from pipelines.data.listing.manifest import VideoInfo, shard_name, write_manifest
+from pipelines.run.files import fingerprint, write_json
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """Some videos, and the file their records go to.
+    """Some videos and the file that holds their records.
 
     Args:
         path: The file.
-        videos: `Video`s, in record order.
-        fingerprint: Of all that decides the content.
+        videos: ``ListedVideo`` or ``VideoInfo`` entries, in record order.
+        fingerprint: Hash of everything that decides the content.
     """
 
     path: Path
@@ -30,11 +31,11 @@ class Shard:
 
     @property
     def note_path(self):
-        """The note beside the file."""
+        """Path of the note beside the file."""
         return self.path.with_suffix(".json")
 
     def note(self):
-        """What is known of a finished shard; None when it is absent, outdated, damaged or worth another try."""
+        """Return the note of a finished shard; None when it is absent, outdated, damaged or to be tried again."""
         try:
             note = json.loads(self.note_path.read_text(encoding="utf-8"))
             whole = note["bytes"] == self.path.stat().st_size
@@ -44,47 +45,47 @@ class Shard:
             return None
 
     def write_note(self, infos, skipped, retry=False):
-        """Says that the file is finished.
+        """Mark the file as finished.
 
         Args:
-            infos: `VideoInfo`s of the videos in it.
-            skipped: Pairs of a file that was left out and the reason.
-            retry: Another run should try the skipped ones again.
+            infos: ``VideoInfo`` of each video in it.
+            skipped: Pairs of a file that was skipped and the reason.
+            retry: Whether another run should try the skipped files again.
         """
         note = {"fingerprint": self.fingerprint, "bytes": self.path.stat().st_size, "retry": retry}
-        note["content"] = _hash_of_content(self.path, infos)
+        note["content"] = _content_hash(self.path, infos)
         note |= {"videos": [asdict(info) for info in infos], "skipped": [[str(file), text] for file, text in skipped]}
         write_json(self.note_path, note)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What all shards of a folder hold together; `bytes` is their size."""
+    """Content of all shards of a folder; ``bytes`` is their total size."""
 
     videos: list
     skipped: list
     bytes: int
 
 
-def plan_shards(folder, prefix, videos, size, fingerprint):
-    """The shards of a list of videos.
+def plan_shards(folder, prefix, videos, size, settings_of):
+    """Divide a list of videos into shards.
 
     Args:
-        folder: Where they go.
-        prefix: `"clips"` or `"nodes"`.
-        videos: `Video`s in the order of the list.
-        size: Videos of a shard.
-        fingerprint: Function of some videos that hashes all that decides their records.
+        folder: Folder of the shards.
+        prefix: ``"clips"`` or ``"nodes"``.
+        videos: ``ListedVideo`` or ``VideoInfo`` entries, in the order of the list.
+        size: Videos per shard.
+        settings_of: Function of some videos that returns the fingerprint of everything that decides their records.
     """
     groups = [videos[start : start + size] for start in range(0, len(videos), size)]
     return [
-        Shard(Path(folder) / shard_name(prefix, index, len(groups)), group, fingerprint(group))
+        Shard(Path(folder) / shard_name(prefix, index, len(groups)), group, settings_of(group))
         for index, group in enumerate(groups)
     ]
 
 
 def remove_outdated(folder, prefix, finished):
-    """Remove what does not belong to the finished shards; return how many notes of an earlier plan were among it."""
+    """Remove all shards but the finished ones; return the number of removed notes, one per outdated shard."""
     folder.mkdir(parents=True, exist_ok=True)
     keep = {path for shard in finished for path in (shard.path, shard.note_path)}
     outdated = [path for path in folder.glob(f"{prefix}-*-of-*") if path not in keep]
@@ -94,13 +95,13 @@ def remove_outdated(folder, prefix, finished):
 
 
 def write_manifest_of(folder, shards):
-    """Write the manifest of finished shards and return what they hold, `Collected`.
+    """Write the manifest of finished shards and return their content as ``Collected``.
 
-    Its fingerprint is that of the content: videos that were copied or touched, and are the same, leave maps, nodes and
-    trainings as good as they were.
+    The fingerprint of the manifest is that of the content. So maps, nodes and trainings stay valid when videos were
+    only copied or touched.
 
     Raises:
-        UserError: None of the videos could be used.
+        UserError: No video could be used.
     """
     notes = [json.loads(shard.note_path.read_text(encoding="utf-8")) for shard in shards]
     videos = [VideoInfo.from_json(entry) for note in notes for entry in note["videos"]]
@@ -108,23 +109,29 @@ def write_manifest_of(folder, shards):
     if not videos:
         file, reason = skipped[0]
         raise UserError(f"none of the {len(skipped)} videos can be used. The first: {file}: {reason.rstrip('.')}.")
-    fingerprint = hashlib.sha256("".join(note["content"] for note in notes).encode()).hexdigest()[:16]
-    write_manifest(folder, videos, skipped, fingerprint)
+    write_manifest(folder, videos, skipped, fingerprint(*(note["content"].encode() for note in notes)))
     return Collected(videos, skipped, sum(note["bytes"] for note in notes))
 
 
-def _hash_of_content(path, infos):
-    """Of the records and of what is known of their videos, wherever those lie."""
+def _content_hash(path, infos):
+    """Hash the records and the facts about their videos, but not where those are stored."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(json.dumps([asdict(replace(info, path="")) for info in infos]).encode())
     return digest.hexdigest()
 
 
+def describe_reuse(finished, total, outdated=0):
+    """Describe which shards were kept and which were written again, for a summary; ``""`` when there are none."""
+    kept = f"; {finished} of {total} shards were finished before" if finished else ""
+    again = f"; {outdated} outdated shards were written again (settings, files or labels changed)" if outdated else ""
+    return kept + again
+
+
 def describe_warnings(videos):
-    """Words for a summary on the videos that were used with a warning; `""` when there are none."""
+    """Describe the videos that were used with a warning, for a summary; ``""`` when there are none."""
     damaged = [video for video in videos if video.warning]
     if not damaged:
         return ""
     first = f"{damaged[0].video_id}: {damaged[0].warning}"
-    return f"; {len(damaged)} used with a warning (all in videos.json), the first {first}"
+    return f"; {len(damaged)} used with a warning (see videos.json), the first: {first}"

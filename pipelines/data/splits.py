@@ -1,4 +1,4 @@
-"""Parts of a list of videos."""
+"""Split a list of videos into parts."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from vad_keras.spec import ABNORMAL, NORMAL
 
 
 def split_videos(videos, validation_fraction, seed):
-    """Training and validation part, drawn from each label alike.
+    """Split videos at random into a training and a validation part, stratified by label.
 
     Args:
-        videos: `VideoInfo`s with known labels.
-        validation_fraction: Share of the videos of each label; at least one of each when it is above 0.
-        seed: Of the draw.
+        videos: ``VideoInfo`` entries with known labels.
+        validation_fraction: Fraction of the videos of each label; above 0, at least one video per label.
+        seed: Seed of the random split.
 
     Returns:
-        Two lists, each in the order of `videos` within a label.
+        Two lists. Within a label, each keeps the order of ``videos``.
     """
     training, validation = [], []
     for label in (NORMAL, ABNORMAL):

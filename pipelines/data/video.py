@@ -1,8 +1,8 @@
-"""Video files to frames: the only place that knows the decoder (PyAV, which carries FFmpeg).
+"""Video files to frames: the only module that knows the decoder (PyAV, which includes FFmpeg).
 
-Decoding streams: memory does not grow with the length of a video (only by 8 bytes a frame for its time). One thread
-decodes one file: FFmpeg's frame threads drop a varying number of frames behind an error, and several files at once are
-faster.
+Frames are streamed: memory does not grow with the length of a video, except for 8 bytes per frame for its time. One
+thread decodes one file: FFmpeg's frame threads drop a varying number of frames after an error, and several files in
+parallel are faster.
 """
 
 from array import array
@@ -13,14 +13,14 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from pipelines.data.files import frame_files
+from pipelines.data.listing.files import frame_files
+from pipelines.data.snippets import in_snippets, padded
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
 FALLBACK_FPS = 25.0
 MAX_CREDIBLE_FPS = 1000.0
-PADDING_INDEX = -1
 
-av.logging.set_level(None)  # FFmpeg's own lines; what matters is in `VideoReader.warning` or in the error
+av.logging.set_level(None)  # FFmpeg's own messages; what matters is in ``VideoReader.warning`` or in the error
 
 
 class VideoError(Exception):
@@ -35,44 +35,35 @@ class VideoError(Exception):
 
 
 class SampledFrame(NamedTuple):
-    """One frame: its index in the original video, its presentation time and its upright RGB picture."""
+    """One frame: its index in the original video, its presentation time and its upright RGB pixels."""
 
     frame_index: int
     time_sec: float
     rgb: np.ndarray  # uint8 (size, size, 3)
 
 
-class Snippet(NamedTuple):
-    """K consecutive sampled frames; a short last snippet is padded at the end."""
-
-    frames: np.ndarray  # uint8 (K, size, size, 3), zeros in the padding
-    mask: np.ndarray  # bool (K,), True for a real frame
-    frame_indices: np.ndarray  # int64 (K,), -1 in the padding
-    times_sec: np.ndarray  # float32 (K,), -1 in the padding
-
-
 class VideoReader:
-    """Iterates over the sampled frames of a file, or of a folder of frames, upright and squashed to a square.
+    """Iterates over the sampled frames of a file, or of a folder of frames, upright and resized to a square.
 
-    After the iteration `num_frames`, `num_sampled` and `frame_times_sec` are those of the whole video.
+    After the iteration ``num_frames``, ``num_sampled`` and ``frame_times_sec`` are those of the whole video.
 
     Args:
-        path: Video file, or a folder of pictures, one a frame.
-        frames_per_sec: Sampling rate: the first frame at or after each tick `i / frames_per_sec` of presentation time,
-            never a frame twice. 0 takes every frame.
+        path: Video file, or a folder with one image per frame.
+        frames_per_sec: Sampling rate: the first frame at or after each tick ``i / frames_per_sec`` of presentation
+            time, no frame twice. 0 takes every frame.
         size_px: Side of the frames.
         folder_fps: Rate of a folder of frames; 25 when None.
 
     Attributes:
-        fps: Mean rate the container gives.
-        width, height: Size of the upright picture before the resize.
+        fps: Mean rate, from the container.
+        width, height: Size of the upright frame before the resize.
         num_frames: Frames decoded so far.
         num_sampled: Frames yielded so far.
         frame_times_sec: Time of every decoded frame, from 0 at the first.
-        warning: Damage that was passed over, `""` when none.
+        warning: Damage that was skipped; ``""`` when there was none.
 
     Raises:
-        VideoError: When iterated over: nothing in the file can be decoded.
+        VideoError: During the iteration: nothing in the file can be decoded.
 
     Example:
 
@@ -114,18 +105,11 @@ class VideoReader:
             raise VideoError(self.path, f"no frame can be decoded ({self.warning or 'the stream is empty'})")
 
     def snippets(self, clip_frames):
-        """Consecutive `Snippet`s of K = `clip_frames` sampled frames."""
-        frames = []
-        for frame in self:
-            frames.append(frame)
-            if len(frames) == clip_frames:
-                yield _snippet(frames, clip_frames)
-                frames = []
-        if frames:
-            yield _snippet(frames, clip_frames)
+        """Yield consecutive ``Snippet``s of K = ``clip_frames`` sampled frames."""
+        return (padded(frames, clip_frames) for frames in in_snippets(self, clip_frames))
 
     def _time(self, frame, first_pts_sec):
-        """Presentation time from the first frame on; index / fps where it is missing or does not rise."""
+        """Return the time since the first frame; if missing or not rising, the previous time plus 1 / fps."""
         if frame.time is not None and first_pts_sec is not None:
             time_sec = frame.time - first_pts_sec
             if not self.frame_times_sec or time_sec > self.frame_times_sec[-1]:
@@ -136,24 +120,23 @@ class VideoReader:
         try:
             rgb = frame.reformat(width=self.size_px, height=self.size_px, format="rgb24", threads=1).to_ndarray()
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
-            raise VideoError(self.path, f"pixel format {frame.format.name} cannot be turned to RGB ({error})") from None
+            raise VideoError(self.path, f"cannot convert pixel format {frame.format.name} to RGB ({error})") from None
         if self.num_sampled == 0:
             turned = _is_transposed(frame)
             self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
         return upright(rgb, frame)
 
     def _decoded(self):
-        """Every frame that can be decoded, in the order of presentation."""
+        """Yield every frame that can be decoded, in the order of presentation."""
         if self.path.is_dir():
-            yield from self._pictures()
+            yield from self._images()
             return
         if not self.path.is_file():
             raise VideoError(self.path, "no such file")
         if self.path.stat().st_size == 0:
             raise VideoError(self.path, "the file is empty (0 bytes)")
         try:
-            # "file:" and the whitelist: a name or a playlist inside the file must never reach the network.
-            container = av.open(f"file:{self.path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+            container = _open(self.path)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(self.path, f"not a video, or cut off before its index ({_text(error)})") from None
         with container:
@@ -171,41 +154,54 @@ class VideoReader:
             yield from _frames(container, stream, errors)
             self.warning = _damage(errors, self.num_frames, stream.frames)
 
-    def _pictures(self):
-        """The frames of a folder. One that cannot be read ends it: those behind would stand for wrong numbers."""
+    def _images(self):
+        """Yield the frames of a folder. An unreadable one is an error: later frames would have wrong indices."""
         self.fps = self.folder_fps or FALLBACK_FPS
         for path in frame_files(self.path):
             try:
-                with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+                with _open(path) as container:
                     frame = next(container.decode(video=0), None)
             except (av.error.FFmpegError, ValueError, IndexError) as error:
-                raise VideoError(self.path, f"{path.name} is not a picture ({_text(error)}); copy it again") from None
+                raise VideoError(self.path, f"{path.name} is not an image ({_text(error)}); copy it again") from None
             if frame is None:
-                raise VideoError(self.path, f"{path.name} holds no picture; copy it again")
+                raise VideoError(self.path, f"{path.name} contains no image; copy it again")
             yield frame
 
 
-def known_length(path):
-    """Frames of a video without decoding it: pictures of a folder, or what the container tells; None when neither."""
-    if Path(path).is_dir():
-        return len(frame_files(path))
+class Probed(NamedTuple):
+    """What a container says about its video."""
+
+    width: int
+    height: int
+    fps: float
+    num_frames: int  # 0: it does not say
+    duration_sec: float
+
+
+def probe(path):
+    """Read the header of a video file and return it as ``Probed``; None when the file cannot be opened as a video."""
     try:
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
-            return container.streams.video[0].frames or None
+        with _open(path) as container:
+            stream = container.streams.video[0]
+            fps = _nominal_fps(stream)
+            seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
+            return Probed(stream.width, stream.height, fps, stream.frames, seconds)
     except (av.error.FFmpegError, ValueError, IndexError):
         return None
 
 
-def snippets(path, config):
-    """The snippets of a file as `prepare` cuts them: `(frames, mask, frame_indices, times_sec)` of K frames each."""
-    data = config.data
-    return VideoReader(path, data.frames_per_sec, data.image_size_px).snippets(data.clip_frames)
+def known_length(path):
+    """Return the number of frames without decoding: images of a folder, or what the container says; None if unknown."""
+    if Path(path).is_dir():
+        return len(frame_files(path))
+    header = probe(path)
+    return header.num_frames or None if header else None
 
 
 def upright(rgb, frame):
-    """Apply the display matrix of a frame to its (square) picture: quarter turns and mirror images.
+    """Apply the display matrix of a frame to its (square) pixels: rotations by 90 degrees and mirroring.
 
-    The matrix sends (x, y) to (a x + c y, b x + d y), y downwards.
+    The matrix maps (x, y) to (a x + c y, b x + d y), y downwards.
     """
     matrix = _display_matrix(frame)
     if matrix is None:
@@ -216,11 +212,16 @@ def upright(rgb, frame):
     return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
+def _open(path):
+    """Open a container. ``file:`` and the whitelist: neither its name nor a playlist in it may reach the network."""
+    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+
+
 def _display_matrix(frame):
-    """`((a, b), (c, d))` or None."""
+    """Return ``((a, b), (c, d))``, or None if there is no matrix."""
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # a kind that PyAV has no name for, such as the EXIF of a picture
+    except ValueError:  # a kind that PyAV has no name for, such as the EXIF data of an image
         data = None
     if data is None:
         return None
@@ -233,7 +234,7 @@ def _is_transposed(frame):
 
 
 def _frames(container, stream, errors):
-    """Decode packet by packet; what fails is counted in `errors`, and the next packet is tried."""
+    """Decode packet by packet; count failures in ``errors`` and continue with the next packet."""
     packets = container.demux(stream)
     while True:
         try:
@@ -260,24 +261,13 @@ def _nominal_fps(stream):
     return FALLBACK_FPS
 
 
-def _damage(errors, num_frames, promised):
-    """The warning: what could not be decoded."""
+def _damage(errors, num_frames, num_expected):
+    """Return a warning that says what could not be decoded; ``""`` when everything was."""
     parts = [f"{count} x {text}" for text, count in sorted(errors.items())]
-    if promised and num_frames < promised:
-        parts.append(f"{num_frames} of {promised} frames decoded")
+    if num_expected and num_frames < num_expected:
+        parts.append(f"{num_frames} of {num_expected} frames decoded")
     return "; ".join(parts)
 
 
 def _text(error):
     return error.strerror if isinstance(error, av.error.FFmpegError) and error.strerror else str(error)
-
-
-def _snippet(frames, clip_frames):
-    padding = clip_frames - len(frames)
-    indices, times, pictures = zip(*frames, strict=True)
-    return Snippet(
-        np.pad(np.stack(pictures), [(0, padding), (0, 0), (0, 0), (0, 0)]),
-        np.arange(clip_frames) < len(frames),
-        np.pad(np.asarray(indices, np.int64), (0, padding), constant_values=PADDING_INDEX),
-        np.pad(np.asarray(times, np.float32), (0, padding), constant_values=PADDING_INDEX),
-    )

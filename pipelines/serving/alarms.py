@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Alarm(NamedTuple):
-    """One stretch of consecutive frames at or above the threshold; `end_frame` and `end_sec` are exclusive."""
+    """Consecutive frames at or above the threshold; ``end_frame`` and ``end_sec`` are exclusive."""
 
     start_frame: int
     end_frame: int
@@ -16,10 +16,10 @@ class Alarm(NamedTuple):
 
 
 def find_alarms(scores, times_sec, threshold, frame_duration_sec):
-    """The alarms of a video, in order.
+    """Find the alarms of a video, in order.
 
     Args:
-        scores: One score for each frame, ``(num_frames,)``.
+        scores: One score per frame, ``(num_frames,)``.
         times_sec: Presentation time of each frame, ``(num_frames,)``.
         threshold: A score at or above it is an alarm.
         frame_duration_sec: How long the last frame is shown.

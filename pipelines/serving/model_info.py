@@ -1,4 +1,4 @@
-"""``model.json`` beside ``saved_model.pb``: what a client must know to cut and squash frames as the model does."""
+"""``model.json`` beside ``saved_model.pb``: what a client must know to prepare frames for the model."""
 
 import dataclasses
 import hashlib
@@ -7,29 +7,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.config import UserError
+from pipelines.run.files import write_json
 
 MODEL_INFO_FILE = "model.json"
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What an exported model is, without loading it.
+    """Description of an exported model, known without loading it.
 
     Args:
         name: Name of the model, as in models.config.
-        clip_frames: Frames of a snippet, K; 0: it takes nodes alone, having been trained on feature files.
-        num_patches: Patches of a frame, G.
-        feature_dim: Channels of a node, C.
+        clip_frames: Frames per snippet, K; 0: the model takes nodes only, it was trained on feature files.
+        num_patches: Patches per frame, G.
+        feature_dim: Channels per node, C.
         scales: Rows (and columns) of the patch grids.
-        image_size_px: Side of the square that frames are squashed to.
+        image_size_px: Side of the square that frames are resized to.
         frames_per_sec: Sampling rate; 0 takes every frame.
         jpeg_quality: Quality of the JPEGs that the models were trained on.
         threshold: A score at or above it is an alarm.
-        config: The configuration of the run, section by section.
+        config: The settings that decide a score, section by section.
         training_data: Number of videos and hash of the manifest that the models were trained on.
         created_utc: Time of the export, ISO 8601.
         made_with: Version of each library that wrote it.
-        weights: Hash of the Keras files.
+        weights: SHA-256 of the Keras files.
     """
 
     name: str
@@ -48,16 +49,15 @@ class ModelInfo:
     weights: str = ""
 
     def write(self, folder):
-        """Writes ``model.json`` into `folder`."""
-        text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
-        (Path(folder) / MODEL_INFO_FILE).write_text(text + "\n", encoding="utf-8")
+        """Write ``model.json`` into ``folder``."""
+        write_json(Path(folder) / MODEL_INFO_FILE, dataclasses.asdict(self))
 
 
 def read_model_info(version_folder):
-    """Reads ``model.json`` of an exported version.
+    """Read ``model.json`` of an exported version.
 
     Raises:
-        UserError: when it is missing or lacks a field.
+        UserError: It is missing or lacks a field.
     """
     path = Path(version_folder) / MODEL_INFO_FILE
     try:
@@ -72,7 +72,7 @@ def read_model_info(version_folder):
 
 
 def file_hash(*paths):
-    """SHA-256 over the content of files, in order; a missing file counts as empty."""
+    """Return the SHA-256 of the content of files, in order; a missing file counts as empty."""
     digest = hashlib.sha256()
     for path in map(Path, paths):
         if path.is_file():

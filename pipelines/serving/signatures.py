@@ -1,9 +1,9 @@
 """The exported model: four signatures around the two Keras models, everything from JPEG bytes to scores in the graph.
 
-A detector that was trained on features from elsewhere has no extractor, and is exported with `score_nodes` alone.
+A detector that was trained on feature files has no extractor and is exported with ``score_nodes`` only.
 
-Every signature takes videos whose frames are all real (no mask): a batch holds videos of one length. Frames are cut
-into snippets of K as in `prepare`, the last one is filled up with masked zeros, and the backbone runs over a few
+Every signature takes videos without padding (there is no mask): all videos of a batch have the same length. Frames are
+cut into snippets of K as by ``vad prepare``, the last one is padded with masked zeros, and the backbone runs over a few
 snippets at a time, so that its memory does not grow with the length of a video.
 """
 
@@ -18,15 +18,15 @@ SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_P
 
 
 class NodeSignatures:
-    """What is served of a detector alone.
+    """Signatures of a detector alone.
 
     Args:
-        detector: A built `AnomalyDetector` or a baseline with its inputs (nodes of a video to scores).
-        num_patches: Patches of a node, G.
-        feature_dim: Channels of a node, C.
+        detector: A built ``AnomalyDetector``, or a baseline with the same inputs (nodes of a video to scores).
+        num_patches: Patches per frame, G.
+        feature_dim: Channels per node, C.
 
     Raises:
-        RuntimeError: when Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
+        RuntimeError: Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
     """
 
     clip_frames = image_size_px = 0  # it takes no frames
@@ -35,7 +35,7 @@ class NodeSignatures:
     def __init__(self, detector, num_patches, feature_dim):
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError(
-                f"Only the TensorFlow backend writes a SavedModel. Received: KERAS_BACKEND={keras.backend.backend()}. "
+                f"only the TensorFlow backend writes a SavedModel. Received: KERAS_BACKEND={keras.backend.backend()}. "
                 "Models trained on another backend load on TensorFlow: set KERAS_BACKEND=tensorflow and export again."
             )
         self.models = [detector]
@@ -43,16 +43,16 @@ class NodeSignatures:
         self.num_patches, self.feature_dim = int(num_patches), int(feature_dim)
 
     def score_nodes(self, nodes):
-        """Scores nodes: float32 ``(B, T, G, C)``, whole videos."""
+        """Score nodes: float32 ``(B, T, G, C)``, whole videos."""
         return self._scores(_with_content(nodes, "nodes"))
 
     def endpoints(self):
-        """Name -> function and the specification of its input."""
+        """Return name -> function and the specification of its input."""
         nodes = tf.TensorSpec((None, None, self.num_patches, self.feature_dim), tf.float32, "nodes")
         return {"serving_default": (self.score_nodes, nodes), "score_nodes": (self.score_nodes, nodes)}
 
     def save(self, folder):
-        """Writes the SavedModel with all signatures into `folder`."""
+        """Write the SavedModel with all signatures into ``folder``."""
         archive = keras.export.ExportArchive()
         for model in self.models:
             archive.track(model)
@@ -71,15 +71,15 @@ class NodeSignatures:
 
 
 class ServingSignatures(NodeSignatures):
-    """The functions that are served, for one pair of trained models.
+    """Signatures of an extractor and a detector.
 
     Args:
-        extractor: A built `RelationAwareExtractor` (frames of a snippet to nodes).
-        detector: A built `AnomalyDetector` or a baseline with its inputs (nodes of a video to scores).
-        snippets_per_step: Snippets that go through the backbone at once. Bounds the memory, changes no score.
+        extractor: A built ``RelationAwareExtractor`` (frames of a snippet to nodes).
+        detector: A built ``AnomalyDetector``, or a baseline with the same inputs (nodes of a video to scores).
+        snippets_per_step: Snippets that go through the backbone at once. It bounds the memory and changes no score.
 
     Raises:
-        RuntimeError: when Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
+        RuntimeError: Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
     """
 
     def __init__(self, extractor, detector, snippets_per_step=SNIPPETS_PER_STEP):
@@ -96,22 +96,22 @@ class ServingSignatures(NodeSignatures):
         self.num_patches, self.feature_dim = nodes.shape[2:]
 
     def score_frames(self, frames):
-        """Scores raw frames: uint8 ``(B, T, H, W, 3)``, RGB, any height and width."""
+        """Score raw frames: uint8 ``(B, T, H, W, 3)``, RGB, any height and width."""
         nodes, _ = self._nodes_of_videos(frames, self._fit)
         return self._scores(nodes)
 
     def score_jpeg(self, jpeg_bytes):
-        """Scores JPEG files: strings ``(B, T)``, each of any size."""
+        """Score JPEG files: strings ``(B, T)``, each of any size."""
         nodes, _ = self._nodes_of_videos(jpeg_bytes, self._decode)
         return self._scores(nodes)
 
     def extract(self, frames):
-        """Nodes ``(B, T, G, C)`` of raw frames, and the snippet classifier's probability at each frame ``(B, T)``."""
+        """Return nodes ``(B, T, G, C)`` of raw frames and the snippet classifier's probability per frame ``(B, T)``."""
         nodes, probability = self._nodes_of_videos(frames, self._fit)
         return {spec.NODES: nodes, spec.ANOMALY_SCORE: probability}
 
     def endpoints(self):
-        """Name -> function and the specification of its input."""
+        """Return name -> function and the specification of its input."""
         frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "frames")
         jpeg_bytes = tf.TensorSpec((None, None), tf.string, "jpeg_bytes")
         return super().endpoints() | {
@@ -126,9 +126,9 @@ class ServingSignatures(NodeSignatures):
         return tf.cast(outputs[spec.NODES], tf.float32), tf.cast(outputs["anomaly_probability"], tf.float32)
 
     def _nodes_of_videos(self, videos, to_frames):
-        """Loops over groups of snippets: ``(B, T, ...)`` -> nodes ``(B, T, G, C)`` and probability ``(B, T)``.
+        """Loop over groups of snippets: ``(B, T, ...)`` -> nodes ``(B, T, G, C)`` and probability ``(B, T)``.
 
-        `to_frames` turns ``(n, ...)`` gathered elements and their places (video, time step) into uint8 frames.
+        ``to_frames`` turns ``(n, ...)`` gathered elements and their locations (video, time step) into uint8 frames.
         """
         videos = _with_content(videos, "frames")
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
@@ -153,19 +153,19 @@ class ServingSignatures(NodeSignatures):
         return nodes[:, :num_frames], tf.reshape(probability.concat(), (num_videos, -1))[:, :num_frames]
 
     def _gather(self, videos, snippets, snippets_per_video, to_frames):
-        """Frames ``(n, K, side, side, 3)`` and mask ``(n, K)`` of some snippets; zeros where a video has ended."""
+        """Gather frames ``(n, K, side, side, 3)`` and mask ``(n, K)`` of some snippets; zeros after the last frame."""
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
         steps = (snippets % snippets_per_video)[:, None] * self.clip_frames + tf.range(self.clip_frames)
         mask = steps < num_frames
         video = tf.repeat(snippets // snippets_per_video, self.clip_frames)
-        places = tf.stack([video, tf.reshape(steps, [-1])], axis=1)
-        places = tf.minimum(places, tf.stack([num_videos, num_frames]) - 1)
-        frames = to_frames(tf.gather_nd(videos, places), places)
+        locations = tf.stack([video, tf.reshape(steps, [-1])], axis=1)
+        locations = tf.minimum(locations, tf.stack([num_videos, num_frames]) - 1)
+        frames = to_frames(tf.gather_nd(videos, locations), locations)
         frames = tf.reshape(frames, (-1, self.clip_frames, self.image_size_px, self.image_size_px, 3))
         return frames * tf.cast(mask[:, :, None, None, None], tf.uint8), mask
 
-    def _fit(self, frames, places=None):
-        """Squashes ``(n, H, W, 3)`` to the model's square; frames that already fit are left alone."""
+    def _fit(self, frames, locations=None):
+        """Resize ``(n, H, W, 3)`` to the model's square; frames of this size stay as they are."""
         side = self.image_size_px
 
         def resize():
@@ -175,8 +175,8 @@ class ServingSignatures(NodeSignatures):
         fits = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], side))
         return tf.ensure_shape(tf.cond(fits, lambda: frames, resize), (None, side, side, 3))
 
-    def _decode(self, jpegs, places):
-        """Decodes ``(n,)`` JPEG files; says which frame of which video is none."""
+    def _decode(self, jpegs, locations):
+        """Decode ``(n,)`` JPEG files; the error names the frame and the video that is not one."""
 
         def decode(one):
             jpeg, where = one
@@ -187,11 +187,11 @@ class ServingSignatures(NodeSignatures):
             return self._fit(frame[None])[0]
 
         side = self.image_size_px
-        return tf.map_fn(decode, (jpegs, places), fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
+        return tf.map_fn(decode, (jpegs, locations), fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
 
 
 def _with_content(videos, name):
-    """`videos` itself, once it is certain that it holds a video and a frame."""
+    """Return ``videos`` after a check that it holds a video and a frame."""
     message = f"`{name}` must hold at least one video and one frame: the shape starts with (B, T)"
     checked = tf.debugging.assert_positive(tf.shape(videos)[:2], message=message)
     with tf.control_dependencies([checked] if checked is not None else []):

@@ -1,17 +1,17 @@
-"""The frames of a video that are worth a look: the highest scores, apart from each other."""
+"""The frames of a video to look at first: those with the highest scores, apart from each other."""
 
 import numpy as np
 
 
 def find_top_frames(scores, times_sec, count):
-    """Positions of up to `count` frames with the highest scores, in the order of time.
+    """Return the positions of up to ``count`` frames with the highest scores, in the order of time.
 
-    Neighbours of a chosen frame look like it and are passed over: the gap is a share of the video's duration.
+    Neighbours of a chosen frame look like it and are skipped: the gap is a fraction of the duration of the video.
 
     Args:
         scores: ``(T,)``.
         times_sec: ``(T,)``, rising.
-        count: How many at most.
+        count: Maximum number of frames.
 
     Example:
 

@@ -12,7 +12,7 @@ SAVED_MODEL_FILE = "saved_model.pb"
 
 
 def versions(model_folder):
-    """The version numbers in a model's folder, oldest first.
+    """Return the version numbers in a model's folder, oldest first.
 
     Args:
         model_folder: ``<root>/<name>``; need not exist.
@@ -24,10 +24,10 @@ def versions(model_folder):
 
 
 def version_folder(path):
-    """The folder to load: a version's own folder as it is, of a model's folder the newest version.
+    """Return the folder to load: ``path`` if it is a version, the newest version if it is a model's folder.
 
     Raises:
-        UserError: when there is no model at `path`.
+        UserError: There is no model at ``path``.
     """
     path = Path(path)
     if (path / SAVED_MODEL_FILE).is_file():
@@ -36,15 +36,15 @@ def version_folder(path):
     if numbers:
         return path / str(numbers[-1])
     reason = "holds no exported model (no numbered folder with saved_model.pb)" if path.is_dir() else "does not exist"
-    raise UserError(f"the model folder {path} {reason}. Run `vad export` first, or set score.model to another folder.")
+    raise UserError(f"the model folder {path} {reason}. Run `vad export` first, or set `score.model`.")
 
 
 @contextmanager
 def new_version(model_folder):
-    """Gives a temporary folder to write into and makes it the next version when the block ends well.
+    """Yield a temporary folder to write into; it becomes the next version when the block succeeds.
 
     TensorFlow Serving reads a version the moment its folder appears: it appears complete, by one rename, or not at all.
-    No version is ever overwritten, also when two exports end at the same time.
+    No version is ever overwritten, even when two exports end at the same time.
 
     Yields:
         A dict: ``"folder"`` to write into; after the block ``"version_folder"`` holds the final path.

@@ -1,13 +1,15 @@
-"""Warm-up requests: TensorFlow Serving replays them before a version answers, and no client waits for a first trace.
+"""Warm-up requests: TensorFlow Serving replays them before a version answers, so that no client waits for tracing.
 
 The file is a TFRecord of ``tensorflow.serving.PredictionLog`` messages. Their four nested messages are so small that
-their wire format is written here: exporting needs no `tensorflow-serving-api`. A test reads it with the real protos.
+their wire format is written here: an export needs no ``tensorflow-serving-api``. A test reads them with its protos.
 """
 
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from pipelines.run.wire import field
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
@@ -23,7 +25,7 @@ MAP_VALUE = 2
 
 
 def write_warmup_requests(version_folder, model_name, inputs):
-    """Writes one request for each signature.
+    """Write one request per signature.
 
     Args:
         version_folder: Folder of ``saved_model.pb``.
@@ -31,7 +33,7 @@ def write_warmup_requests(version_folder, model_name, inputs):
         inputs: Signature name -> input name -> array.
 
     Returns:
-        Path of the written file.
+        Path of the file.
     """
     path = Path(version_folder) / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +44,7 @@ def write_warmup_requests(version_folder, model_name, inputs):
 
 
 def warmup_inputs(signatures):
-    """Two snippets, the second one short, of grey noise for each signature of a `ServingSignatures`; else two nodes."""
+    """Make the inputs of each signature: noise, one snippet and one frame; nodes for a model that takes nodes only."""
     if not signatures.clip_frames:
         nodes = np.zeros((1, 2, signatures.num_patches, signatures.feature_dim), np.float32)
         return {name: {"nodes": nodes} for name in signatures.endpoints()}
@@ -60,23 +62,10 @@ def warmup_inputs(signatures):
 
 
 def prediction_log(model_name, signature, tensors):
-    """A serialised ``PredictionLog`` that holds a ``PredictRequest``."""
-    spec = _message(MODEL_SPEC_NAME, model_name.encode()) + _message(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
-    request = _message(REQUEST_MODEL_SPEC, spec)
+    """Serialize a ``PredictionLog`` that holds a ``PredictRequest``."""
+    spec = field(MODEL_SPEC_NAME, model_name.encode()) + field(MODEL_SPEC_SIGNATURE_NAME, signature.encode())
+    request = field(REQUEST_MODEL_SPEC, spec)
     for name, value in tensors.items():
         tensor = tf.make_tensor_proto(value).SerializeToString()
-        request += _message(REQUEST_INPUTS, _message(MAP_KEY, name.encode()) + _message(MAP_VALUE, tensor))
-    return _message(PREDICTION_LOG_PREDICT_LOG, _message(PREDICT_LOG_REQUEST, request))
-
-
-def _message(field_number, content):
-    """A length-delimited protobuf field: key, length, content."""
-    return _varint(field_number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value):
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(encoded + bytes([value]))
+        request += field(REQUEST_INPUTS, field(MAP_KEY, name.encode()) + field(MAP_VALUE, tensor))
+    return field(PREDICTION_LOG_PREDICT_LOG, field(PREDICT_LOG_REQUEST, request))

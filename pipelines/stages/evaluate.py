@@ -1,7 +1,5 @@
-"""Stage 5: how good the detector is on the test videos, with every figure that puts the headline right."""
+"""Stage 5: measure the detector on the test videos and write the report."""
 
-import hashlib
-import json
 import time
 from pathlib import Path
 
@@ -10,75 +8,77 @@ import numpy as np
 
 import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.bags import segment_bounds, whole_bags
-from pipelines.data.clips import Clips
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.bags import segment_bounds, segments_of, whole_bags
+from pipelines.data.clips import open_clips
+from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.records import expand_to_frames
-from pipelines.report.evaluation import write_report
-from pipelines.report.pictures import draw_heat_maps, draw_timelines
-from pipelines.report.progress import track
-from pipelines.report.provenance import provenance
-from pipelines.report.summary import write_summary
+from pipelines.report.evaluation.figures import plot_test_timelines, plot_top_heat_maps
+from pipelines.report.evaluation.report import write_report
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
+from pipelines.run.files import fingerprint, replacing
+from pipelines.run.folder import RunFolder
+from pipelines.run.provenance import provenance
 from vad_keras import spec
 
 KEPT = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY)
 
 
 def run(config) -> Path:
-    """Score the test videos of `nodes/` with `detector.keras`; write `evaluation/` and return `metrics.json`.
+    """Score the test videos of ``nodes/`` with ``detector.keras``, write ``evaluation/`` and return ``metrics.json``.
 
-    Every figure is over all original frames at their true count. No figure of this stage flows back into a choice.
+    Every metric is computed on all original frames. No metric of this stage influences a choice.
 
     Args:
-        config: The run's `Config`.
+        config: ``Config`` of the run.
 
     Returns:
-        Path of `metrics.json`; beside it `report.md`, `videos.csv`, `scores.npz` and, with `evaluate.images`, pictures.
+        Path of ``metrics.json``. Beside it are ``report.md``, ``videos.csv``, ``scores.npz`` and, with
+        ``evaluate.images``, figures.
 
     Raises:
-        UserError: when there is no detector, no test video, or none with a label.
+        UserError: There is no detector or no labelled test video.
     """
-    start, origin = time.monotonic(), provenance()  # what runs, not what was committed meanwhile
-    folder = config.work_path / "evaluation"
+    start, origin = time.monotonic(), provenance()  # of the running code, whatever is committed meanwhile
+    run_folder, options, model = RunFolder.of(config), config.evaluate, config.train_detector.model
     scored = write_scores(config)
     videos = [as_evaluated(video, outputs[spec.ANOMALY_SCORE]) for video, outputs in scored]
     origin |= {"data": config.data.root, "split": "own", "seed": config.seed, "config": config_to_dict(config)}
-    origin["split_fingerprint"] = _split_fingerprint(read_manifest(config.work_path / "nodes"))
-    options, threshold = config.evaluate, config.export.threshold
+    origin["split_fingerprint"] = _split_fingerprint(read_manifest(run_folder.nodes))
+    figures, note = _plot(config, run_folder.evaluation, scored) if options.images else ([], "")
     content = write_report(
-        folder,
-        {config.train_detector.model: [videos]},
+        run_folder.evaluation,
+        {model: [videos]},
         f"{config.data_name}, own split",
         origin,
         samples=options.bootstrap_samples,
         seed=config.seed,
-        threshold=threshold,
+        threshold=config.alarms.threshold,
         smoothing_sec=options.smoothing_sec,
         images=options.images,
+        more_figures=figures,
     )
-    left_out = _draw(config, folder, scored, threshold) if options.images else ""
-    figures = content["systems"][config.train_detector.model]["figures"]
-    done = f"{len(videos)} test videos, frame AUC {figures['frame_auc']['mean']:.3f}, inside abnormal videos "
-    done += f"{figures['frame_auc_abnormal_videos']['mean']:.3f}{left_out}"
-    write_summary(config, "evaluate", done, output=folder, seconds=time.monotonic() - start)
-    return folder / "metrics.json"
+    metrics = content["systems"][model]["metrics"]
+    done = f"{len(videos)} test videos, frame AUC {metrics['frame_auc']['mean']:.3f}, inside abnormal videos "
+    done += f"{metrics['frame_auc_abnormal_videos']['mean']:.3f}{note}"
+    write_summary(config, "evaluate", done, output=run_folder.evaluation, seconds=time.monotonic() - start)
+    return run_folder.evaluation_metrics
 
 
 def write_scores(config):
-    """Score the test videos and write `evaluation/scores.npz`, `{video_id: (num_frames,)}`.
+    """Score the test videos and write ``evaluation/scores.npz``, ``{video_id: (num_frames,)}``.
 
     Returns:
-        List of `(VideoInfo, outputs)`, see `score_videos`.
+        List of ``(VideoInfo, outputs)``, see ``score_videos``.
     """
     scored = list(score_videos(config))
-    folder = config.work_path / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "scores.npz", **{video.video_id: outputs[spec.ANOMALY_SCORE] for video, outputs in scored})
+    with replacing(RunFolder.of(config).evaluation_scores) as temporary:
+        np.savez(temporary, **{video.video_id: outputs[spec.ANOMALY_SCORE] for video, outputs in scored})
     return scored
 
 
 def as_evaluated(video, scores):
-    """A `VideoInfo` and its scores, `(num_frames,)`, as `evaluate_videos` and `write_report` take them."""
+    """Return a ``VideoInfo`` and its scores ``(num_frames,)`` as ``evaluate_videos`` and ``write_report`` take them."""
     return {
         "video_id": video.video_id,
         "label": video.label,
@@ -90,22 +90,24 @@ def as_evaluated(video, scores):
 
 
 def score_videos(config, subset="test"):
-    """Outputs of the detector for each original frame of each video of a subset.
+    """Score each original frame of each labelled video of a subset.
 
     Yields:
-        `(VideoInfo, dict)`; the dict holds `anomaly_score` `(num_frames,)`, `patch_score` and `unary_probability`
-        `(num_frames, G)` and `marginals` `(num_frames, G, 2)` where the model gives them.
+        ``(VideoInfo, dict)``. The dict holds ``anomaly_score`` ``(num_frames,)`` and, if the model returns them,
+        ``patch_score`` and ``unary_probability`` ``(num_frames, G)`` and ``marginals`` ``(num_frames, G, 2)``.
+
+    Raises:
+        UserError: There is no detector or no labelled video.
     """
-    nodes = config.work_path / "nodes"
+    nodes, segments = RunFolder.of(config).nodes, segments_of(config)
     manifest = read_manifest(nodes)
     videos = [video for video in manifest.videos if video.subset == subset and video.label is not None]
     if not videos:
         raise UserError(
-            f"no labelled video of subset `{subset}` is in {nodes}. Give some videos `test` in the column `subset` of "
-            "labels.csv, or evaluate with `--folds 5`."
+            f"no labelled video of subset `{subset}` is in {nodes}. Set the column `subset` of labels.csv to `test` "
+            "for some videos, or run `vad repeat --folds 5`."
         )
     detector = load_detector(config)
-    segments = config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
     bags = whole_bags(nodes, videos, batch_size=1, segments=segments)
     for inputs, _, origin in track(bags, "Scoring videos", total=len(videos)):
         video = manifest.by_id[origin["video_id"].numpy()[0].decode()]
@@ -113,37 +115,41 @@ def score_videos(config, subset="test"):
         outputs = detector.predict_on_batch({key: value.numpy() for key, value in inputs.items()})
         outputs = {key: value[0] for key, value in outputs.items() if key in KEPT}
         if segments:
-            part = (
-                np.searchsorted(segment_bounds(len(indices), segments).numpy(), np.arange(len(indices)), side="right")
-                - 1
-            )
-            outputs = {key: value[np.minimum(part, segments - 1)] for key, value in outputs.items()}
+            rows = _segment_of_frames(len(indices), segments)
+            outputs = {key: value[rows] for key, value in outputs.items()}
         yield video, {key: expand_to_frames(value, indices, video.num_frames) for key, value in outputs.items()}
 
 
+def _segment_of_frames(num_frames, segments):
+    """Index of the segment of each sampled frame, ``(num_frames,)``."""
+    bounds = segment_bounds(num_frames, segments).numpy()
+    segment = np.searchsorted(bounds, np.arange(num_frames), side="right") - 1
+    return np.minimum(segment, segments - 1)
+
+
 def load_detector(config):
-    """The trained detector of a run."""
-    path = config.work_path / "detector.keras"
+    """Load the trained detector of a run."""
+    path = RunFolder.of(config).detector
     if not path.exists():
         raise UserError(f"{path} does not exist. Run `vad train-detector` first, or `vad train` for all stages.")
     detector = keras.models.load_model(path, compile=False)
-    detector.jit_compile = keras.backend.backend() == "jax"  # elsewhere each length of a video would compile anew
+    detector.jit_compile = keras.backend.backend() == "jax"  # elsewhere each new video length would recompile
     return detector
 
 
-def _draw(config, folder, scored, threshold):
-    """Timelines, and heat maps where the model has a CRF and the clips are still there; says it where not."""
-    draw_timelines(folder, scored, threshold, "Test videos")
+def _plot(config, folder, scored):
+    """Plot timelines and, if the model has a CRF, heat maps; return the figures and a note if the clips are missing."""
+    figures = plot_test_timelines(folder, scored, config.alarms.threshold, "Test videos")
     if not all(spec.MARGINALS in outputs for _, outputs in scored):
-        return ""
-    if config.features.root or not (config.work_path / "clips" / MANIFEST_NAME).exists():
-        return "; no heat maps, for want of clips to lay them over"
-    clips = Clips(config.work_path / "clips", config.data.clip_frames, config.data.image_size_px)
-    draw_heat_maps(folder / "heat_maps.png", scored, clips.read_frame, config.extractor.scales)
-    return ""
+        return figures, ""
+    if config.features.root or not (RunFolder.of(config).clips / MANIFEST_NAME).exists():
+        return figures, "; no heat maps, because the prepared clips are missing"
+    read_frame = open_clips(config).read_frame
+    plot_top_heat_maps(folder / "heat_maps.png", scored, read_frame, config.extractor.scales)
+    return [*figures, ("heat_maps.png", "Patch scores before and after the CRF")], ""
 
 
 def _split_fingerprint(manifest):
-    """Of what was trained and tested on: two runs with another one cannot be compared."""
+    """Fingerprint of the training and test videos. Only runs with the same one can be compared."""
     facts = sorted([video.video_id, video.subset, video.label] for video in manifest.videos if video.label is not None)
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return fingerprint(facts)

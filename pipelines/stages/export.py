@@ -1,6 +1,5 @@
-"""Export: the trained models -> one SavedModel for TensorFlow Serving, `score` and any C++ program."""
+"""Export: the trained models -> one SavedModel for TensorFlow Serving, ``vad score`` and any C++ program."""
 
-import dataclasses
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,40 +8,37 @@ from pathlib import Path
 import keras
 
 import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
-from pipelines.config import UserError
+from pipelines.config import UserError, deciding_settings
 from pipelines.data.bags import node_shape
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest
-from pipelines.report.summary import write_summary
+from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
+from pipelines.report.terminal.summary import write_summary
+from pipelines.run.folder import RunFolder
 from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
 from pipelines.serving.signatures import NodeSignatures, ServingSignatures
 from pipelines.serving.versions import new_version, versions
 from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
 
-DETECTOR = "detector.keras"
-MODELS = {"extractor.keras": "train_extractor", DETECTOR: "train_detector"}
-NOT_PART_OF_THE_MODEL = ("work_dir", "export", "score", "evaluate", "bench")
-
 
 def run(config) -> Path:
-    """Writes ``<export.root>/<export.name>/<next version>/`` from ``extractor.keras`` and ``detector.keras``.
+    """Write ``<export.root>/<export.name>/<next version>/`` from ``extractor.keras`` and ``detector.keras``.
 
-    With ``features.root`` there is no extractor: the export takes nodes alone.
+    With ``features.root`` there is no extractor: the exported model takes nodes only.
 
     The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest
     version already holds these weights and settings, it is kept and nothing is written.
 
     Args:
-        config: The run's `Config`.
+        config: The run's ``Config``.
 
     Returns:
         The version's folder.
 
     Raises:
-        UserError: when a model has not been trained yet, or Keras does not run on TensorFlow.
+        UserError: A model has not been trained yet, or Keras does not run on TensorFlow.
     """
     start = time.monotonic()
     model_folder = Path(config.export.root) / config.export.name
-    paths = [_model_path(config, name) for name in MODELS if name == DETECTOR or not config.features.root]
+    paths = _model_paths(config)
     weights = file_hash(*paths)
     same = _same_version(model_folder, weights, config)
     if same:
@@ -55,18 +51,18 @@ def run(config) -> Path:
         info.write(draft["folder"])
         write_warmup_requests(draft["folder"], config.export.name, warmup_inputs(signatures))
     folder = draft["version_folder"]
-    kinds = "score_nodes alone, since features have no extractor" if config.features.root else "4 signatures"
+    kinds = "only score_nodes, because features have no extractor" if config.features.root else "4 signatures"
     done = f"{config.export.name} version {folder.name}, {kinds}, {_megabytes(folder):.1f} MB, warm-up requests"
     write_summary(config, "export", done, output=folder, seconds=time.monotonic() - start)
     return folder
 
 
 def describe(config, signatures, weights):
-    """The `ModelInfo` of an export.
+    """Return the ``ModelInfo`` of an export.
 
     Args:
-        config: The run's `Config`.
-        signatures: The `NodeSignatures` or `ServingSignatures` that are exported.
+        config: The run's ``Config``.
+        signatures: The ``NodeSignatures`` or ``ServingSignatures`` that are exported.
         weights: Hash of the Keras files.
     """
     return ModelInfo(
@@ -78,8 +74,8 @@ def describe(config, signatures, weights):
         image_size_px=signatures.image_size_px,
         frames_per_sec=config.data.frames_per_sec,
         jpeg_quality=config.data.jpeg_quality,
-        threshold=config.export.threshold,
-        config=_settings(config),
+        threshold=config.alarms.threshold,
+        config=deciding_settings(config),
         training_data=_training_data(config),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         made_with={name: version(name) for name in ("tensorflow", "keras")},
@@ -87,28 +83,33 @@ def describe(config, signatures, weights):
     )
 
 
+def _model_paths(config):
+    """Return the paths of the trained models.
+
+    Raises:
+        UserError: One does not exist.
+    """
+    run_folder = RunFolder.of(config)
+    commands = {run_folder.extractor: "train-extractor", run_folder.detector: "train-detector"}
+    if config.features.root:
+        del commands[run_folder.extractor]
+    for path, command in commands.items():
+        if not path.is_file():
+            raise UserError(f"{path} does not exist. Run `vad {command}` first, or `vad train` for all stages.")
+    return list(commands)
+
+
 def _signatures(config, models):
     try:
         if config.features.root:
-            return NodeSignatures(*models, *node_shape(config.work_path / "nodes"))
+            return NodeSignatures(*models, *node_shape(RunFolder.of(config).nodes))
         return ServingSignatures(*models)
     except RuntimeError as error:
         raise UserError(str(error)) from None
 
 
-def _model_path(config, name):
-    path = Path(config.work_dir) / name
-    if not path.is_file():
-        raise UserError(f"{path} does not exist. Run `vad {MODELS[name]}` first, or `vad train` for all stages.")
-    return path
-
-
-def _settings(config):
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in NOT_PART_OF_THE_MODEL}
-
-
 def _training_data(config):
-    folder = Path(config.work_dir) / "nodes"
+    folder = RunFolder.of(config).nodes
     if not (folder / MANIFEST_NAME).is_file():
         return {}
     subsets = [video.subset for video in read_manifest(folder).videos]
@@ -117,13 +118,13 @@ def _training_data(config):
 
 
 def _same_version(model_folder, weights, config):
-    """The newest version's folder when it holds these weights and settings, else None."""
+    """Return the folder of the newest version if it holds these weights and settings, else None."""
     numbers = versions(model_folder)
     folder = model_folder / str(numbers[-1]) if numbers else None
     if folder is None or not (folder / MODEL_INFO_FILE).is_file():
         return None
     info = read_model_info(folder)
-    settings = (config.export.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
+    settings = (config.alarms.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
     unchanged = info.weights == weights and (info.threshold, info.frames_per_sec, info.jpeg_quality) == settings
     return folder if unchanged else None
 

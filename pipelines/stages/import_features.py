@@ -1,9 +1,6 @@
-"""Feature files -> nodes of every video (`nodes/nodes-*.tfrecord`) and their manifest, in place of stages 1 to 3."""
+"""Feature files -> nodes of every video (``nodes/nodes-*.tfrecord``) and their manifest; replaces stages 1 to 3."""
 
 import dataclasses
-import hashlib
-import json
-import os
 import time
 from pathlib import Path
 
@@ -11,34 +8,37 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
-from pipelines.data.feature_files import FeatureError, FeatureFolder, VideoFeatures
-from pipelines.data.feature_layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
-from pipelines.data.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
-from pipelines.data.records import serialize_bag
-from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
+from pipelines.data.examples import serialize_bag
+from pipelines.data.features.files import FeatureError, FeatureFolder, VideoFeatures
+from pipelines.data.features.layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
+from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
+from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
+from pipelines.run.files import fingerprint, replacing
+from pipelines.run.folder import RunFolder
 
 STAGE = "import_features"
-RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
+RECORDS_VERSION = 1  # part of every fingerprint: increase it when the records change in meaning
 
 
 def run(config) -> Path:
-    """Write the features of every listed video as nodes, one "bag" record each, and return `nodes/`.
+    """Write the features of every listed video as nodes, one "bag" record each, and return ``nodes/``.
 
-    Labels, subsets and frame labels come from the configured dataset; its videos need not be there. A video whose
-    features cannot be used is left out and named. A second run keeps every shard whose files and settings are the same.
+    Labels, subsets and frame labels come from the configured dataset; its video files are not needed. Videos whose
+    features cannot be used are skipped and listed. A second run keeps every shard whose files and settings are the
+    same.
 
     Args:
-        config: The run's `Config`; `features.root` names the files.
+        config: The run's ``Config``; ``features.root`` is the folder of the feature files.
 
     Raises:
-        UserError: There are no features, they are of several kinds or layouts, or none can be used.
+        UserError: There are no features, no common kind or layout, or no features that can be used.
     """
     start = time.monotonic()
     if not config.features.root:
         raise UserError("`features.root` is empty. Set it to the folder of the feature files.")
-    folder = config.work_path / "nodes"
+    folder = RunFolder.of(config).nodes
     source = _open_source(config, load_dataset(config))
     size, videos = config.data.videos_per_shard, list(source.found)
     shards = plan_shards(folder, "nodes", videos, size, lambda group: _fingerprint(config, source, group))
@@ -53,26 +53,22 @@ def run(config) -> Path:
     held = write_manifest_of(folder, shards)
     done = f"{len(held.videos):,} videos, {sum(video.num_sampled for video in held.videos):,} rows of "
     done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
-    if finished:
-        done += f"; {len(finished)} of {len(shards)} shards were finished before"
-    if outdated:
-        done += f"; {outdated} shards of changed settings, files or labels were done anew"
-    done += describe_warnings(held.videos)
+    done += describe_reuse(len(finished), len(shards), outdated) + describe_warnings(held.videos)
     write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)
     return folder
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """What is known of all features before one is read."""
+    """Facts about all features, before any is read."""
 
-    found: dict  # Video -> VideoFeatures, or the reason why there are none
+    found: dict  # ListedVideo -> VideoFeatures, or the reason why there are none
     layout: str
     width: tuple  # (G, D)
 
 
 def _open_source(config, videos):
-    """Find the features of all videos and look at their shapes."""
+    """Find the features of all videos and check their shapes."""
     files = FeatureFolder(config.features.root, config.features.suffix)
     found = {}
     for video in videos:
@@ -104,11 +100,10 @@ def _open_source(config, videos):
 
 
 def _import(config, source, shards):
-    """Write the shards; yields once for each video that is written or skipped."""
+    """Write the shards; yield once per video, written or skipped."""
     for shard in shards:
         infos, skipped = [], []
-        temporary = shard.path.with_name(f".{shard.path.name}.tmp")
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        with replacing(shard.path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
             for video in shard.videos:
                 try:
                     record, info = _record(config, source, video)
@@ -118,12 +113,11 @@ def _import(config, source, shards):
                     writer.write(record)
                     infos.append(info)
                 yield
-        os.replace(temporary, shard.path)
         shard.write_note(infos, skipped)
 
 
 def _record(config, source, video):
-    """The serialised nodes of a video and its `VideoInfo`."""
+    """Return the serialized nodes of a video and its ``VideoInfo``."""
     features = source.found[video]
     if isinstance(features, str):
         raise FeatureError(features)
@@ -137,10 +131,10 @@ def _record(config, source, video):
     if known is None and source.layout == SEGMENTS:
         if video.subset == "test":
             raise first.error(
-                "is of a test video of unknown length, so its segments cannot be held against frame labels. "
-                "Give its length in the column `num_frames` of labels.csv"
+                "belongs to a test video of unknown length, so its segments cannot be compared with frame labels. "
+                "Add its length to the column `num_frames` of labels.csv"
             )
-        intervals, cut = None, "its frame labels are left out"
+        intervals, cut = None, "its frame labels are ignored"
     else:
         intervals, cut = _intervals(video, num_frames, known, first)
     info = VideoInfo(
@@ -161,28 +155,27 @@ def _record(config, source, video):
 
 
 def _intervals(video, num_frames, known, first):
-    """The abnormal frames inside the video, and a warning when some had to be cut."""
+    """Return the abnormal intervals inside the video, and a warning when some were cut off."""
     try:
         return video.frame_intervals(num_frames)
     except ValueError as error:
-        length = "" if known else f" Its length was taken from {first}: list `num_frames` where that is wrong"
+        length = "" if known else f" Its length was taken from {first}: if it is wrong, list `num_frames`"
         raise FeatureError(f"{str(error).rstrip('.')}.{length}") from None
 
 
 def _listed(video):
-    """A video and the line that lists it."""
+    """Name a video and the line that lists it."""
     return f"{video.video_id} ({video.where})" if video.where else video.video_id
 
 
 def _fingerprint(config, source, videos):
-    """Hash of all that decides the content of a shard: settings, feature files and labels."""
+    """Hash everything that decides the content of a shard: settings, feature files and labels."""
     options = config.features
-    facts = [RECORDS_VERSION, source.layout, source.width, options.frames_per_feature, options.video_fps]
-    digest = hashlib.sha256(json.dumps(facts).encode())
+    facts = [[RECORDS_VERSION, source.layout, source.width, options.frames_per_feature, options.video_fps]]
     for video in videos:
         features = source.found[video]
         files = features if isinstance(features, str) else [array.stamp() for array in features.arrays]
-        facts = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
-        digest.update(json.dumps([*facts, video.fps, video.where, files]).encode())
-        digest.update(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
-    return digest.hexdigest()[:16]
+        labels = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
+        facts.append([*labels, video.fps, video.where, files])
+        facts.append(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
+    return fingerprint(*facts)

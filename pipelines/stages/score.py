@@ -1,4 +1,4 @@
-"""Score: video files -> one score for every original frame, by an exported model alone (no Keras code)."""
+"""Score: video files -> one score per original frame, with an exported model alone (no Keras code)."""
 
 import csv
 import json
@@ -12,17 +12,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.config import UserError
-from pipelines.data.files import VIDEO_SUFFIXES
-from pipelines.data.manifest import write_json
+from pipelines.data.listing.files import VIDEO_SUFFIXES
 from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
-from pipelines.report.canvas import format_time
-from pipelines.report.heat_map import plot_heat_maps
-from pipelines.report.progress import track
-from pipelines.report.summary import write_summary
-from pipelines.report.timeline import MOST_THUMBNAILS, plot_timeline
+from pipelines.report.plots.canvas import format_time
+from pipelines.report.plots.heat_map import plot_heat_maps
+from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
+from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.summary import write_summary
+from pipelines.run.files import replacing, write_json
+from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import find_alarms
-from pipelines.serving.saved_scorer import SavedScorer
+from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.serving.scorer import FrameScores, Scorer
 from pipelines.serving.top_frames import find_top_frames
 
 SCORE_DIGITS = 6
@@ -30,57 +32,57 @@ PICTURE_SIDE_PX = 240
 
 
 def run(config) -> Path:
-    """Scores ``score.inputs`` (files and folders) with ``score.model`` and writes into ``score.output``.
+    """Score ``score.inputs`` (files and folders) with ``score.model`` and write the results into ``score.output``.
 
-    For each video: ``<name>.csv`` (frame, time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png``
+    Each video gets ``<name>.csv`` (frame, time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png``
     (the timeline) and ``<name>_top_frames.png`` (the frames with the highest scores and their patches). A video that
-    this version has already scored with the same threshold is left alone, unless ``score.force`` is set.
+    the same version has already scored with the same threshold is kept unless ``score.force`` is set.
 
     Args:
-        config: The run's `Config`.
+        config: The run's ``Config``.
 
     Returns:
         The folder of the results.
 
     Raises:
-        UserError: when there is no model, no input, or an input that does not exist.
+        UserError: There is no model that takes frames, no input, or an input that does not exist.
     """
     start = time.monotonic()
     files = find_videos(config.score.inputs)
-    model = config.score.model or Path(config.export.root) / config.export.name
-    scorer = SavedScorer(model)
-    threshold = config.score.threshold or scorer.info.threshold
-    output = Path(config.score.output or config.work_path / "scores")
-    results, skipped, kept = [], [], 0
-    alone = len(files) == 1  # then the bar counts snippets, not videos
-    for path, name in files if alone else track(files, "Scoring"):
+    engine = SavedModelEngine(config.score.model or Path(config.export.root) / config.export.name)
+    threshold = config.score.threshold or engine.info.threshold
+    output = Path(config.score.output or RunFolder.of(config).scores)
+    results, skipped, num_kept = [], [], 0
+    single = len(files) == 1  # then the progress bar counts snippets, not videos
+    for path, name in files if single else track(files, "Scoring"):
         target = output / name
-        result = None if config.score.force else _finished(scorer, path, target, threshold)
-        if result:
-            kept += 1
-        else:
-            try:
-                result = _score_file(scorer, path, target, threshold, config.score.top_frames, show_progress=alone)
-            except VideoError as error:
-                skipped.append((error.file, error.reason))
-                continue
-        results.append((name, result))
+        result = None if config.score.force else _finished(engine, path, target, threshold)
+        num_kept += result is not None
+        try:
+            result = result or _score_file(engine, path, target, threshold, config.score.top_frames, single)
+            results.append((name, result))
+        except VideoError as error:
+            skipped.append((error.file, error.reason))
     _print_table(results)
-    done = f"{len(results) - kept} videos with {scorer.info.name} version {scorer.folder.name}, threshold {threshold:g}"
-    if kept:
-        done += f"; {kept} already scored by it (score.force=true scores them again)"
+    num_new = len(results) - num_kept
+    done = f"{num_new} videos with {engine.info.name} version {engine.version}, threshold {threshold:g}"
+    if num_kept:
+        done += f"; {num_kept} already scored by it (score.force=true scores them again)"
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
     return output
 
 
 def find_videos(inputs):
-    """Video files with a result name each: a file's stem, or its path under the folder that was given.
+    """Find video files and give each a name for its results: its stem, or its path under the folder that was given.
 
     Args:
         inputs: Files (of any suffix) and folders (searched for video suffixes).
 
+    Returns:
+        List of ``(path, name)``.
+
     Raises:
-        UserError: when there are none, or one does not exist.
+        UserError: There are none, or one does not exist.
     """
     if not inputs:
         raise UserError("nothing to score: name video files or folders, such as `vad score door.mp4 videos/`.")
@@ -92,14 +94,14 @@ def find_videos(inputs):
         elif entry.is_file():
             found.setdefault(entry, Path(entry.name))
         else:
-            raise UserError(f"{entry} does not exist. Check the path given to `score`.")
+            raise UserError(f"{entry} does not exist. Check the path given to `vad score`.")
     if not found:
         raise UserError(f"no video in {', '.join(map(str, inputs))}. Known suffixes: {' '.join(VIDEO_SUFFIXES)}.")
     return _with_unique_names(found)
 
 
 def _with_unique_names(found):
-    """Drops the suffix where the name stays unique; further doubles are numbered."""
+    """Drop the suffix where the name stays unique; number further duplicates."""
     stems = [name.with_suffix("").as_posix() for name in found.values()]
     taken, named = set(), []
     for (path, name), stem in zip(found.items(), stems, strict=True):
@@ -112,71 +114,69 @@ def _with_unique_names(found):
     return named
 
 
-def _identity(scorer, path, threshold):
-    """What decides the result: the file, the model's version and the threshold."""
+def _identity(engine, path, threshold):
+    """Return what decides the result: the file, the version of the model and the threshold."""
     stat = path.stat()
     return {
-        "model": {"name": scorer.info.name, "version": scorer.folder.name, "weights": scorer.info.weights},
+        "model": {"name": engine.info.name, "version": engine.version, "weights": engine.info.weights},
         "threshold": threshold,
         "source": {"size_bytes": stat.st_size, "modified_ns": stat.st_mtime_ns},
     }
 
 
-def _finished(scorer, path, target, threshold):
-    """The stored result of an earlier run when it is still right, else None."""
+def _finished(engine, path, target, threshold):
+    """Return the result of an earlier run if it is still valid, else None."""
     try:
         result = json.loads(_with_suffix(target, ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    identity = _identity(scorer, path, threshold)
+    identity = _identity(engine, path, threshold)
     complete = _with_suffix(target, ".csv").is_file() and _with_suffix(target, ".png").is_file()
     return result if complete and {key: result.get(key) for key in identity} == identity else None
 
 
-def _score_file(scorer, path, target, threshold, top_count, show_progress=False):
-    info = scorer.info
-    reader = VideoReader(path, info.frames_per_sec, info.image_size_px)
-    snippets = reader.snippets(info.clip_frames)
-    sampled = scorer.score(track(snippets, f"Scoring {path.name}", unit="snippets") if show_progress else snippets)
-    scores = expand_to_frames(sampled.anomaly_score, sampled.frame_indices, reader.num_frames).astype(float)
+def _score_file(engine, path, target, threshold, num_top_frames, show_progress):
+    """Score one video, write its files and return the content of its JSON file."""
+    reader = VideoReader(path, engine.info.frames_per_sec, engine.info.image_size_px)
+    sampled, frame_indices = _score_frames(engine, reader, show_progress)
+    scores = expand_to_frames(sampled.anomaly_score, frame_indices, reader.num_frames).astype(float)
     times_sec = np.asarray(reader.frame_times_sec)
-    top = find_top_frames(sampled.anomaly_score, times_sec[sampled.frame_indices], top_count)
+    top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], num_top_frames)
     result = {
         "video": path.as_posix(),
-        **_identity(scorer, path, threshold),
+        **_identity(engine, path, threshold),
         "fps": round(reader.fps, 3),
         "num_frames": reader.num_frames,
-        "num_sampled": len(sampled.frame_indices),
+        "num_sampled": len(frame_indices),
         "max_score": round(float(scores.max()), SCORE_DIGITS),
         "alarms": [alarm._asdict() for alarm in find_alarms(scores, times_sec, threshold, 1 / reader.fps)],
-        "top_frames": sampled.frame_indices[top].tolist(),
+        "top_frames": frame_indices[top].tolist(),
         "warning": reader.warning,
         "scores": [round(score, SCORE_DIGITS) for score in scores.tolist()],
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
     _write_csv(_with_suffix(target, ".csv"), result["scores"], times_sec)
-    _draw(target, scorer, path, sampled, scores, times_sec, top, threshold)
-    write_json(_with_suffix(target, ".json"), result)  # last: it says that the others are there
+    moments_sec = times_sec[frame_indices[top]]
+    pictures = _read_pictures(path, engine.info.frames_per_sec, frame_indices[top])
+    thumbnails = list(zip(moments_sec, pictures, strict=True))[:MAX_THUMBNAILS]
+    plot_timeline(_with_suffix(target, ".png"), times_sec, scores, threshold, title=path.name, thumbnails=thumbnails)
+    if top:
+        top_scores = FrameScores(*(values[top] for values in sampled))
+        top_path = _with_suffix(target, "_top_frames.png")
+        _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info.scales)
+    write_json(_with_suffix(target, ".json"), result)  # last: its presence says that the other files are complete
     return result
 
 
-def _draw(target, scorer, path, sampled, scores, times_sec, top, threshold):
-    """The timeline, and the heat maps of the frames at the positions `top` among the sampled ones."""
-    pictures = _pictures(path, scorer.info.frames_per_sec, sampled.frame_indices[top])
-    moments = times_sec[sampled.frame_indices[top]]
-    thumbnails = list(zip(moments, pictures, strict=True))[:MOST_THUMBNAILS]
-    timeline = _with_suffix(target, ".png")
-    plot_timeline(timeline, times_sec, scores, threshold, title=path.name, thumbnails=thumbnails)
-    if top:
-        shown = zip(moments, sampled.anomaly_score[top], strict=True)
-        unit = " s" if times_sec[-1] < 60 else ""
-        titles = [f"{format_time(time_sec, times_sec[-1])}{unit}  score {score:.2f}" for time_sec, score in shown]
-        before, after = sampled.before_crf[top], sampled.after_crf[top]
-        plot_heat_maps(_with_suffix(target, "_top_frames.png"), pictures, before, after, scorer.info.scales, titles)
-
-
-def _pictures(path, frames_per_sec, frame_indices):
-    """Frames of a video by index, in its own proportions; read in a second pass, so that no frame has to be kept."""
+def _score_frames(engine, reader, show_progress):
+    """Return the ``FrameScores`` of the sampled frames of a video and their indices, int64 ``(T,)``."""
+    scorer, parts, indices = Scorer(engine), [], []
+    snippets = reader.snippets(engine.info.clip_frames)
+    for snippet in track(snippets, f"Scoring {reader.path.name}", unit="snippets") if show_progress else snippets:
+        parts.append(scorer.push(snippet.frames[snippet.mask]))
+        indices.append(snippet.frame_indices[snippet.mask])
+    return FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
+def _read_pictures(path, frames_per_sec, frame_indices):
+    """Read frames by index, in the proportions of the video. A second pass, so that scoring keeps no frame."""
     wanted, pictures = set(frame_indices.tolist()), []
     reader = VideoReader(path, frames_per_sec, PICTURE_SIDE_PX)
     for frame_index, _, rgb in reader if wanted else ():
@@ -188,12 +188,20 @@ def _pictures(path, frames_per_sec, frame_indices):
     return pictures
 
 
+def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, scales):
+    """Plot the patch scores of frames before and after the CRF; ``scores`` are the ``FrameScores`` of these frames."""
+    unit = " s" if last_sec < 60 else ""
+    shown = zip(moments_sec, scores.anomaly_score, strict=True)
+    titles = [f"{format_time(time_sec, last_sec)}{unit}  score {score:.2f}" for time_sec, score in shown]
+    plot_heat_maps(path, pictures, scores.before_crf, scores.after_crf, scales, titles)
+
+
 def _with_suffix(target, suffix):
     return target.with_name(target.name + suffix)
 
 
 def _write_csv(path, scores, times_sec):
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("frame", "time_sec", "score"))
         for frame, (time_sec, score) in enumerate(zip(times_sec, scores, strict=True)):

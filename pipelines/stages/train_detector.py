@@ -1,12 +1,9 @@
-"""Stage 4: bags of nodes -> `detector.keras`, by contrastive multi-instance learning (Sec 3.4, 4.2)."""
+"""Stage 4: bags of nodes -> ``detector.keras``, by contrastive multi-instance learning (Sec 3.4, 4.2)."""
 
 import dataclasses
 import difflib
 import functools
-import hashlib
 import inspect
-import json
-import os
 import time
 from pathlib import Path
 
@@ -15,71 +12,70 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.config_values import parse_override
-from pipelines.data.bags import node_shape, steps_per_epoch, training_bags, untuned, whole_bags
-from pipelines.data.clips import Clips
-from pipelines.data.manifest import MANIFEST_NAME, read_manifest
+from pipelines.config.values import parse_override
+from pipelines.data.bags import node_shape, segments_of, steps_per_epoch, training_bags, untuned, whole_bags
+from pipelines.data.clips import open_clips
+from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
-from pipelines.report.summary import write_summary
-from pipelines.report.tensorboard import ReportImages
-from pipelines.report.training import best_epoch, clear_other_state, read_history, training_callbacks, use_xla
+from pipelines.report.terminal.summary import write_summary
+from pipelines.run.folder import RunFolder
+from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla
+from pipelines.training.images import ScoreImages
+from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras import spec
 from vad_keras.models import AnomalyDetector
 from vad_keras.models.baselines import BASELINES, Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
-PICTURED_VIDEOS = 2
-PICTURES_PER_TRAINING = 10
+IMAGE_VIDEOS = 2
+IMAGES_PER_TRAINING = 10
 
 
 def run(config) -> Path:
-    """Train the detector on the training videos of `nodes/` and write `detector.keras`.
+    """Train the detector on the training videos of ``nodes/`` and write ``detector.keras``.
 
-    The validation part is drawn from the training videos and chooses the epoch; test videos are not opened. A training
-    that was killed goes on after its last whole epoch; a finished one with the same settings and nodes is kept.
+    The validation videos are drawn from the training videos and select the epoch. Test videos are not read. A stopped
+    training resumes after its last whole epoch. A finished training with the same settings and nodes is kept.
 
     Args:
-        config: The run's `Config`.
+        config: ``Config`` of the run.
 
     Returns:
-        Path of `detector.keras`.
+        Path of ``detector.keras``.
 
     Raises:
-        UserError: when the nodes are missing or one of the two labels is.
+        UserError: The nodes or one of the two labels are missing.
     """
-    start = time.monotonic()
-    nodes, output = config.work_path / "nodes", config.work_path / "detector.keras"
-    manifest = read_manifest(nodes)
-    videos = [video for video in manifest.videos if video.subset != "test" and video.label is not None]
-    settings = _fingerprint(config, manifest.fingerprint, videos)
-    state = config.work_path / "state" / STAGE
-    if output.exists() and (state / "finished").exists() and (state / "finished").read_text() == settings:
-        write_summary(config, STAGE, "already trained with these nodes and settings", output=output)
-        return output
-    clear_other_state(config.work_path, STAGE, settings)
+    start, run_folder = time.monotonic(), RunFolder.of(config)
+    manifest = read_manifest(run_folder.nodes)
+    videos = training_videos(manifest)
+    sections = config.detector, config.train_detector
+    settings = training_fingerprint(config.seed, sections, manifest.fingerprint, videos)
+    state = TrainingState(run_folder, STAGE, run_folder.detector, settings)
+    if state.is_finished:
+        write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
+        return state.output
+    state.discard_other()
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
     keras.utils.set_random_seed(config.seed)
     detector = build_detector(config)
-    history = _fit(config, detector, nodes, training, validation)
-    temporary = output.with_name(".detector.tmp.keras")
-    detector.save(temporary)
-    os.replace(temporary, output)
-    (state / "finished").write_text(settings)
-    done = _describe(config.train_detector, training, validation, history)
-    write_summary(config, STAGE, done, output=output, seconds=time.monotonic() - start)
-    return output
+    _fit(config, detector, training, validation, state)
+    state.save(detector)
+    done = _describe(config.train_detector, training, validation, state.history)
+    write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
+    return state.output
 
 
 def build_detector(config):
-    """The configured model, compiled."""
+    """Return the configured model, compiled."""
     options = config.train_detector
     if options.model in BASELINES:
         model = _build_baseline(options.model, options.model_options)
     else:
         if options.model_options:
             raise UserError(
-                "`train_detector.model_options` is for baselines; the anomaly detector has sections of its own, "
+                "`train_detector.model_options` is for baselines only; the anomaly detector has the sections "
                 f"[detector] and [train_detector]. Received: {list(options.model_options)}."
             )
         loss_options = {
@@ -93,7 +89,7 @@ def build_detector(config):
 
 
 def _build_baseline(name, options):
-    """A baseline with its published settings, but for the options `"key=value"`."""
+    """Return a baseline with its published settings, changed by the options ``"key=value"``."""
     arguments = dict(parse_override(option, {}) for option in options)
     parameters = inspect.signature(BASELINES[name]).parameters | inspect.signature(Baseline).parameters
     known = [key for key in parameters if key != "kwargs"]
@@ -109,10 +105,10 @@ def _build_baseline(name, options):
 
 
 def build_optimizer(options):
-    """The configured optimizer. Adagrad starts from empty accumulators, as that of [1] did.
+    """Return the configured optimizer. Adagrad starts with accumulators of 0, as in [1].
 
-    Keras fills them with 0.1 today: gradients far below that then hardly move anything, and Sultani's network keeps its
-    first scores through hundreds of epochs.
+    The default of Keras is 0.1. Gradients far below that hardly change a weight, and Sultani's network then keeps its
+    first scores for hundreds of epochs.
     """
     optimizer, settings = {
         "adam": (keras.optimizers.AdamW, {}),
@@ -124,52 +120,42 @@ def build_optimizer(options):
     return optimizer(options.learning_rate, weight_decay=options.weight_decay or no_decay, **settings)
 
 
-def segments_of(config):
-    """Parts a whole video is averaged over for validation and scoring; 0: every frame."""
-    return config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
-
-
-def _fit(config, detector, nodes, training, validation):
-    options = config.train_detector
+def _fit(config, detector, training, validation, state):
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
     batches = training_bags(
         nodes, training, options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
     )
-    callbacks = training_callbacks(
-        config, STAGE, "Training detector", options.monitor if validation else None, options.patience_epochs
-    )
-    held_out = None
-    if validation:
-        held_out = _validation_bags(config, nodes, validation)
-        if config.evaluate.images:
-            callbacks.append(_report_images(config, nodes, validation))
+    monitor = options.monitor if validation else None
+    callbacks = training_callbacks(state, "Training detector", monitor, options.patience_epochs)
+    if validation and config.evaluate.images:
+        callbacks.append(_score_images(config, validation, state))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     detector.fit(
         batches,
         epochs=options.epochs,
         steps_per_epoch=steps_per_epoch(training, options.batch_size),
-        validation_data=held_out,
+        validation_data=_validation_bags(config, nodes, validation) if validation else None,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
     )
-    return read_history(config.work_path / "state" / STAGE / "history.jsonl")
 
 
 def _describe(options, training, validation, history):
-    """In words. A `bag_auc` near 0.5 tells of an epoch before the training videos were learned."""
+    """In words. A ``bag_auc`` near 0.5 shows that this epoch came before the training videos were learned."""
     text = f"{len(training)} videos, {len(validation)} for validation"
     if not validation:
         return f"{text}, all {options.epochs} epochs"
     epoch, value = best_epoch(history, options.monitor)
-    figures = f"{options.monitor} {value:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
-    return f"{text}, best epoch {epoch + 1} of {len(history)} ({figures})"
+    metrics = f"{options.monitor} {value:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
+    return f"{text}, best epoch {epoch + 1} of {len(history)} ({metrics})"
 
 
 def validation_batches(videos, batch_size):
-    """Videos dealt out so that each batch holds both labels, for losses between videos, and few padded frames.
+    """Group videos so that each batch holds both labels, for losses between videos, and few padded frames.
 
     Returns:
-        List of lists of about `batch_size` videos; fewer, larger ones where a label is rare.
+        List of lists of about ``batch_size`` videos; fewer and larger ones when a label is rare.
     """
     by_length = sorted(videos, key=lambda video: video.num_sampled)
     by_label = [[video for video in by_length if video.label == label] for label in (spec.NORMAL, spec.ABNORMAL)]
@@ -189,35 +175,30 @@ def _validation_bags(config, nodes, videos):
     return untuned(functools.reduce(lambda first, second: first.concatenate(second), batches))
 
 
-def _report_images(config, nodes, validation):
-    """TensorBoard pictures of a few validation videos, abnormal ones first."""
-    pictured = sorted(validation, key=lambda video: -video.label)[:PICTURED_VIDEOS]
-    return ReportImages(
-        config.work_path / "logs" / STAGE / "images",
-        lambda: [_picture_of(config, nodes, video) for video in pictured],
-        every_epochs=max(1, config.train_detector.epochs // PICTURES_PER_TRAINING),
+def _score_images(config, validation, state):
+    """TensorBoard images of a few validation videos, abnormal ones first."""
+    chosen = sorted(validation, key=lambda video: -video.label)[:IMAGE_VIDEOS]
+    return ScoreImages(
+        state.logs / "images",
+        lambda: [_inputs_of(config, video) for video in chosen],
+        every_epochs=max(1, config.train_detector.epochs // IMAGES_PER_TRAINING),
         scales=() if config.features.root else config.extractor.scales,
-        threshold=config.export.threshold,
+        threshold=config.alarms.threshold,
     )
 
 
-def _picture_of(config, nodes, video):
-    """Nodes, times and, where the clips are still there, frames of one video."""
-    inputs, _, origin = next(iter(whole_bags(nodes, [video])))
-    picture = {
+def _inputs_of(config, video):
+    """Nodes and times of one video, and its frames if the clips still exist, as ``ScoreImages`` reads them."""
+    run_folder = RunFolder.of(config)
+    inputs, _, origin = next(iter(whole_bags(run_folder.nodes, [video])))
+    read = {
         "title": video.video_id,
         "nodes": inputs["nodes"].numpy()[0],
         "times_sec": origin["frame_indices"].numpy()[0] / video.fps,
     }
-    if not config.features.root and (config.work_path / "clips" / MANIFEST_NAME).exists():
-        clips = Clips(config.work_path / "clips", config.data.clip_frames, config.data.image_size_px)
-        places = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
-        frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(places))]
-        picture["frames"] = np.concatenate(frames)[: video.num_sampled]
-    return picture
-
-
-def _fingerprint(config, nodes_fingerprint, videos):
-    facts = [config.seed, dataclasses.asdict(config.detector), dataclasses.asdict(config.train_detector)]
-    facts += [nodes_fingerprint, [(video.video_id, video.label) for video in videos]]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    if not config.features.root and (run_folder.clips / MANIFEST_NAME).exists():
+        clips = open_clips(config)
+        snippets = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
+        frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(snippets))]
+        read["frames"] = np.concatenate(frames)[: video.num_sampled]
+    return read

@@ -17,10 +17,11 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from pipelines.config import load_config
-from pipelines.data.datasets import Video, synthetic
+from pipelines.data.datasets import synthetic
+from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.records import expand_to_frames
-from pipelines.report.figures import measure
-from pipelines.report.scored_videos import smoothed
+from pipelines.report.evaluation.measures import measure
+from pipelines.report.evaluation.scored_videos import smoothed
 from vad_keras.losses import sparsity, temporal_smoothness
 from vad_keras.metrics import draw_videos, evaluate_draws, evaluate_videos
 
@@ -36,7 +37,7 @@ VIDEOS = [video | {"class_name": name} for video, name in zip(VIDEOS, ("", "", "
 RUN = """
 import sys
 import tensorflow as tf
-from pipelines.config import load_config, save_config
+from pipelines.config import load_config
 from pipelines.stages import evaluate, export, extract, prepare, train_detector, train_extractor
 
 tf.config.experimental.enable_op_determinism()
@@ -155,7 +156,7 @@ def test_rule_1_the_labels_of_test_videos_change_no_weight_no_epoch_and_no_thres
         assert sorted(one) == sorted(other) and all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
-def test_rule_2_all_figures_come_together_and_equal_those_of_scikit_learn():
+def test_rule_2_all_metrics_come_together_and_equal_those_of_scikit_learn():
     random, videos = np.random.default_rng(0), []
     for number in range(30):
         frame_labels = (number % 2) * (np.arange(20 + number) // 7 % 2)
@@ -183,13 +184,13 @@ def test_rule_2_all_figures_come_together_and_equal_those_of_scikit_learn():
         expected[f"recall_at_fpr_{percent}_percent"] = true_rate[false_rate <= percent / 100].max()
     found = {name: report[name] for name in report if name != "classes" and not name.startswith("num_")}
     assert found == pytest.approx(expected, abs=1e-12)
-    for kind, figures in report["classes"].items():
+    for kind, metrics in report["classes"].items():
         of_class = [video for video in videos if video["class_name"] == kind]
-        assert figures["frame_auc"] == pytest.approx(roc_auc_score(*pooled(normal + of_class)), abs=1e-12)
-        assert figures["frame_auc_abnormal_videos"] == pytest.approx(roc_auc_score(*pooled(of_class)), abs=1e-12)
+        assert metrics["frame_auc"] == pytest.approx(roc_auc_score(*pooled(normal + of_class)), abs=1e-12)
+        assert metrics["frame_auc_abnormal_videos"] == pytest.approx(roc_auc_score(*pooled(of_class)), abs=1e-12)
 
 
-def test_rule_3_the_interval_is_that_of_all_draws_of_videos_and_a_difference_within_it_is_noise():
+def test_rule_3_the_interval_is_that_of_all_draws_of_videos_and_a_difference_within_it_is_not_significant():
     # of four draws of n1 and a1: twice n1, twice a1, one of each twice; only a1's own frames and n1's count
     drawn = evaluate_draws([VIDEOS[0], VIDEOS[2]], [[2, 0], [0, 2], [1, 1]])
     np.testing.assert_allclose(drawn["frame_auc"], [np.nan, 1.0, 1.0])
@@ -199,10 +200,10 @@ def test_rule_3_the_interval_is_that_of_all_draws_of_videos_and_a_difference_wit
     worse = [video | {"scores": 1 - np.array(video["scores"])} for video in VIDEOS]
     same = {"ours": [VIDEOS, VIDEOS], "same": [VIDEOS], "worse": [worse]}
     content = measure(same, samples=200, seed=0, threshold=0.5)
-    assert content["systems"]["ours"]["figures"]["frame_auc"]["sd"] == 0.0
-    assert content["differences"]["same"]["frame_auc"]["noise"] is True
+    assert content["systems"]["ours"]["metrics"]["frame_auc"]["sd"] == 0.0
+    assert content["differences"]["same"]["frame_auc"]["significant"] is False
     entry = content["differences"]["worse"]["frame_auc"]
-    assert entry["noise"] is (entry["interval_95"][0] <= 0 <= entry["interval_95"][1])
+    assert entry["significant"] is not (entry["interval_95"][0] <= 0 <= entry["interval_95"][1])
 
 
 def test_rule_4_scores_go_back_to_every_frame_of_the_true_length():
@@ -216,7 +217,7 @@ def test_rule_4_scores_go_back_to_every_frame_of_the_true_length():
 
 
 def test_rule_4_an_annotation_that_ends_past_the_video_is_cut_with_a_warning():
-    video = Video("a", path=None, subset="test", label=1, intervals=((3, 9),))
+    video = ListedVideo("a", path=None, subset="test", label=1, intervals=((3, 9),))
     assert video.frame_intervals(7) == (((3, 7),), "an interval up to frame 9 was cut to 7 decoded frames")
 
 
@@ -228,7 +229,7 @@ def test_rule_5_labels_come_from_a_list_never_from_a_position_in_it():
     assert json.dumps(one) == json.dumps(other)
     # a seed and a system in other orders are still compared video by video
     content = measure({"ours": [VIDEOS, shuffled], "theirs": [shuffled[::-1]]}, **settings)
-    nothing = {"difference": 0.0, "interval_95": [0.0, 0.0], "noise": True}
+    nothing = {"difference": 0.0, "interval_95": [0.0, 0.0], "significant": False}
     assert all(entry == nothing for entry in content["differences"]["theirs"].values())
     assert content["systems"]["ours"]["videos"]["a1"]["frame_auc_seeds"] == [1.0, 1.0]
 
@@ -260,7 +261,7 @@ def test_rule_8_smoothing_stays_inside_a_video_and_is_reported_with_and_without(
     np.testing.assert_allclose(averaged["a2"], [0.35, 0.35], rtol=1e-6)
     np.testing.assert_allclose(averaged["n2"], [0.5], rtol=1e-6)
     content = measure({"ours": [VIDEOS]}, samples=0, seed=0, threshold=0.5, smoothing_sec=3.0)
-    with_it, without = content["smoothing"]["systems"]["ours"]["figures"], content["systems"]["ours"]["figures"]
+    with_it, without = content["smoothing"]["systems"]["ours"]["metrics"], content["systems"]["ours"]["metrics"]
     assert without["frame_auc_abnormal_videos"]["mean"] == pytest.approx(7 / 9)
     assert with_it["frame_auc_abnormal_videos"]["mean"] == pytest.approx(7.5 / 9)  # the .35 of a2 tie
     assert load_config().evaluate.smoothing_sec == content["smoothing"]["width_sec"] - 1.0  # a setting, not a search

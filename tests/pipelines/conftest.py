@@ -69,7 +69,8 @@ def _write_nodes(folder, videos, shards=2, size=(5, 8), fingerprint="nodes", abn
     import numpy as np
     import tensorflow as tf
 
-    from pipelines.data.records import VideoInfo, serialize_bag, shard_name, write_manifest
+    from pipelines.data.examples import serialize_bag
+    from pipelines.data.listing.manifest import VideoInfo, shard_name, write_manifest
 
     folder.mkdir(parents=True, exist_ok=True)
     random, infos, records = np.random.default_rng(seed), [], []

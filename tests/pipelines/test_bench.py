@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from pipelines import bench
-from pipelines.cli_options import BUNDLED_CONFIGS
+from pipelines.cli.options import BUNDLED_CONFIGS
 from pipelines.config import load_config
+from pipelines.run.folder import RunFolder
+from pipelines.run.workers import in_own_process
 
 TINY = (
     "data.image_size_px=32",
@@ -39,7 +41,7 @@ def measured(tmp_path_factory):
 
 
 def test_every_part_has_its_row_with_a_result_and_its_memory(measured):
-    lines = (measured.work_path / "bench.md").read_text(encoding="utf-8").splitlines()
+    lines = RunFolder.of(measured).bench.read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
     assert rows[0] == list(bench.COLUMNS.values())
     assert [row[0] for row in rows[2:]] == ["decode", "prepare", "extract, small", "train the detector", "score"]
@@ -48,18 +50,18 @@ def test_every_part_has_its_row_with_a_result_and_its_memory(measured):
         assert 20 < int(memory.replace(",", "")) < 20_000, part
 
 
-def test_the_extraction_is_held_against_the_bare_backbone(measured):
-    text = (measured.work_path / "bench.md").read_text(encoding="utf-8")
-    assert " of the bare backbone's " in text
+def test_the_extraction_is_compared_with_the_backbone_alone(measured):
+    text = RunFolder.of(measured).bench.read_text(encoding="utf-8")
+    assert " of the backbone alone (" in text
 
 
 def test_the_machine_is_named(measured):
-    first = (measured.work_path / "bench.md").read_text(encoding="utf-8").splitlines()[0]
+    first = RunFolder.of(measured).bench.read_text(encoding="utf-8").splitlines()[0]
     assert "core" in first and "Python 3." in first
 
 
 def test_the_summary_says_how_many_parts_were_measured(measured):
-    summary = json.loads((measured.work_path / "summaries" / "bench.json").read_text(encoding="utf-8"))
+    summary = json.loads((RunFolder.of(measured).summaries / "bench.json").read_text(encoding="utf-8"))
     assert summary["done"] == "5 parts"
 
 
@@ -69,6 +71,6 @@ def take_memory(config):
 
 
 def test_the_memory_of_a_part_is_its_own(measured):
-    row = bench.in_own_process(take_memory, measured)
+    row = in_own_process(bench._measured, take_memory, measured, tensorflow=False)
     assert row["filled"] == 200_000_000
     assert 200 < row["memory"] < 600

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines import demo
-from pipelines.cli_options import BUNDLED_CONFIGS
+from pipelines.cli.options import BUNDLED_CONFIGS
 from pipelines.config import load_config
+from pipelines.run.folder import RunFolder
 
 # The demonstration on a few tiny videos: seconds instead of minutes, and a model that knows next to nothing.
 TINY = (
@@ -56,25 +57,26 @@ def test_one_abnormal_and_one_normal_test_video_are_scored(shown):
     assert all(len(result["scores"]) == 32 for result in results)
 
 
-def test_every_place_it_names_is_there(shown):
+def test_every_result_it_names_exists(shown):
     _, _, lines = shown
-    named = [Path(line.split()[-1]) for line in lines[lines.index("Look at") + 1 : lines.index("Next")]]
+    named = [Path(line.split()[-1]) for line in lines[lines.index("Results") + 1 : lines.index("Next")]]
     assert len(named) == 6
     assert all(path.exists() for path in named), named
 
 
-def test_it_ends_with_three_commands_to_go_on_with(shown):
+def test_it_ends_with_three_next_commands(shown):
     config, _, lines = shown
     steps = lines[lines.index("Next") + 1 :]
     assert len(steps) == 4 and "labels.csv" in steps[3]
     assert f"tensorboard --logdir {config.work_dir}/logs" in steps[0]
-    assert (config.work_path / "logs").is_dir()
+    assert RunFolder.of(config).logs.is_dir()
     assert steps[1].split("--model ")[1] == f"{config.export.root}/demo"
 
 
 def test_a_second_run_trains_nothing_again(shown):
     config, scores, _ = shown
-    before = {path: path.stat().st_mtime_ns for path in [*config.work_path.glob("*.keras"), *scores.glob("*.csv")]}
+    run = RunFolder.of(config)
+    before = {path: path.stat().st_mtime_ns for path in [run.extractor, run.detector, *scores.glob("*.csv")]}
     with contextlib.redirect_stdout(io.StringIO()):
         demo.run(config)
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -1,24 +1,24 @@
-"""Your own videos: a folder with `labels.csv`, and frame labels where they are known.
+"""Your own videos: a folder with ``labels.csv``, and frame labels if they are known.
 
-`labels.csv` has a line for each video; more columns are ignored:
+``labels.csv`` has one line per video; other columns are ignored:
 
     file,label,subset,class
     train/door_017.mp4,normal,train,
     test/yard_002.mp4,abnormal,test,fight
 
-* `file`: path under the folder.
-* `label`: `0` or `normal`, `1` or `abnormal`.
-* `subset` (optional): `train` or `test`. Without it, or where it is empty, `data.default_subset` holds ("train").
-* `class` (optional): kind of event, for the table by class.
-* `num_frames` (optional): true length of the video, read only beside feature files (`features.root`), where the videos
-  themselves need not be there.
+* ``file``: path under the folder.
+* ``label``: ``0`` or ``normal``, ``1`` or ``abnormal``.
+* ``subset`` (optional): ``train`` or ``test``. If it is absent or empty, ``data.default_subset`` applies ("train").
+* ``class`` (optional): kind of event, for the metrics per class.
+* ``num_frames`` (optional): true length of the video. It is read only with feature files (``features.root``), which
+  need no video files.
 
-Frame labels are needed for evaluation only, and come from one of
+Frame labels are used for evaluation only. They are read from one of
 
-* `frame_labels.npz`: an array of 0 and 1 for each video, one value for each original frame; its key is the file's stem
-  (`yard_002`) or its path without suffix (`test/yard_002`);
-* `intervals.csv` with columns `file,start_frame,end_frame`: abnormal frames, counted from 0, the end excluded; several
-  lines a video are allowed. An abnormal video without a line has unknown frame labels.
+* ``frame_labels.npz``: one array of 0 and 1 per video, one value per original frame. Its key is the stem of the file
+  (``yard_002``) or its path without suffix (``test/yard_002``);
+* ``intervals.csv`` with columns ``file,start_frame,end_frame``: abnormal frames, counted from 0, end excluded. A video
+  may have several lines. The frame labels of an abnormal video without a line are unknown.
 
 A normal video without frame labels is normal in every frame.
 """
@@ -27,9 +27,9 @@ import dataclasses
 from pathlib import Path, PurePosixPath
 
 from pipelines.config import UserError
-from pipelines.data.datasets import About, Video
-from pipelines.data.files import missing_text
-from pipelines.data.lists import frame_mask, read_arrays, read_csv
+from pipelines.data.listing.dataset import About, ListedVideo
+from pipelines.data.listing.files import missing_text
+from pipelines.data.listing.lists import frame_mask, read_arrays, read_csv
 
 LABELS = {"0": 0, "normal": 0, "1": 1, "abnormal": 1}
 SUBSETS = ("train", "test")
@@ -38,16 +38,16 @@ SUBSETS = ("train", "test")
 ABOUT = About(
     title="your own videos",
     videos="a folder of video files",
-    lists="labels.csv; frame_labels.npz or intervals.csv where frame labels are known",
+    lists="labels.csv; frame_labels.npz or intervals.csv (optional)",
     source="you",
 )
 
 
 def load(config, track=iter):
-    """Read `labels.csv` and the frame labels under `data.root`.
+    """Read ``labels.csv`` and the frame labels under ``data.root``.
 
     Raises:
-        UserError: A file is missing or cannot be understood; the text names the file, the line and the way out.
+        UserError: A file is missing or invalid; the text names the file, the line and the fix.
     """
     root = Path(config.data.root)
     if not root.is_dir():
@@ -68,7 +68,7 @@ def _with_frame_labels(video, frame_labels, spans, source):
         if intervals or (labels is not None and labels.any()):
             raise UserError(
                 f"{video.video_id} is labelled normal in labels.csv, but its frame labels mark abnormal frames. "
-                "Correct one of the two."
+                "Correct one of the two files."
             )
         intervals = None if labels is not None else ()
     labels_from = source if intervals or labels is not None else ""
@@ -85,8 +85,8 @@ def _read_labels(root, default_subset, need_files):
             video = dataclasses.replace(video, num_frames=_num_frames(line))
         if video.video_id in seen:
             raise line.error(
-                f"`{line.get('file')}` has the same name as the file of {seen[video.video_id]}. "
-                "Each video needs one line, and a name (without suffix) of its own: remove the line or rename the file."
+                f"`{line.get('file')}` has the same name, without suffix, as the file in {seen[video.video_id]}. "
+                "Names must be unique: remove the line or rename the file."
             )
         seen[video.video_id] = line.where
         if need_files and not video.path.is_file():
@@ -107,28 +107,29 @@ def _video(line, root, default_subset):
         raise line.error(
             f"`subset` must be train or test, or empty for `data.default_subset`. Received: `{line.get('subset')}`."
         )
-    return Video(str(file.with_suffix("")), root / file, subset, LABELS[label], line.get("class"), where=line.where)
+    video_id = str(file.with_suffix(""))
+    return ListedVideo(video_id, root / file, subset, LABELS[label], line.get("class"), where=line.where)
 
 
 def _num_frames(line):
-    """The column `num_frames`; None where it is absent or empty."""
+    """Read the column ``num_frames``; None when it is absent or empty."""
     text = line.get("num_frames")
     if text and not (text.isascii() and text.isdigit() and int(text)):
-        raise line.error(f"`num_frames` must be a whole number from 1 on, or empty. Received: `{text}`.")
+        raise line.error(f"`num_frames` must be a whole number of at least 1, or empty. Received: `{text}`.")
     return int(text) if text else None
 
 
 def _file(line):
-    """The path of a line, with the separators of any system."""
+    """Read the path of a line, with the separators of any system."""
     text = line.get("file").replace("\\", "/")
     file = PurePosixPath(text)
     if not file.name or file.is_absolute() or ".." in file.parts:
-        raise line.error(f"`file` must be a path under the folder of the list. Received: `{line.get('file')}`.")
+        raise line.error(f"`file` must be a path relative to the folder of the list. Received: `{line.get('file')}`.")
     return str(file)
 
 
 def _read_arrays(path, videos):
-    """`frame_labels.npz` -> {video_id: uint8 array}."""
+    """Read ``frame_labels.npz`` as ``{video_id: uint8 array}``."""
     arrays = read_arrays(path)
     stems = [PurePosixPath(video.video_id).name for video in videos]
     found = {}
@@ -138,18 +139,19 @@ def _read_arrays(path, videos):
             continue
         if key != video.video_id and stems.count(stem) > 1:
             raise UserError(
-                f"{path}: key `{stem}` fits several files. Use the path without suffix: `{video.video_id}`."
+                f"{path}: key `{stem}` matches several files. Use the path without suffix: `{video.video_id}`."
             )
         found[video.video_id] = frame_mask(arrays[key], path, key)
     if not found:
         raise UserError(
-            f"{path}: no key is a file of labels.csv. Expected keys like `{stems[0]}`, got {list(arrays)[:3]}."
+            f"{path}: no key matches a file of labels.csv. Expected keys like `{stems[0]}`. "
+            f"Received: {list(arrays)[:3]}."
         )
     return found
 
 
 def _read_intervals(path, videos):
-    """`intervals.csv` -> {video_id: ((start, end_exclusive), ...)}."""
+    """Read ``intervals.csv`` as ``{video_id: ((start, end_exclusive), ...)}``."""
     known = {video.video_id for video in videos}
     spans = {}
     for line in read_csv(path, ("file", "start_frame", "end_frame")):

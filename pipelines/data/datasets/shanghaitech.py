@@ -1,29 +1,29 @@
 """ShanghaiTech Campus, weakly supervised split (Zhong et al., CVPR 2019): 238 training and 199 test videos.
 
-Videos, anywhere under `data.root`, found by name: `training/videos/01_001.avi` and, as the official release has the
-others, folders of frames `testing/frames/01_0014/000.jpg`. A video file of that name does as well. The rate of a folder
-of frames is that of the release, 24 a second.
+Videos are found by name anywhere under ``data.root``: ``training/videos/01_001.avi`` and, for the other part of the
+official release, folders of frames such as ``testing/frames/01_0014/000.jpg``. A video file of that name is accepted
+too. Folders of frames have the frame rate of the release, 24 frames per second.
 
-Lists and labels, under `data.annotations` or `data.root`:
+Lists and labels, under ``data.annotations`` or ``data.root``:
 
-* `SH_Train.txt` and `SH_Test.txt`: a name a line (63 + 44 abnormal, 175 + 155 normal);
-* the 107 frame masks of the release, `test_frame_mask/01_0014.npy`, or all in one `test_frame_masks.npz`: 0 or 1 for
-  each frame, at the true length of the video.
+* ``SH_Train.txt`` and ``SH_Test.txt``: one name per line (63 + 44 abnormal, 175 + 155 normal);
+* the 107 frame masks of the release, ``test_frame_mask/01_0014.npy``, or a single ``test_frame_masks.npz``: 0 or 1 per
+  frame, at the true length of the video.
 
-The lists hold no labels. The release keeps normal videos for training, with three digits behind the camera, and numbers
-its own test part with four; all 107 of those hold an event. So a name with four digits is abnormal, and its mask is
-checked to say the same. The split puts 63 of them into training, where the mask is not needed; where it is there, it is
-kept for the evaluation of folds. Pixel masks (`test_pixel_mask`) have the same names and are passed over. Arrays of all
-test videos in a row, as repositories ship them, are not read: they differ in length (140,112 to 144,032 frames) by how
-each rounds a video, and nothing in them says where one begins.
+The lists hold no labels. In the release, normal videos are for training and have three digits after the camera number;
+the test part has four digits, and all 107 videos of it contain an event. So a name with four digits is abnormal, and
+its mask must mark at least one frame. The split moves 63 of them to training, where the mask is optional; if it exists,
+it is kept for cross-validation. Pixel masks (``test_pixel_mask``) have the same names and are ignored. Concatenated
+arrays of all test videos, as some repositories ship them, are not supported: their lengths differ (140,112 to 144,032
+frames) because each rounds the videos in another way, and they do not store where a video starts.
 """
 
 import re
 
 from pipelines.config import UserError
-from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles, video_stem
-from pipelines.data.lists import frame_mask, read_arrays, read_lines, refuse_twice
+from pipelines.data.listing.dataset import About, ListedVideo
+from pipelines.data.listing.files import DatasetFiles, video_stem
+from pipelines.data.listing.lists import frame_mask, read_arrays, read_lines, refuse_twice
 
 LISTS = {"train": "SH_Train.txt", "test": "SH_Test.txt"}
 MASKS = "test_frame_masks.npz"
@@ -43,10 +43,10 @@ ABOUT = About(
 
 
 def load(config, track=iter):
-    """The videos of both lists, with the masks of those that hold an event.
+    """Load the videos of both lists, with the masks of those that contain an event.
 
     Raises:
-        UserError: A list or mask is missing or cannot be understood; the text names the file, the line and the way out.
+        UserError: A list or mask is missing or invalid; the text names the file, the line and the fix.
     """
     files = DatasetFiles(config, without=("test_pixel_mask",))
     listed = [(subset, line) for subset, name in LISTS.items() for line in read_lines(files.need(name))]
@@ -61,16 +61,16 @@ def _video(files, line, subset, bundle):
     match = NAME.fullmatch(name)
     if match is None:
         raise line.error(
-            f"`{line.text}` is no name of this dataset: camera and number, as 01_0014. Correct or remove the line."
+            f"expected a name made of camera and number, such as 01_0014. Received: `{line.text}`. "
+            "Correct or remove the line."
         )
     abnormal = len(match["number"]) == 4
-    path, missing = files.place(line.text, line)
+    path, missing = files.locate(line.text, line)
     mask, labels_from = _mask(files, name, bundle) if abnormal else (None, "")
     if abnormal and mask is None and subset == "test" and not missing:
-        missing = (
-            f"the frame mask {name}.npy of {name} ({line.place}) is not under {' or '.join(map(str, files.searched))}"
-        )
-    return Video(
+        folders = " or ".join(map(str, files.searched))
+        missing = f"the frame mask {name}.npy of {name} ({line.location}) is not under {folders}"
+    return ListedVideo(
         video_id=name,
         path=path,
         subset=subset,
@@ -87,7 +87,7 @@ def _video(files, line, subset, bundle):
 
 
 def _mask(files, name, bundle):
-    """`(labels, file)` of an abnormal video; `(None, "")` where there is none."""
+    """Return ``(labels, source)`` of an abnormal video; ``(None, "")`` when it has no mask."""
     path = files.find(f"{name}.npy")
     if path is None and name not in bundle[1]:
         return None, ""
@@ -95,5 +95,5 @@ def _mask(files, name, bundle):
     path = path or bundle[0]
     mask = frame_mask(array, path, name)
     if not mask.any():
-        raise UserError(f"{path}: the mask `{name}` marks no frame, but the video holds an event. Copy it again.")
+        raise UserError(f"{path}: the mask `{name}` marks no frame, but the video contains an event. Copy it again.")
     return mask, f"{path}, `{name}`"

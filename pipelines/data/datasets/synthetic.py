@@ -1,16 +1,15 @@
-"""Generated surveillance videos, for the demonstration and the tests: H.264 files, labels and frame labels on disk.
+"""Generated surveillance videos for the demo and the tests: H.264 files, labels and frame labels on disk.
 
-In every video people stroll, stand, meet and talk. In an abnormal one a chase and a fight take 15 to 35 % of the time.
-Videos 2i and 2i + 1, one normal and one abnormal, share camera and people, so that neither place, light, clothes
-nor number tells them apart: the event is a matter of motion and interaction. The same seed gives the same labels and
-the same pixels.
+In every video, people walk, stand, meet and talk. In an abnormal video, a chase and a fight take 15 to 35 % of the
+time. Videos 2i and 2i + 1, one normal and one abnormal, share camera and people. So background, light, clothes and
+number of people are equal, and only motion and interaction differ. The same seed gives the same labels and the same
+pixels.
 """
 
 import csv
 import dataclasses
 import io
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
@@ -20,35 +19,37 @@ import av
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.data.datasets import About, Video
-from pipelines.data.decode_pool import usable_cores
-from pipelines.data.manifest import write_json
-from pipelines.data.synthetic_scene import Camera, random_look
-from pipelines.data.synthetic_story import event_frames, tell
+from pipelines.data.listing.dataset import About, ListedVideo
+from pipelines.data.synthetic.scene import Camera, random_look
+from pipelines.data.synthetic.story import event_frames, simulate
+from pipelines.run.files import replacing, write_json, write_text
+from pipelines.run.workers import usable_cores
 
 ABOUT = About(
-    title="generated people who stroll, meet, chase and fight",
-    videos="none: they are made under `data.root`",
+    title="generated people who walk, meet, chase and fight",
+    videos="none: they are generated under `data.root`",
     lists="none",
     source="this program",
 )
 NOTE_NAME = "synthetic.json"
-GENERATOR_VERSION = 2  # raise it when the pictures change, so that old files are made anew
-# x264's lookahead (macroblock tree) reads memory that nothing wrote to when pictures are small; without it the same
-# pictures give the same bytes.
+GENERATOR_VERSION = 2  # increase it when the pictures change, so that old files are generated again
+# x264's lookahead (macroblock tree) reads uninitialized memory when pictures are small. Without it, equal pictures give
+# equal bytes.
 QUALITY = {"crf": "20", "preset": "veryfast", "rc-lookahead": "0"}
 
 
 def load(config, track=iter):
-    """The generated videos; those that are not on disk yet are made first, in parallel.
+    """Load the generated videos; those that are not on disk yet are generated first, in parallel.
 
     Raises:
-        UserError: `data.root` holds something else, or the settings make no video.
+        UserError: ``data.root`` holds other files, or the videos would be too short.
     """
     root, settings = Path(config.data.root), config.synthetic
     if settings.duration_sec * settings.frames_per_sec < 20:
         raise UserError(
-            "a synthetic video needs at least 20 frames. Raise `synthetic.duration_sec` or `.frames_per_sec`."
+            f"a synthetic video needs at least 20 frames. Received: {settings.duration_sec:g} s at "
+            f"{settings.frames_per_sec:g} frames per second. Raise `synthetic.duration_sec` or "
+            "`synthetic.frames_per_sec`."
         )
     videos = _plan(root, settings)
     _claim(root, settings)
@@ -63,7 +64,7 @@ def load(config, track=iter):
 
 
 def _plan(root, settings):
-    """The videos in the order of the list; each second one is abnormal."""
+    """Plan the videos in the order of the list; every second one is abnormal."""
     num_frames = round(settings.duration_sec * settings.frames_per_sec)
     videos = []
     for subset, count in (("train", settings.train_videos), ("test", settings.test_videos)):
@@ -72,12 +73,13 @@ def _plan(root, settings):
             event = event_frames(np.random.default_rng([settings.seed, len(videos), 0]), num_frames)
             kind = "fight" if label else "normal"
             name = f"{subset}/{kind}_{index:03d}"
-            videos.append(Video(name, root / f"{name}.mp4", subset, label, kind, intervals=(event,) if label else ()))
+            intervals = (event,) if label else ()
+            videos.append(ListedVideo(name, root / f"{name}.mp4", subset, label, kind, intervals=intervals))
     return videos
 
 
 def _claim(root, settings):
-    """Mark the folder as generated with these settings; what other settings generated is removed."""
+    """Mark the folder as generated with these settings; videos of other settings are removed."""
     wanted = {"generator": GENERATOR_VERSION, **dataclasses.asdict(settings)}
     note = root / NOTE_NAME
     if note.exists():
@@ -87,23 +89,21 @@ def _claim(root, settings):
             path.unlink()
     elif root.exists() and any(root.iterdir()):
         raise UserError(
-            f"{root} holds files that were not generated. Set `data.root` to an empty or new folder, "
-            '`data.dataset` to "folder" to use what is there.'
+            f"{root} holds files that were not generated. Set `data.root` to an empty or new folder. To use the files "
+            'there, set `data.dataset` to "folder".'
         )
     write_json(note, wanted)
 
 
 def render(path, settings, position, intervals):
-    """Play one story before a camera and write it as H.264; the file appears when it is whole."""
+    """Render one story and write it as an H.264 file."""
     fps, num_frames = settings.frames_per_sec, round(settings.duration_sec * settings.frames_per_sec)
     shared = np.random.default_rng([settings.seed, position // 2, 1])
     camera = Camera(shared, settings.width_px, settings.height_px, settings.people_size)
     looks = [random_look(shared) for _ in range(int(shared.integers(3, 6)))]
     rng = np.random.default_rng([settings.seed, position, 2])
-    story = tell(rng, len(looks), num_frames, fps, intervals[0] if intervals else None, settings.people_size)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp.mp4")
-    with av.open(str(temporary), "w") as container:
+    story = simulate(rng, len(looks), num_frames, fps, intervals[0] if intervals else None, settings.people_size)
+    with replacing(path) as temporary, av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options=QUALITY)
         stream.width, stream.height, stream.pix_fmt = settings.width_px, settings.height_px, "yuv420p"
         stream.codec_context.thread_count = 1  # the same bytes on every machine
@@ -111,11 +111,10 @@ def render(path, settings, position, intervals):
             picture = camera.shoot(poses, looks, index / fps)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    os.replace(temporary, path)
 
 
 def _write_lists(root, videos):
-    """`labels.csv` and `intervals.csv`, as the folder dataset reads them."""
+    """Write ``labels.csv`` and ``intervals.csv``, as the folder dataset reads them."""
     rows = [(f"{video.video_id}.mp4", video.label, video.subset, video.class_name) for video in videos]
     _write_csv(root / "labels.csv", ("file", "label", "subset", "class"), rows)
     rows = [(f"{video.video_id}.mp4", *interval) for video in videos for interval in video.intervals]
@@ -125,6 +124,4 @@ def _write_lists(root, videos):
 def _write_csv(path, header, rows):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text.getvalue())

@@ -1,26 +1,26 @@
 """UCSD Ped2 (Mahadevan et al., CVPR 2010), weakly supervised split: 10 training and 18 test videos of one camera.
 
-Videos, anywhere under `data.root`: the folders of frames of the official release, `UCSDped2/Train/Train001/001.tif` to
-`Train016` and `UCSDped2/Test/Test001` to `Test012`, or video files of these names (`Train001.mp4`). `UCSDped1` of the
-same release has folders of the same names and is passed over. The rate is 10 frames a second. Beside the frames, the
-release has hidden files (`._001.tif`) and pixel masks (`Test001_gt/*.bmp`); neither is a video.
+Videos, anywhere under ``data.root``: the folders of frames of the official release, ``UCSDped2/Train/Train001/001.tif``
+to ``Train016`` and ``UCSDped2/Test/Test001`` to ``Test012``, or video files of these names (``Train001.mp4``).
+``UCSDped1`` of the same release has folders of the same names and is ignored. The frame rate is 10 frames per second.
+The release also contains hidden files (``._001.tif``) and pixel masks (``Test001_gt/*.bmp``), which are ignored.
 
-Labels, under `data.annotations` or `data.root`: `UCSDped2.m` of the release (in `UCSDped2/Test`), one line
-`TestVideoFile{end+1}.gt_frame = [61:180];` for each test video in their order, with several ranges where there are;
-or `frame_labels.npz` with an array for each video. MATLAB's ranges count from 1 and include their end, so `61:180` is
-`[60, 180)`. Every one of the 12 test videos holds an event, no training video does.
+Labels, under ``data.annotations`` or ``data.root``: ``UCSDped2.m`` of the release (in ``UCSDped2/Test``) with one line
+``TestVideoFile{end+1}.gt_frame = [61:180];`` per test video, in order, with one or more ranges; or ``frame_labels.npz``
+with one array per video. MATLAB ranges count from 1 and include their end, so ``61:180`` is ``[60, 180)``. All 12
+``Test...`` videos contain an event, no ``Train...`` video does.
 
-The official split trains on normal videos alone, which one label a video cannot learn from. The split here is that of
-TEVAD (Chen et al., CVPRW 2023, `list/ped2-i3d.list`): four normal and six abnormal videos for training, the rest for
-the test. Names in it are those of the release, so a `Test...` video may be one for training.
+The official split trains on normal videos only, so it cannot be used for weak supervision. The split here is that of
+TEVAD (Chen et al., CVPRW 2023, ``list/ped2-i3d.list``): four normal and six abnormal videos for training, the others
+for testing. The names are those of the release, so a ``Test...`` video may belong to the training subset.
 """
 
 import re
 
 from pipelines.config import UserError
-from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles
-from pipelines.data.lists import frame_mask, read_arrays, read_lines, read_spans
+from pipelines.data.listing.dataset import About, ListedVideo
+from pipelines.data.listing.files import DatasetFiles
+from pipelines.data.listing.lists import frame_mask, read_arrays, read_lines, read_spans
 
 GROUND_TRUTH, ARRAYS = "UCSDped2.m", "frame_labels.npz"
 NORMAL = tuple(f"Train{number:03d}" for number in range(1, 17))
@@ -45,10 +45,10 @@ ABOUT = About(
 
 
 def load(config, track=iter):
-    """The 28 videos, abnormal ones with their abnormal frames.
+    """Load the 28 videos, abnormal ones with their abnormal frames.
 
     Raises:
-        UserError: The labels are missing or cannot be understood; the text names the file, the line and the way out.
+        UserError: The labels are missing or invalid; the text names the file, the line and the fix.
     """
     files = DatasetFiles(config, without=("UCSDped1",))
     path = files.need(GROUND_TRUTH, ARRAYS)
@@ -65,7 +65,7 @@ def _video(files, name, labels):
         missing = f"{name} has no frame labels in {ARRAYS}"
     if not abnormal:
         labels = {"intervals": ()}
-    return Video(
+    return ListedVideo(
         video_id=name,
         path=path or files.root / name,
         subset="train" if name in TRAINING else "test",
@@ -79,12 +79,12 @@ def _video(files, name, labels):
 
 
 def _read_ranges(path):
-    """`{name: fields of its Video}` of MATLAB's list, whose n-th entry is that of the n-th test video."""
+    """Read the MATLAB list as ``{name: fields of its ListedVideo}``; its n-th entry is the n-th test video."""
     lines = [line for line in read_lines(path) if "gt_frame" in line.text]
     if len(lines) != len(ABNORMAL):
         raise UserError(
             f"{path} has {len(lines)} lines with `gt_frame`, expected one for each of {len(ABNORMAL)} test videos. "
-            "Copy it again from the dataset."
+            "Copy it from the dataset again."
         )
     found = {}
     for name, line in zip(ABNORMAL, lines, strict=True):
@@ -99,7 +99,7 @@ def _read_ranges(path):
 
 
 def _read_arrays(path):
-    """The same of `frame_labels.npz`, whose keys are the names of the videos."""
+    """Read ``frame_labels.npz``, whose keys are the names of the videos, into the same form."""
     found = {}
     for name, array in read_arrays(path).items():
         mask = frame_mask(array, path, name)

@@ -1,28 +1,28 @@
-"""XD-Violence (Wu et al., ECCV 2020): 3,954 training and 800 test videos from films and the web. Measured by frame AP.
+"""XD-Violence (Wu et al., ECCV 2020): 3,954 training and 800 test videos from films and the web. Metric: frame AP.
 
-Videos, anywhere under `data.root`, in the folders to which the archives unpack: training videos in `1-1004`,
-`1005-2004`, `2005-2804`, `2805-3319` and `3320-3954` (or a folder `train...`), test videos in `videos` (or `test...`).
+Videos, anywhere under ``data.root``, in the folders of the archives: training videos in ``1-1004``, ``1005-2004``,
+``2005-2804``, ``2805-3319`` and ``3320-3954`` (or a folder ``train...``), test videos in ``videos`` (or ``test...``).
 
-Labels, under `data.annotations` or `data.root`:
+Labels, under ``data.annotations`` or ``data.root``:
 
-* `annotations.txt`: a line for each of the 500 abnormal test videos, the name, with or without `.mp4`, then the first
-  and last frame of each event;
-* `rgb.list` and `rgb_test.list` (optional): the authors' lists of feature files. They name the videos of both parts, so
-  that missing ones can be told, and the part of a video that lies in no folder of the above.
+* ``annotations.txt``: one line per abnormal test video (500): the name, with or without ``.mp4``, then the first and
+  last frame of each event;
+* ``rgb.list`` and ``rgb_test.list`` (optional): the authors' lists of feature files. They contain the videos of both
+  subsets. With them, missing videos are found, and videos may be in any folder.
 
-The rest is in a video's name: `..._label_B1-B2-0` is fighting, then shooting; `label_A` is normal. Its class is the
-first, since the authors order them by importance. A video of `annotations.txt` is a test video; a normal one is, when
-its folder or list says so. Frames count from 0 and the end is excluded: the authors' make_gt.py marks `gt[start:end]`,
-and 88 events start at 0. So `0 1517` is `[0, 1517)`. Their array drops up to 16 frames of a video's tail; here every
-frame counts.
+Labels are part of a video's name: ``..._label_B1-B2-0`` is fighting and shooting, ``label_A`` is normal. The class is
+the first code, because the authors order codes by importance. A video in ``annotations.txt`` is a test video; a normal
+video is a test video if its folder or list says so. Frames count from 0 and the end is excluded: the authors'
+make_gt.py marks ``gt[start:end]``, and 88 events start at 0. So ``0 1517`` is ``[0, 1517)``. Their array drops up to 16
+frames at the end of a video; here all frames are evaluated.
 """
 
 import re
 
 from pipelines.config import UserError
-from pipelines.data.datasets import About, Video
-from pipelines.data.files import DatasetFiles, video_stem
-from pipelines.data.lists import Line, read_lines, read_spans, refuse_twice
+from pipelines.data.listing.dataset import About, ListedVideo
+from pipelines.data.listing.files import DatasetFiles, video_stem
+from pipelines.data.listing.lists import Line, read_lines, read_spans, refuse_twice
 
 ANNOTATIONS = "annotations.txt"
 LISTS = {"train": "rgb.list", "test": "rgb_test.list"}
@@ -52,11 +52,11 @@ ABOUT = About(
 
 
 def load(config, track=iter):
-    """The videos that are listed or there, test videos with their abnormal frames.
+    """Load the videos that are listed or found, test videos with their abnormal frames.
 
     Raises:
-        UserError: A list is missing or cannot be understood, or the part of a video cannot be told; the text names the
-            file, the line and the way out.
+        UserError: A list is missing or invalid, or the subset of a video is unknown; the text names the file, the line
+            and the fix.
     """
     files = DatasetFiles(config)
     events = _read_annotations(files.need(ANNOTATIONS))
@@ -73,14 +73,14 @@ def load(config, track=iter):
 
 def _video(files, name, subset, line, event):
     class_name = _class(name, line or Line(files.root, 0))
-    path, missing = files.place(f"{name}.mp4", line) if line else (files.video(name), "")
+    path, missing = files.locate(f"{name}.mp4", line) if line else (files.video(name), "")
     normal = class_name == CLASSES["A"]
     if subset == "test" and not normal and event is None:
         raise UserError(
-            f"{name} is abnormal and in the test part, but has no line in {ANNOTATIONS}. Keep training videos in the "
-            f"folders of their archives (1-1004 ...); add the line of a test video, or remove it."
+            f"{name} is an abnormal test video, but has no line in {ANNOTATIONS}. Add the line or remove the video. If "
+            "it is a training video, move it to the folder of its archive (1-1004 ...)."
         )
-    return Video(
+    return ListedVideo(
         video_id=name,
         path=path,
         subset=subset,
@@ -94,15 +94,16 @@ def _video(files, name, subset, line, event):
 
 
 def _part_of(root, path):
-    """The part that the folders of a video tell, the nearest first."""
+    """Return the subset that the folders of a video name, starting at the innermost."""
     for folder in reversed(path.relative_to(root).parts[:-1]):
         if TRAIN_FOLDER.fullmatch(folder):
             return "train"
         if TEST_FOLDER.fullmatch(folder):
             return "test"
     raise UserError(
-        f"{path} is neither in {ANNOTATIONS} nor in a folder that tells its part. Keep it in the folder of its archive "
-        f"(1-1004 ... for training, videos for the test), or put {' and '.join(LISTS.values())} beside {ANNOTATIONS}."
+        f"{path} is neither in {ANNOTATIONS} nor in a folder that names its subset. Move it to the folder of its "
+        f"archive (1-1004 ... for training, videos for testing), or put {' and '.join(LISTS.values())} beside "
+        f"{ANNOTATIONS}."
     )
 
 
@@ -111,27 +112,29 @@ def _class(name, line):
     codes = [code for code in match["codes"].split("-") if code != "0"] if match else []
     if not codes or any(code not in CLASSES for code in codes):
         raise line.error(
-            f"the name `{name}` has no known label. It must end as in `_label_B1-0-0`, with codes of "
-            f"{', '.join(CLASSES)}: correct it."
+            f"the name `{name}` has no known label. It must end in codes such as `_label_B1-0-0`, each one of "
+            f"{', '.join(CLASSES)}. Correct the name."
         )
     return CLASSES[codes[0]]
 
 
 def _read_annotations(path):
-    """`{name: (Line, intervals)}`."""
+    """Read the annotations as ``{name: (Line, intervals)}``."""
     lines = read_lines(path)
     words = [(line, *line.text.split()) for line in lines]
     refuse_twice((video_stem(name), line) for line, name, *_ in words)
     events = {}
     for line, name, *numbers in words:
         if _class(video_stem(name), line) == CLASSES["A"]:
-            raise line.error(f"`{name}` is normal by its name, but has abnormal frames here. Correct one of the two.")
+            raise line.error(
+                f"`{name}` is normal by its name, but has abnormal frames here. Correct the name or remove the line."
+            )
         events[video_stem(name)] = line, read_spans(line, numbers, first=0, inclusive=False)
     return events
 
 
 def _read_list(path):
-    """`{name: Line}` of a list of feature files, five crops `__0` to `__4` of each video."""
+    """Read a list of feature files, five crops ``__0`` to ``__4`` per video, as ``{name: Line}``."""
     names = {}
     for line in read_lines(path) if path else ():
         stem = line.text.replace("\\", "/").rpartition("/")[2].removesuffix(".npy")

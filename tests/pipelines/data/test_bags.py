@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pipelines.data.bags import (
     read_bags,
     segment_bounds,
     segment_means,
+    segments_of,
     steps_per_epoch,
     training_bags,
     whole_bags,
@@ -194,12 +196,18 @@ def test_an_unknown_sampling_is_named(nodes):
 @pytest.mark.parametrize("kept", [0, 1])
 def test_training_videos_of_one_label_are_refused(nodes, kept):
     folder, videos = nodes
-    with pytest.raises(UserError, match=rf"No training video has label {1 - kept}\..*labels.csv"):
+    with pytest.raises(UserError, match=rf"no training video has label {1 - kept}\..*labels.csv"):
         training_bags(folder, [video for video in videos if video.label == kept], 2, BAG_FRAMES)
 
 
 def test_no_videos_and_no_records_are_refused(nodes, tmp_path):
-    with pytest.raises(UserError, match="No video is left to read"):
+    with pytest.raises(UserError, match="there is no video to read"):
         read_bags(nodes[0], [])
     with pytest.raises(UserError, match=r"holds no nodes-\*\.tfrecord"):
         whole_bags(tmp_path / "nowhere", nodes[1])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_only_segment_means_divide_whole_videos_into_segments(sampling):
+    options = SimpleNamespace(bag_frames=32, sampling=sampling)
+    assert segments_of(SimpleNamespace(train_detector=options)) == (32 if sampling == "segment_mean" else 0)

@@ -1,10 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.clips import Clips
-from pipelines.data.records import VideoInfo, read_manifest, serialize_clip, shard_name, write_manifest
+from pipelines.data.clips import Clips, open_clips
+from pipelines.data.examples import serialize_clip
+from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
 
 LENGTHS = {"a": 5, "b": 2, "c": 4}
 
@@ -48,10 +51,18 @@ def test_a_manifest_may_leave_out_videos(folder):
 
 
 def test_records_of_other_settings_are_refused(folder):
-    with pytest.raises(UserError, match=r"holds 6 snippets, its manifest tells of 11.*clip_frames = 1"):
+    with pytest.raises(UserError, match=r"holds 6 snippets, but its manifest lists 11 with .* = 1\. Run `vad prepare`"):
         Clips(folder, 1, 8)
 
 
 def test_a_folder_without_records_names_the_stage_to_run(tmp_path):
     with pytest.raises(UserError, match="prepare"):
         Clips(tmp_path, 2, 8)
+
+
+def test_the_clips_of_a_run_are_opened_by_its_configuration(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "clips").symlink_to(folder)
+    clips = open_clips(SimpleNamespace(work_dir=folder / "run", data=SimpleNamespace(clip_frames=2, image_size_px=8)))
+    assert (clips.folder, clips.clip_frames, clips.image_size_px) == (folder / "run" / "clips", 2, 8)
+    assert len(clips.manifest.videos) == 3

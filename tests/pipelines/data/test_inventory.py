@@ -80,7 +80,7 @@ def test_fewer_than_the_official_count_is_not_complete_though_nothing_is_listed_
 
 
 def test_what_makes_its_own_videos_is_not_checked(tmp_path, take):
-    with pytest.raises(UserError, match="`synthetic` makes its own videos, so there is nothing to check"):
+    with pytest.raises(UserError, match="the videos of `synthetic` are generated, there is nothing to check"):
         take("synthetic", tmp_path)
 
 

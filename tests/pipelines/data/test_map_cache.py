@@ -3,8 +3,9 @@ import pytest
 import tensorflow as tf
 
 from pipelines.data.clips import Clips
+from pipelines.data.examples import serialize_clip
+from pipelines.data.listing.manifest import VideoInfo, shard_name, write_manifest
 from pipelines.data.map_cache import MapCache
-from pipelines.data.records import VideoInfo, serialize_clip, shard_name, write_manifest
 from vad_keras.models import RelationAwareExtractor
 
 LENGTHS = {"a": 7, "b": 2, "c": 4, "d": 3}

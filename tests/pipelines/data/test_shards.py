@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.manifest import VideoInfo, read_manifest
+from pipelines.data.listing.manifest import VideoInfo, read_manifest
 from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
 
 
@@ -88,4 +88,4 @@ def test_a_list_of_which_nothing_is_left_is_told_with_its_first_reason(tmp_path)
 def test_warnings_are_counted_and_the_first_is_told():
     assert describe_warnings([info("a")]) == ""
     text = describe_warnings([info("a"), info("b", "cut"), info("c", "short")])
-    assert text == "; 2 used with a warning (all in videos.json), the first b: cut"
+    assert text == "; 2 used with a warning (see videos.json), the first: b: cut"

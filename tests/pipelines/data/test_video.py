@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.config import load_config
-from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, known_length, snippets
+from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, known_length, probe
 
 UNUSABLE = {
     "gen_audio_only.mp4": r"no video stream \(only audio\)",
@@ -156,8 +155,7 @@ def test_times_rise_whatever_the_container_says(times, rate):
 
 def test_snippets_are_consecutive_and_the_last_is_padded(make_video, tmp_path):
     path = make_video(tmp_path / "a.mp4", 19)
-    config = load_config(overrides=["data.clip_frames=8", "data.image_size_px=16"])
-    cut = list(snippets(path, config))
+    cut = list(VideoReader(path, size_px=16).snippets(clip_frames=8))
     assert [snippet.mask.sum() for snippet in cut] == [8, 8, 3]
     assert np.concatenate([snippet.frame_indices for snippet in cut]).tolist() == [*range(19), *[-1] * 5]
     assert all(snippet.frames.shape == (8, 16, 16, 3) for snippet in cut)
@@ -221,7 +219,7 @@ def test_a_folder_of_pictures_is_a_video_in_the_order_of_their_numbers(tmp_path)
     assert np.allclose([frame.time_sec for frame in frames], [0, 0.1, 0.2])
     assert (reader.fps, reader.num_frames, reader.width, reader.height) == (10.0, 3, 36, 24)
     (folder / "9.tif").write_bytes(b"no picture")
-    with pytest.raises(VideoError, match=r"9\.tif is not a picture .*copy it again"):
+    with pytest.raises(VideoError, match=r"9\.tif is not an image .*copy it again"):
         list(VideoReader(folder))
 
 
@@ -233,6 +231,7 @@ def test_the_length_is_known_without_decoding(make_video, tmp_path):
     assert known_length(make_video(tmp_path / "a.mp4", 7)) == 7
     assert known_length(tmp_path / "frames") == 3
     assert known_length(tmp_path / "text.mp4") is None
+    assert probe(tmp_path / "a.mp4")[2:] == (10.0, 7, 0.7) and probe(tmp_path / "text.mp4") is None
 
 
 MEMORY = """

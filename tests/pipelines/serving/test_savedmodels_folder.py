@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from pipelines.config import ExportConfig
+from pipelines.config.sections import ExportConfig
 
 FOLDER = Path(__file__).resolve().parents[3] / "savedmodels"
 REQUESTS = sorted((FOLDER / "requests").glob("*.json"))

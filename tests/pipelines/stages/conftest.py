@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import load_config
-from pipelines.data.records import VideoInfo, serialize_clip, shard_name, write_manifest
+from pipelines.data.examples import serialize_clip
+from pipelines.data.listing.manifest import VideoInfo, shard_name, write_manifest
 
 FRAMES = {
     "train/n0": 7,

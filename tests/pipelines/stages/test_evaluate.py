@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipelines.config import UserError
 from pipelines.data.bags import read_bags
-from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.stages import evaluate
 
 
@@ -51,9 +51,9 @@ def test_every_original_frame_has_the_score_of_its_sampled_frame(evaluated):
         np.testing.assert_allclose(scores[video.video_id], expanded(config, video), atol=1e-5)
 
 
-def test_figures_agree_with_scikit_learn(evaluated):
+def test_metrics_agree_with_scikit_learn(evaluated):
     _, report, scores, videos = evaluated
-    metrics = {name: entry["mean"] for name, entry in report["systems"]["anomaly_detector"]["figures"].items()}
+    metrics = {name: entry["mean"] for name, entry in report["systems"]["anomaly_detector"]["metrics"].items()}
 
     def pooled(chosen):
         labels = np.concatenate([video.frame_label_array() for video in chosen])
@@ -76,12 +76,12 @@ def test_the_result_names_data_split_seed_commit_config_and_command(evaluated):
     assert origin["data"] == config.data.root and origin["split"] == "own" and origin["seed"] == config.seed
     assert set(origin) >= {"commit", "command", "split_fingerprint"} and origin["command"].startswith("vad")
     assert origin["config"]["detector"]["key_dim"] == 4
-    low, high = report["systems"]["anomaly_detector"]["figures"]["frame_auc"]["interval_95"]
+    low, high = report["systems"]["anomaly_detector"]["metrics"]["frame_auc"]["interval_95"]
     assert 0 <= low <= high <= 1
     assert report["smoothing"]["width_sec"] == config.evaluate.smoothing_sec
 
 
-def test_tables_and_pictures_are_written(evaluated):
+def test_tables_and_figures_are_written(evaluated):
     config, _, scores, videos = evaluated
     folder = config.work_path / "evaluation"
     with (folder / "videos.csv").open(newline="") as file:
@@ -94,20 +94,25 @@ def test_tables_and_pictures_are_written(evaluated):
     assert "| frame AUC" in (folder / "report.md").read_text()
     for name in ("timelines.png", "curves.png", "classes.png"):
         assert np.asarray(Image.open(folder / name).convert("RGB")).std() > 5
-    assert not (folder / "heat_maps.png").exists()  # there are no clips behind these nodes
+    assert "](timelines.png)" in (folder / "report.md").read_text()
+    assert not (folder / "heat_maps.png").exists()  # these nodes were not extracted from clips
+    summary = json.loads((config.work_path / "summaries" / "evaluate.json").read_text())
+    assert summary["done"].endswith("; no heat maps, because the prepared clips are missing")
 
 
-def test_heat_maps_are_drawn_from_the_clips_where_they_are(evaluated, monkeypatch, tmp_path):
+def test_heat_maps_are_plotted_from_the_clips_if_they_exist(evaluated, monkeypatch, tmp_path):
     config, _, _, videos = evaluated
-    drawn = []
-    monkeypatch.setattr(evaluate, "Clips", lambda folder, *_: SimpleNamespace(read_frame=folder))
-    monkeypatch.setattr(evaluate, "draw_timelines", lambda *_: None)
+    plotted = []
+    monkeypatch.setattr(evaluate, "open_clips", lambda config: SimpleNamespace(read_frame=config.work_dir))
+    monkeypatch.setattr(evaluate, "plot_test_timelines", lambda *_: [])
     monkeypatch.setattr(
-        evaluate, "draw_heat_maps", lambda path, _, read_frame, scales: drawn.append((read_frame, path))
+        evaluate, "plot_top_heat_maps", lambda path, _, read_frame, scales: plotted.append((read_frame, path))
     )
     write_manifest(tmp_path / "clips", videos)
-    evaluate._draw(dataclasses.replace(config, work_dir=str(tmp_path)), tmp_path, [(videos[0], {"marginals": 0})], 0.5)
-    assert drawn == [(tmp_path / "clips", tmp_path / "heat_maps.png")]
+    config = dataclasses.replace(config, work_dir=str(tmp_path))
+    figures, note = evaluate._plot(config, tmp_path, [(videos[0], {"marginals": 0})])
+    assert plotted == [(str(tmp_path), tmp_path / "heat_maps.png")]
+    assert [name for name, _ in figures] == ["heat_maps.png"] and not note
 
 
 def test_scores_of_segment_means_go_back_to_the_frames_of_their_part(sultani_run):
@@ -129,5 +134,5 @@ def test_a_missing_detector_and_missing_test_videos_are_named(with_nodes, tmp_pa
     with pytest.raises(UserError, match=r"detector\.keras does not exist\. Run `vad train-detector` first"):
         evaluate.run(config)
     write_nodes(tmp_path / "nodes", {"a": ("train", 1, 5), "n": ("train", 0, 5), "u": ("test", None, 5)})
-    with pytest.raises(UserError, match=r"no labelled video of subset `test`.*`--folds 5`"):
+    with pytest.raises(UserError, match=r"no labelled video of subset `test`.*`vad repeat --folds 5`"):
         evaluate.run(config)

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.config import UserError, load_config
+from pipelines.config import UserError, deciding_settings, load_config
+from pipelines.config.sections import AlarmsConfig
+from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.model_info import read_model_info
-from pipelines.serving.saved_scorer import SavedScorer
+from pipelines.serving.scorer import Scorer
 from pipelines.serving.versions import versions
 from pipelines.stages import export
 from vad_keras.models.baselines import BASELINES
@@ -30,13 +32,19 @@ def test_a_version_holds_the_graph_its_description_and_warm_up_requests(exported
     assert exported.folder.stat().st_mode & 0o055 == 0o055, "the server runs as another user"
 
 
-def test_model_json_tells_a_client_how_to_cut_and_squash_frames(exported):
+def test_model_json_tells_a_client_how_to_prepare_frames(exported):
     info = read_model_info(exported.folder)
     assert (info.name, info.clip_frames, info.image_size_px, info.scales) == ("tiny", 4, 32, (1, 2))
     assert (info.num_patches, info.feature_dim) == (5, 96)
     assert (info.threshold, info.frames_per_sec, info.jpeg_quality) == (0.5, 0.0, 90)
     assert info.made_with["keras"] == keras.__version__
     assert info.config["detector"]["temporal_localities"]
+
+
+def test_model_json_holds_the_settings_that_decide_and_no_other(exported):
+    config = read_model_info(exported.folder).config
+    assert config == json.loads(json.dumps(deciding_settings(exported.config)))
+    assert {"compare", "ablate", "repeat", "score"}.isdisjoint(config) and "root" not in config["data"]
 
 
 def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
@@ -54,7 +62,7 @@ def test_changed_settings_make_the_next_version_and_leave_the_first_alone(export
     config = changed(exported.config, root=str(tmp_path))
     first = export.run(config)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
-    second = export.run(changed(config, threshold=0.7))
+    second = export.run(dataclasses.replace(config, alarms=AlarmsConfig(threshold=0.7)))
     assert [first.name, second.name] == ["1", "2"]
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
     assert read_model_info(second).threshold == 0.7
@@ -70,7 +78,7 @@ def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, monkey
     assert versions(tmp_path / "tiny") == [] and list((tmp_path / "tiny").iterdir()) == []
 
 
-def test_a_detector_of_features_is_exported_with_its_nodes_alone(detector_run, tmp_path):
+def test_a_detector_of_features_is_exported_with_score_nodes_only(detector_run, tmp_path):
     config = changed(detector_run, root=str(tmp_path))
     config = dataclasses.replace(config, features=dataclasses.replace(config.features, root="features"))
     folder = export.run(config)
@@ -87,7 +95,7 @@ def test_a_detector_of_features_is_exported_with_its_nodes_alone(detector_run, t
     records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
     assert len(list(records)) == 2
     with pytest.raises(UserError, match=r"scores features, not videos: .*`score_nodes`"):
-        SavedScorer(folder)
+        Scorer(SavedModelEngine(folder))
 
 
 def test_a_fresh_process_knows_the_classes_of_the_models_it_loads():
@@ -102,10 +110,10 @@ for name in {names}:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_a_model_that_is_not_trained_yet_is_named_with_the_command_that_makes_it(tmp_path):
+def test_a_model_that_is_not_trained_yet_is_named_with_the_command_that_trains_it(tmp_path):
     config = load_config(overrides=[f"work_dir={tmp_path}", f"export.root={tmp_path}"])
-    with pytest.raises(UserError, match=r"extractor\.keras does not exist\. Run `vad train_extractor` first"):
+    with pytest.raises(UserError, match=r"extractor\.keras does not exist\. Run `vad train-extractor` first"):
         export.run(config)
     (tmp_path / "extractor.keras").write_bytes(b"")
-    with pytest.raises(UserError, match=r"detector\.keras does not exist\. Run `vad train_detector` first"):
+    with pytest.raises(UserError, match=r"detector\.keras does not exist\. Run `vad train-detector` first"):
         export.run(config)

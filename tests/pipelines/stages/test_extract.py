@@ -7,18 +7,21 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.records import parse_bag, read_manifest, shard_paths
+from pipelines.data.clips import open_clips
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_bag
+from pipelines.run.folder import RunFolder
 from pipelines.stages import extract, train_extractor
-from pipelines.stages.train_extractor import open_clips, open_maps
+from pipelines.stages.train_extractor import open_maps
 
 
 @pytest.fixture
 def trained(prepared):
-    """Configs as `prepared` gives them, with an extractor beside the clips."""
+    """Function like `prepared` that also saves an extractor."""
 
     def config(*overrides):
         config = prepared(*overrides)
-        train_extractor.build_extractor(config).save(config.work_path / "extractor.keras")
+        train_extractor.build_extractor(config).save(RunFolder.of(config).extractor)
         return config
 
     return config
@@ -30,12 +33,12 @@ def bags_of(folder):
 
 
 def nodes_one_by_one(config):
-    """Nodes of each video, its snippets fed alone and unpadded frames picked by hand."""
-    extractor, clips, result = keras.saving.load_model(config.work_path / "extractor.keras"), open_clips(config), {}
+    """Nodes of each video, computed one snippet at a time, without padding."""
+    extractor, clips, result = keras.saving.load_model(RunFolder.of(config).extractor), open_clips(config), {}
     for video in clips.manifest.videos:
-        places = [(video.video_id, i) for i in range(clips.num_snippets(video))]
+        order = [(video.video_id, i) for i in range(clips.num_snippets(video))]
         nodes = []
-        for clip in clips.dataset(lambda places=places: iter(places)):
+        for clip in clips.dataset(lambda order=order: iter(order)):
             outputs = extractor({"frames": clip["frames"][None], "mask": clip["mask"][None]})
             nodes.append(outputs["nodes"][0].numpy()[clip["mask"].numpy()])
         result[video.video_id] = np.concatenate(nodes)
@@ -46,7 +49,7 @@ def nodes_one_by_one(config):
 def test_each_video_is_one_bag_of_its_own_nodes(trained, frozen):
     config = trained(f"extractor.train_backbone={str(not frozen).lower()}")
     if frozen:
-        extractor = keras.saving.load_model(config.work_path / "extractor.keras")
+        extractor = keras.saving.load_model(RunFolder.of(config).extractor)
         open_maps(config, open_clips(config), extractor).fill(extractor)
     folder = extract.run(config)
     manifest, expected = read_manifest(folder), nodes_one_by_one(config)
@@ -62,51 +65,51 @@ def test_each_video_is_one_bag_of_its_own_nodes(trained, frozen):
 def test_two_runs_give_the_same_bytes(trained):
     config = trained()
     first = [path.read_bytes() for path in shard_paths(extract.run(config), "nodes")]
-    for path in (config.work_path / "nodes").iterdir():
+    for path in RunFolder.of(config).nodes.iterdir():
         path.unlink()
     assert [path.read_bytes() for path in shard_paths(extract.run(config), "nodes")] == first
 
 
-def test_a_killed_extraction_keeps_its_whole_shards(trained, monkeypatch):
+def test_a_killed_extraction_keeps_its_finished_shards(trained, monkeypatch):
     config, write = trained(), extract._write_shard
     calls = []
 
-    def killed_at_the_second(path, *arguments):
-        calls.append(path)
+    def killed_at_the_second(shard, *arguments):
+        calls.append(shard)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return write(path, *arguments)
+        return write(shard, *arguments)
 
     monkeypatch.setattr(extract, "_write_shard", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         extract.run(config)
-    assert not (config.work_path / "nodes" / "videos.json").exists()
-    kept = (config.work_path / "nodes" / "nodes-00000-of-00003.tfrecord").stat().st_mtime_ns
+    assert not (RunFolder.of(config).nodes / "videos.json").exists()
+    kept = (RunFolder.of(config).nodes / "nodes-00000-of-00003.tfrecord").stat().st_mtime_ns
     monkeypatch.setattr(extract, "_write_shard", write)
     folder = extract.run(config)
     assert (folder / "nodes-00000-of-00003.tfrecord").stat().st_mtime_ns == kept
     assert [bag["video_id"].decode() for bag in bags_of(folder)] == [v.video_id for v in read_manifest(folder).videos]
-    summary = json.loads((config.work_path / "summaries" / "extract.json").read_text())
+    summary = json.loads((RunFolder.of(config).summaries / "extract.json").read_text())
     assert "1 of 3 shards were finished before" in summary["done"]
 
 
-def test_another_extractor_extracts_anew(trained):
+def test_another_extractor_extracts_again(trained):
     config = trained()
     before = bags_of(extract.run(config))[0]["nodes"]
     trained("seed=5")
     keras.utils.set_random_seed(9)
-    train_extractor.build_extractor(config).save(config.work_path / "extractor.keras")
+    train_extractor.build_extractor(config).save(RunFolder.of(config).extractor)
     assert not np.array_equal(bags_of(extract.run(config))[0]["nodes"], before)
 
 
-def test_a_missing_extractor_names_the_stage_to_run(prepared):
-    with pytest.raises(UserError, match=r"extractor\.keras does not exist. Run `train_extractor`"):
+def test_a_missing_extractor_names_the_command_to_run(prepared):
+    with pytest.raises(UserError, match=r"extractor\.keras does not exist. Run `vad train-extractor`"):
         extract.run(prepared())
 
 
 def test_an_extractor_of_another_size_is_refused(trained):
     config = trained()
     other = dataclasses.replace(config, data=dataclasses.replace(config.data, image_size_px=48))
-    train_extractor.build_extractor(other).save(config.work_path / "extractor.keras")
+    train_extractor.build_extractor(other).save(RunFolder.of(config).extractor)
     with pytest.raises(UserError, match=r"48 px.*32 px"):
         extract.run(config)

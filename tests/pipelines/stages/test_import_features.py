@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import tensorflow as tf
 
 from pipelines.config import UserError, load_config
 from pipelines.data.bags import node_shape
-from pipelines.data.feature_files import FeatureArray
-from pipelines.data.records import parse_bag, read_manifest, shard_paths
+from pipelines.data.features.files import FeatureArray
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_bag
+from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate, import_features, train_detector
 
 VIDEOS = {"a": ("1", "train"), "b": ("0", "train"), "c": ("1", "test"), "d": ("0", "test")}
@@ -18,19 +21,16 @@ VIDEOS = {"a": ("1", "train"), "b": ("0", "train"), "c": ("1", "test"), "d": ("0
 def write_list(folder, videos=None, **columns):
     """`labels.csv` of some videos, without the videos; `columns` are `{video: value}`."""
     folder.mkdir(exist_ok=True)
-    videos = VIDEOS if videos is None else videos
     rows = [["file", "label", "subset", *columns]]
-    rows += [
-        [f"{name}.mp4", *facts, *(column.get(name, "") for column in columns.values())]
-        for name, facts in videos.items()
-    ]
+    for name, facts in (VIDEOS if videos is None else videos).items():
+        rows.append([f"{name}.mp4", *facts, *(column.get(name, "") for column in columns.values())])
     with (folder / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 
 
 @pytest.fixture
 def run_of(tmp_path):
-    """Function that returns the `Config` of a run on feature files in `features/`; it takes overrides."""
+    """Function of overrides that returns the `Config` of a run on feature files in `features/`."""
     write_list(tmp_path / "data")
     (tmp_path / "features").mkdir()
 
@@ -46,25 +46,25 @@ def save(config, name, values):
     np.save(f"{config.features.root}/{name}.npy", np.asarray(values, np.float32))
 
 
-def save_all(config, count=3, width=2):
+def save_all(config):
     for number, name in enumerate(VIDEOS):
-        save(config, name, np.full((count + number, width), number))
+        save(config, name, np.full((3 + number, 2), number))
 
 
 def bags_of(config):
-    records = tf.data.TFRecordDataset([str(path) for path in shard_paths(config.work_path / "nodes", "nodes")])
+    records = tf.data.TFRecordDataset([str(path) for path in shard_paths(RunFolder.of(config).nodes, "nodes")])
     return [{key: value.numpy() for key, value in parse_bag(record).items()} for record in records]
 
 
 def summary(config):
-    return json.loads((config.work_path / "summaries" / "import_features.json").read_text())
+    return json.loads((RunFolder.of(config).summaries / "import_features.json").read_text())
 
 
 def test_each_listed_video_is_one_bag_of_its_own_rows(run_of):
     config = run_of()
     save_all(config)
-    assert import_features.run(config) == config.work_path / "nodes"
-    bags, manifest = bags_of(config), read_manifest(config.work_path / "nodes")
+    assert import_features.run(config) == RunFolder.of(config).nodes
+    bags, manifest = bags_of(config), read_manifest(RunFolder.of(config).nodes)
     assert [bag["video_id"].decode() for bag in bags] == list("abcd") == [v.video_id for v in manifest.videos]
     assert bags[2]["nodes"].tolist() == [[[2, 2]]] * 5 and bags[2]["nodes"].dtype == np.float16
     assert bags[2]["frame_indices"].tolist() == [0, 16, 32, 48, 64] and bags[2]["label"] == 1
@@ -77,8 +77,7 @@ def test_each_listed_video_is_one_bag_of_its_own_rows(run_of):
 def test_ten_crops_become_ten_patches(run_of):
     config = run_of()
     for number, name in enumerate(VIDEOS):
-        values = np.arange(7 * 10 * 4).reshape(7, 10, 4) + number
-        save(config, f"{name}_i3d", values)
+        save(config, f"{name}_i3d", np.arange(7 * 10 * 4).reshape(7, 10, 4) + number)
     assert node_shape(import_features.run(config)) == (10, 4)
     assert bags_of(config)[1]["nodes"][6, 9].tolist() == [277, 278, 279, 280]
 
@@ -101,59 +100,39 @@ def test_the_true_length_comes_from_frame_labels_or_the_list_and_the_labels_are_
 def test_segments_cover_equal_parts_of_a_known_length(run_of, tmp_path):
     config = run_of()
     write_list(tmp_path / "data", num_frames={"c": 100, "d": 64})
-    save_all(config, width=2)
     for number, name in enumerate(VIDEOS):
         save(config, name, np.full((32, 2), number))
     manifest = read_manifest(import_features.run(config))
     assert bags_of(config)[2]["frame_indices"].tolist() == [t * 100 // 32 for t in range(32)]
     assert [video.num_frames for video in manifest.videos] == [512, 512, 100, 64]
     assert manifest.by_id["b"].frame_labels is None, "a guessed length must not enter a measure"
-    assert manifest.by_id["b"].warning == (
-        "its length is unknown and taken as 512 frames; its frame labels are left out"
-    )
+    warning = "its length is unknown and assumed to be 512 frames; its frame labels are ignored"
+    assert manifest.by_id["b"].warning == warning
     write_list(tmp_path / "data", num_frames={"c": 100})
     assert [video.video_id for video in read_manifest(import_features.run(config)).videos] == ["a", "b", "c"]
     (lost,) = summary(config)["skipped"]
     assert lost["input"] == f"d ({tmp_path / 'data' / 'labels.csv'}, line 5)"
-    assert "d.npy: is of a test video of unknown length" in lost["reason"] and "`num_frames`" in lost["reason"]
-
-
-def bad_files(config, kind):
-    """Three good videos; the fourth, d, is bad."""
-    save_all(config)
-    path = f"{config.features.root}/d.npy"
-    if kind == "missing":
-        (config.work_path.parent / "features" / "d.npy").unlink()
-    elif kind == "objects":
-        np.save(path, np.array([{}], object), allow_pickle=True)
-    else:
-        values = {
-            "nan": [[0, np.nan]],
-            "infinite": [[np.inf, 0]],
-            "large": [[1e5, 0]],
-            "empty": np.zeros((0, 2)),
-            "width": np.zeros((3, 5)),
-            "crops": np.zeros((3, 10, 2)),
-        }
-        save(config, "d", values[kind])
+    assert "d.npy: belongs to a test video of unknown length" in lost["reason"] and "`num_frames`" in lost["reason"]
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
+    ("values", "reason"),
     [
-        ("missing", r"^no feature file named d is under .*features\. Copy it there"),
-        ("objects", r"d\.npy: holds Python objects, which are not loaded\. Save"),
-        ("nan", r"d\.npy: 1 values are NaN or infinite, the first at \(0, 1\)\. Extract"),
-        ("infinite", r"d\.npy: 1 values are NaN or infinite"),
-        ("large", r"d\.npy: holds 100000, beyond float16 \(65504\)\. Scale"),
-        ("empty", r"d\.npy: is empty: shape \(0, 2\)\. Extract"),
-        ("width", r"d\.npy: has width 5, the other videos have width 2\. Extract"),
-        ("crops", r"d\.npy: has shape \(3, 10, 2\), layout `time_feature` is \(T, D\)\. Extract"),
+        (None, r"^no feature file named d is under .*features\. Copy it there"),
+        (np.array([{}], object), r"d\.npy: holds Python objects, which are not loaded\. Save"),
+        ([[0, np.nan]], r"d\.npy: 1 values are NaN or infinite, the first at \(0, 1\)\. Extract"),
+        ([[np.inf, 0]], r"d\.npy: 1 values are NaN or infinite"),
+        ([[1e5, 0]], r"d\.npy: holds 100000, beyond float16 \(65504\)\. Scale"),
+        (np.zeros((0, 2)), r"d\.npy: is empty: shape \(0, 2\)\. Extract"),
+        (np.zeros((3, 5)), r"d\.npy: has width 5, but the other videos have width 2\. Extract"),
+        (np.zeros((3, 10, 2)), r"d\.npy: has shape \(3, 10, 2\), but layout `time_feature` is \(T, D\)\. Extract"),
     ],
 )
-def test_one_bad_file_is_named_and_loses_no_other(run_of, kind, reason):
+def test_one_bad_file_is_named_and_the_others_are_imported(run_of, values, reason):
     config = run_of()
-    bad_files(config, kind)
+    save_all(config)
+    path = Path(config.features.root) / "d.npy"
+    path.unlink() if values is None else np.save(path, np.asarray(values), allow_pickle=True)
     import_features.run(config)
     assert [bag["video_id"].decode() for bag in bags_of(config)] == list("abc")
     (lost,) = summary(config)["skipped"]
@@ -161,9 +140,10 @@ def test_one_bad_file_is_named_and_loses_no_other(run_of, kind, reason):
     assert re.search(reason, lost["reason"])
 
 
-def test_a_mended_file_is_taken_and_the_other_shards_stay(run_of):
+def test_a_repaired_file_is_imported_and_the_other_shards_stay(run_of):
     config = run_of()
-    bad_files(config, "nan")
+    save_all(config)
+    save(config, "d", [[0, np.nan]])
     folder = import_features.run(config)
     first = (folder / "nodes-00000-of-00002.tfrecord").stat().st_mtime_ns
     save(config, "d", np.ones((3, 2)))
@@ -173,7 +153,7 @@ def test_a_mended_file_is_taken_and_the_other_shards_stay(run_of):
     assert "1 of 2 shards were finished before" in summary(config)["done"] and not summary(config)["skipped"]
 
 
-def test_a_killed_import_keeps_its_whole_shards(run_of, monkeypatch):
+def test_a_killed_import_keeps_its_finished_shards(run_of, monkeypatch):
     config, read = run_of(), FeatureArray.read
     save_all(config)
 
@@ -185,7 +165,7 @@ def test_a_killed_import_keeps_its_whole_shards(run_of, monkeypatch):
     monkeypatch.setattr(FeatureArray, "read", killed_at_c)
     with pytest.raises(KeyboardInterrupt):
         import_features.run(config)
-    folder = config.work_path / "nodes"
+    folder = RunFolder.of(config).nodes
     assert not (folder / "videos.json").exists()
     kept = (folder / "nodes-00000-of-00002.tfrecord").stat().st_mtime_ns
     monkeypatch.setattr(FeatureArray, "read", read)
@@ -194,7 +174,7 @@ def test_a_killed_import_keeps_its_whole_shards(run_of, monkeypatch):
     assert [bag["video_id"].decode() for bag in bags_of(config)] == list("abcd")
 
 
-def test_changed_labels_or_settings_are_imported_anew(run_of, tmp_path):
+def test_changed_labels_or_settings_are_imported_again(run_of, tmp_path):
     config = run_of()
     save_all(config)
     before = read_manifest(import_features.run(config))
@@ -205,10 +185,10 @@ def test_changed_labels_or_settings_are_imported_anew(run_of, tmp_path):
     assert after.fingerprint != before.fingerprint
 
 
-def test_nodes_of_an_extractor_make_way(run_of):
+def test_nodes_of_an_extractor_are_removed(run_of):
     config = run_of()
     save_all(config)
-    folder = config.work_path / "nodes"
+    folder = RunFolder.of(config).nodes
     folder.mkdir(parents=True)
     (folder / "nodes-00000-of-00001.tfrecord").touch()
     (folder / "fingerprint").write_text("of an extractor")
@@ -216,7 +196,7 @@ def test_nodes_of_an_extractor_make_way(run_of):
     assert len(bags_of(config)) == 4 and not (folder / "fingerprint").exists()
 
 
-def test_what_no_video_can_do_without_stops_the_stage(run_of):
+def test_an_import_without_usable_features_fails(run_of):
     with pytest.raises(UserError, match=r"`features\.root` is empty\. Set it"):
         import_features.run(run_of("features.root="))
     config = run_of()
@@ -231,14 +211,14 @@ def test_what_no_video_can_do_without_stops_the_stage(run_of):
         import_features.run(config)
 
 
-def test_axes_and_widths_that_are_not_clear_stop_the_stage(run_of):
+def test_ambiguous_axes_and_widths_fail(run_of):
     config = run_of()
     for name in VIDEOS:
         save(config, name, np.ones((10, 10, 2)))
     with pytest.raises(UserError, match=r"a\.npy \(10, 10, 2\) .*`time_crop_feature` .*or `crop_time_feature`"):
         import_features.run(config)
     import_features.run(run_of("features.layout=crop_time_feature"))
-    with pytest.raises(UserError, match=r"a\.npy: has shape \(10, 10, 2\), layout `segments` is \(parts, D\)"):
+    with pytest.raises(UserError, match=r"a\.npy: has shape \(10, 10, 2\), but layout `segments` is \(parts, D\)"):
         import_features.run(run_of("features.layout=segments"))
     for number, name in enumerate(VIDEOS):
         save(config, name, np.ones((9, 2 + number % 2)))
@@ -247,20 +227,18 @@ def test_axes_and_widths_that_are_not_clear_stop_the_stage(run_of):
 
 
 def small(*overrides):
-    """Settings of a detector that trains in seconds."""
-    settings = {
-        "detector.key_dim": 8,
-        "detector.value_dim": 8,
-        "detector.projection_dim": 16,
-        "detector.hidden_units": 8,
-        "detector.max_iterations": 2,
-        "train_detector.epochs": 2,
-        "train_detector.batch_size": 4,
-        "train_detector.bag_frames": 16,
-        "train_detector.validation_fraction": 0.3,
-        "evaluate.bootstrap_samples": 20,
-    }
-    return [*(f"{key}={value}" for key, value in settings.items()), *overrides]
+    """Return a configuration whose detector trains in seconds."""
+    detector = {"key_dim": 8, "value_dim": 8, "projection_dim": 16, "hidden_units": 8, "max_iterations": 2}
+    training = {"epochs": 2, "batch_size": 4, "bag_frames": 16, "validation_fraction": 0.3}
+    settings = [f"detector.{key}={value}" for key, value in detector.items()]
+    settings += [f"train_detector.{key}={value}" for key, value in training.items()]
+    return load_config(overrides=[*settings, "evaluate.bootstrap_samples=20", *overrides])
+
+
+def train_and_evaluate(config):
+    """Return the metrics of a detector on the imported nodes."""
+    train_detector.run(config)
+    return json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["metrics"]
 
 
 def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):
@@ -275,16 +253,15 @@ def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):
     lines = [f"{name}.mp4,{facts[name]['start1']},{facts[name]['end1']}" for name in names if videos[name][0] == "1"]
     (tmp_path / "data" / "intervals.csv").write_text("\n".join(["file,start_frame,end_frame", *lines]) + "\n")
     paths = [f"work_dir={tmp_path / 'run'}", f"data.root={tmp_path / 'data'}", f"features.root={archive}"]
-    config = load_config(overrides=small(*paths, "train_detector.validation_fraction=0"))
+    config = small(*paths, "train_detector.validation_fraction=0")
     manifest = read_manifest(import_features.run(config))
-    assert len(manifest.videos) == 10 and node_shape(config.work_path / "nodes") == (1, 4096)
+    assert len(manifest.videos) == 10 and node_shape(RunFolder.of(config).nodes) == (1, 4096)
     assert "layout segments" in summary(config)["done"] and not summary(config)["skipped"]
-    train_detector.run(config)
-    figures = json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["figures"]
-    assert 0 <= figures["frame_auc"]["mean"] <= 1
-    assert (config.work_path / "evaluation" / "timelines.png").exists()
-    assert "no heat maps" in json.loads((config.work_path / "summaries" / "evaluate.json").read_text())["done"]
-    with np.load(config.work_path / "evaluation" / "scores.npz") as scores:
+    assert 0 <= train_and_evaluate(config)["frame_auc"]["mean"] <= 1
+    folder = RunFolder.of(config)
+    assert (folder.evaluation / "timelines.png").exists()
+    assert "no heat maps" in json.loads((folder.summaries / "evaluate.json").read_text())["done"]
+    with np.load(folder.evaluation_scores) as scores:
         assert {name: len(scores[name]) for name in scores} == {name: int(facts[name]["n_frames"]) for name in test}
         assert len(np.unique(scores["Explosion025_x264"])) > 16, "every segment has a score of its own"
 
@@ -296,8 +273,7 @@ def test_official_lists_need_no_video_and_no_column(shared_data, tmp_path):
     settings = [f"work_dir={tmp_path / 'run'}", f"data.root={shared_data / 'annotations' / 'ucf_crime'}"]
     config = load_config(overrides=[*settings, f"features.root={tmp_path}", "data.dataset=ucf_crime"])
     manifest = read_manifest(import_features.run(config))
-    found = {video.video_id: (video.subset, video.num_frames, video.frame_labels) for video in manifest.videos}
-    assert found == {
+    assert {video.video_id: (video.subset, video.num_frames, video.frame_labels) for video in manifest.videos} == {
         "Abuse001_x264": ("train", 2720, None),
         "Abuse028_x264": ("test", 1408, ((164, 240),)),
         "Normal_Videos_003_x264": ("test", 960, ()),
@@ -314,12 +290,10 @@ def test_official_lists_need_no_video_and_no_column(shared_data, tmp_path):
 )
 def test_real_feature_archives_train_beside_their_lists(shared_data, tmp_path, archive, videos, count):
     paths = [f"features.root={shared_data / 'features' / archive}.npz", f"data.root={shared_data / 'videos' / videos}"]
-    config = load_config(overrides=small(f"work_dir={tmp_path}", *paths, "train_detector.epochs=1"))
+    config = small(f"work_dir={tmp_path}", *paths, "train_detector.epochs=1")
     manifest = read_manifest(import_features.run(config))
     assert len(manifest.videos) == count and not manifest.skipped
     with np.load(shared_data / "videos" / videos / "frame_labels.npz") as labels:
         lengths = {key: len(labels[key]) for key in labels}
     assert all(video.num_frames == lengths[video.video_id.split("/")[-1]] for video in manifest.videos)
-    train_detector.run(config)
-    figures = json.loads(evaluate.run(config).read_text())["systems"]["anomaly_detector"]["figures"]
-    assert 0 <= figures["frame_auc_abnormal_videos"]["mean"] <= 1
+    assert 0 <= train_and_evaluate(config)["frame_auc_abnormal_videos"]["mean"] <= 1

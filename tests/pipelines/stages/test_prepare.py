@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from pipelines.config import UserError, load_config
 from pipelines.data.datasets import load_dataset
-from pipelines.data.records import parse_clip, read_manifest, shard_paths
-from pipelines.data.video import snippets
+from pipelines.data.listing.manifest import read_manifest, shard_paths
+from pipelines.data.records import parse_clip
+from pipelines.data.video import VideoReader
 from pipelines.stages import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -84,7 +85,8 @@ def test_records_hold_the_snippets_of_every_video_in_order(prepared):
 def test_frames_from_records_are_close_to_frames_fed_straight(prepared):
     config, folder = prepared
     clips = clips_of(config, folder)
-    straight = [snippet for video in load_dataset(config) for snippet in snippets(video.path, config)]
+    readers = [VideoReader(video.path, size_px=config.data.image_size_px) for video in load_dataset(config)]
+    straight = [snippet for reader in readers for snippet in reader.snippets(config.data.clip_frames)]
     for clip, snippet in zip(clips, straight, strict=True):
         np.testing.assert_array_equal(clip["mask"], snippet.mask)
         np.testing.assert_array_equal(clip["frame_indices"], snippet.frame_indices)
@@ -101,7 +103,7 @@ def test_a_second_run_keeps_everything(prepared):
     assert "3 of 3 shards were finished before" in summary(config)["done"]
 
 
-def test_only_shards_of_changed_labels_are_done_anew(videos, tmp_path):
+def test_only_shards_of_changed_labels_are_written_again(videos, tmp_path):
     config = settings(tmp_path / "work", videos)
     folder = prepare.run(config)
     before = {path.name: path.stat().st_mtime_ns for path in shard_paths(folder, "clips")}
@@ -254,7 +256,7 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (folder / ".parts").exists()
 
 
-def test_a_damaged_shard_is_done_anew(prepared, tmp_path):
+def test_a_damaged_shard_is_written_again(prepared, tmp_path):
     config, folder = prepared
     shutil.copytree(config.work_path, tmp_path / "work")
     copy = dataclasses.replace(config, work_dir=str(tmp_path / "work"))

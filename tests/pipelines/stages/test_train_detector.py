@@ -9,12 +9,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from pipelines.config import DetectorConfig, UserError
-from pipelines.config_values import CHOICES
-from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.config import UserError, choices
+from pipelines.config.sections import DetectorConfig
+from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
-from pipelines.report.training import best_epoch, clear_other_state
 from pipelines.stages import train_detector
+from pipelines.training.callbacks import best_epoch
+from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
 from vad_keras.models.baselines import BASELINES
 
@@ -44,11 +45,11 @@ def test_the_detector_is_written_with_the_weights_of_the_best_validation_epoch(d
     history = history_of(detector_run)
     summary = json.loads((detector_run.work_path / "summaries" / "train_detector.json").read_text())
     epoch, loss = best_epoch(history, "val_loss")
-    figures = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
-    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({figures})"
+    metrics = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
+    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({metrics})"
 
 
-def test_tensorboard_reads_each_loss_term_apart_and_the_validation_figures(detector_run):
+def test_tensorboard_reads_each_loss_term_apart_and_the_validation_metrics(detector_run):
     history = history_of(detector_run)
     for part, prefix in (("train", ""), ("validation", "val_")):
         events = events_of(detector_run, part)
@@ -117,7 +118,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_after_its_last_whole_epoch(with_nodes, monkeypatch):
+def test_a_killed_training_resumes_after_its_last_whole_epoch(with_nodes, monkeypatch):
     config, callbacks, trained = with_nodes(), train_detector.training_callbacks, []
 
     def watched(kill):
@@ -150,7 +151,7 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
         raise KilledError
 
     monkeypatch.setattr(train_detector, "_fit", fit)
-    monkeypatch.setattr(train_detector, "clear_other_state", lambda *_: None)
+    monkeypatch.setattr(TrainingState, "discard_other", lambda *_: None)
     path = detector_run.work_path / "detector.keras"
     written = path.stat().st_mtime_ns
     assert train_detector.run(detector_run) == path and path.stat().st_mtime_ns == written
@@ -159,16 +160,6 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
         train_detector.run(dataclasses.replace(detector_run, train_detector=options))
     with pytest.raises(KilledError):
         train_detector.run(dataclasses.replace(detector_run, seed=1))
-
-
-def test_the_state_of_other_settings_is_removed(with_nodes):
-    config, state = with_nodes(), with_nodes().work_path / "state" / "train_detector"
-    clear_other_state(config.work_path, "train_detector", "first")
-    (state / "history.jsonl").write_text("{}\n")
-    clear_other_state(config.work_path, "train_detector", "first")
-    assert (state / "history.jsonl").exists()
-    clear_other_state(config.work_path, "train_detector", "second")
-    assert [path.name for path in state.iterdir()] == ["settings"]
 
 
 def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nodes):
@@ -234,12 +225,12 @@ def test_options_of_a_baseline_are_read_and_unknown_ones_are_named(with_nodes):
         built("pairng=all")
     with pytest.raises(UserError, match=r"sultani: `pairing` must be one of .*'none'"):
         built("pairing=none")
-    with pytest.raises(UserError, match=r"sections of its own"):
+    with pytest.raises(UserError, match=r"is for baselines only"):
         built("key_dim=3", model="anomaly_detector")
 
 
 def test_every_baseline_has_its_name_in_the_configuration():
-    assert set(CHOICES["train_detector.model"]) >= {"anomaly_detector", *BASELINES}
+    assert set(choices("train_detector.model")) == {"anomaly_detector", *BASELINES}
 
 
 def test_each_batch_of_the_validation_holds_both_labels(with_nodes):
@@ -253,7 +244,6 @@ def test_each_batch_of_the_validation_holds_both_labels(with_nodes):
 
 
 def test_the_rival_trains_on_segment_means(sultani_run):
-    assert train_detector.segments_of(sultani_run) == 6
     model = keras.saving.load_model(sultani_run.work_path / "detector.keras")
     assert isinstance(model, SultaniRanker)
     assert {"ranking", "val_ranking", "val_bag_auc"} <= set(history_of(sultani_run)[0])
@@ -262,9 +252,9 @@ def test_the_rival_trains_on_segment_means(sultani_run):
 def test_missing_nodes_and_a_missing_label_are_named(with_nodes, tmp_path, write_nodes):
     config = with_nodes()
     write_nodes(tmp_path / "nodes", {"n": ("train", 0, 5), "m": ("train", 0, 5), "a": ("test", 1, 5)})
-    with pytest.raises(UserError, match="No training video has label 1"):
+    with pytest.raises(UserError, match="no training video has label 1"):
         train_detector.run(config)
-    with pytest.raises(UserError, match=r"does not exist\. Run the stage that writes it first"):
+    with pytest.raises(UserError, match=r"does not exist\. Run `vad prepare` for clips, `vad extract`"):
         train_detector.run(dataclasses.replace(config, work_dir=str(tmp_path / "nowhere")))
 
 
@@ -276,7 +266,7 @@ def test_adagrad_starts_from_empty_accumulators_so_that_its_first_step_is_the_le
     np.testing.assert_allclose(weight.numpy(), [0.999, 2.001], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", CHOICES["train_detector.optimizer"])
+@pytest.mark.parametrize("name", choices("train_detector.optimizer"))
 def test_without_decay_a_weight_that_gets_no_gradient_stays(detector_run, name):
     options = dataclasses.replace(detector_run.train_detector, optimizer=name, weight_decay=0.0)
     weight = keras.Variable(np.array([1.0, 2.0], "float32"))

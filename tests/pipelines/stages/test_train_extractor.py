@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.manifest import read_manifest, write_manifest
+from pipelines.data.clips import open_clips
+from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.map_cache import MapCache
+from pipelines.run.folder import RunFolder
 from pipelines.stages import train_extractor
-from pipelines.stages.train_extractor import even_draw, fit_extractor, open_clips, training_draw
+from pipelines.training.state import TrainingState
 
 FROZEN = "extractor.train_backbone=false"
 
@@ -73,7 +75,7 @@ def test_a_second_run_with_the_same_settings_trains_nothing(trained_run, monkeyp
     assert train_extractor.run(trained_run) == path and path.stat().st_mtime_ns == written
 
 
-def test_another_setting_trains_anew_on_the_same_maps(trained_run, tmp_path, monkeypatch):
+def test_another_setting_retrains_on_the_same_maps(trained_run, tmp_path, monkeypatch):
     shutil.copytree(trained_run.work_path, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(MapCache, "_write", lambda *_: pytest.fail("maps were computed again"))
     options = dataclasses.replace(trained_run.train_extractor, epochs=2)
@@ -86,7 +88,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_training_goes_on_after_its_last_whole_epoch(prepared, monkeypatch):
+def test_a_killed_training_resumes_after_its_last_whole_epoch(prepared, monkeypatch):
     config = prepared(FROZEN, "train_extractor.epochs=4")
     callbacks = train_extractor.training_callbacks
 
@@ -117,7 +119,7 @@ def test_test_videos_and_unknown_labels_are_not_trained_on(prepared, monkeypatch
     videos[2] = dataclasses.replace(videos[2], label=None)
     write_manifest(folder, videos)
 
-    def no_training(config, videos, work_dir):
+    def no_training(config, clips, videos, state):
         seen.extend(video.video_id for video in videos)
         return train_extractor.build_extractor(config)
 
@@ -126,11 +128,16 @@ def test_test_videos_and_unknown_labels_are_not_trained_on(prepared, monkeypatch
     assert seen == ["train/n0", "train/a0", "train/a1", "train/n2", "train/a2"]
 
 
-def test_folds_have_their_own_state_share_the_maps_and_repeat_exactly(prepared):
+def fitted(config, videos, folder):
+    state = TrainingState(RunFolder(folder), "train_extractor", folder / "extractor.keras", "settings")
+    return train_extractor.fit_extractor(config, open_clips(config), videos, state)
+
+
+def test_trainings_share_the_maps_and_repeat_exactly(prepared):
     config = prepared(FROZEN, "train_extractor.epochs=1", "train_extractor.validation_fraction=0")
     chosen = videos_of(config)[:4]
-    first, again = (fit_extractor(config, chosen, config.work_path / name) for name in ("fold-0", "fold-1"))
-    for name in ("fold-0", "fold-1"):
+    first, again = (fitted(config, chosen, config.work_path / name) for name in ("first", "again"))
+    for name in ("first", "again"):
         assert (config.work_path / name / "logs" / "train_extractor").is_dir()
     assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
     np.testing.assert_allclose(first.head.get_weights()[0], again.head.get_weights()[0], rtol=1e-5, atol=1e-7)
@@ -138,28 +145,6 @@ def test_folds_have_their_own_state_share_the_maps_and_repeat_exactly(prepared):
 
 def videos_of(config):
     return [video for video in open_clips(config).manifest.videos if video.subset == "train"]
-
-
-def test_labels_are_balanced_and_snippets_drawn_anew_each_epoch(prepared):
-    config = prepared()
-    clips, videos = open_clips(config), videos_of(config)[:5]  # three normal, two abnormal
-    draw, num_steps = training_draw(clips, videos, config.train_extractor, seed=0)
-    size = num_steps * config.train_extractor.batch_size
-    stream = draw()
-    epochs = [[next(stream) for _ in range(size)] for _ in range(2)]
-    for epoch in epochs:
-        assert sum(video.label for video, _ in epoch) == size / 2
-        assert all(snippet < clips.num_snippets(video) for video, snippet in epoch)
-    assert epochs[0] != epochs[1]
-    resumed = training_draw(clips, videos, config.train_extractor, seed=0, first_epoch=1)[0]()
-    assert [next(resumed) for _ in range(size)] == epochs[1]
-
-
-def test_validation_snippets_are_evenly_spaced(prepared):
-    config = prepared()
-    videos = [dataclasses.replace(videos_of(config)[0], num_sampled=count) for count in (40, 3)]
-    drawn = even_draw(open_clips(config), videos, 2)
-    assert [snippet for _, snippet in drawn] == [2, 7, 0]
 
 
 @pytest.mark.parametrize(
@@ -178,4 +163,4 @@ def test_a_missing_label_is_named(prepared):
     config = prepared()
     normal = [video for video in videos_of(config) if video.label == 0]
     with pytest.raises(UserError, match="no abnormal video"):
-        fit_extractor(config, normal, config.work_path)
+        fitted(config, normal, config.work_path)

@@ -43,7 +43,7 @@ def prepared(tmp_path):
     """`prepared(dataset, root, *overrides)` runs the real stage and returns the manifest and the summary."""
     import json
 
-    from pipelines.data.manifest import read_manifest
+    from pipelines.data.listing.manifest import read_manifest
     from pipelines.stages import prepare
 
     def run(dataset, root, *overrides):

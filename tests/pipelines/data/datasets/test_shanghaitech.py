@@ -105,7 +105,7 @@ def test_the_stage_prepares_files_and_folders_of_frames(small, prepared):
     assert (folder.num_frames, folder.fps, folder.width, folder.height, folder.warning) == (8, 24.0, 16, 12, "")
 
 
-def test_another_picture_in_a_folder_prepares_its_video_anew(small, prepared):
+def test_another_picture_in_a_folder_prepares_its_video_again(small, prepared):
     prepared("shanghaitech", small, "data.videos_per_shard=1")
     Image.new("RGB", (16, 12)).save(small / f"testing/frames/{MASKED}/008.jpg")
     _, summary = prepared("shanghaitech", small, "data.videos_per_shard=1")
@@ -139,7 +139,7 @@ def test_a_test_video_without_its_mask_is_missing(small, load, prepared):
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        ("01_001\n1_15\n", "02_002\n", r"SH_Train\.txt, line 2: `1_15` is no name .*Correct or remove the line"),
+        ("01_001\n1_15\n", "02_002\n", r"SH_Train\.txt, line 2: expected a name .*`1_15`\. Correct or"),
         ("01_001\n", "02_002\n\n01_001\n", r"SH_Test\.txt, line 3: `01_001` is already in line 1 of SH_Train\.txt"),
         ("01_001\n99_999.avi\n", "02_002\n", r"99_999\.avi \(line 2 of SH_Train\.txt\) is not under .*Download it or"),
         ("", "02_002\n", r"SH_Train\.txt is empty"),
@@ -156,7 +156,7 @@ def test_faulty_lists_are_told_by_file_line_and_remedy(small, load, train, test,
     ("mask", "message"),
     [
         (np.zeros(8), rf"{MASKED}\.npy: the mask `{MASKED}` marks no frame.*Copy it again"),
-        (np.zeros((8, 2)), rf"{MASKED}\.npy: `{MASKED}` must be one 0 or 1 for each frame\. Received shape \(8, 2\)"),
+        (np.zeros((8, 2)), rf"{MASKED}\.npy: `{MASKED}` must hold one 0 or 1 per frame\. .* shape \(8, 2\)"),
     ],
 )
 def test_faulty_masks_are_told(small, load, mask, message):

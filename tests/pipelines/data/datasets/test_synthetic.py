@@ -124,12 +124,12 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
 
 
 def test_too_short_a_video_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"at least 20 frames\. Raise `synthetic\.duration_sec`"):
+    with pytest.raises(UserError, match=r"at least 20 frames\. Received: .*\. Raise `synthetic\.duration_sec`"):
         load_dataset(settings(tmp_path / "v", "synthetic.duration_sec=1.0"))
 
 
 def test_motion_tells_the_event_and_appearance_does_not(full_size):
-    """The median picture is the empty place; people are where a frame differs from it."""
+    """The median picture is the empty background; people are where a frame differs from it."""
     statistics = {"red": [], "green": [], "blue": [], "contrast": [], "people": [], "motion": []}
     labels = []
     for video in full_size:

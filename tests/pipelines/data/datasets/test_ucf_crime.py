@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.data.datasets.ucf_crime import ABOUT, SIZES
-from pipelines.data.manifest import intervals_to_array
+from pipelines.data.listing.manifest import intervals_to_array
 
 PAST_THE_END = {"Arson011_x264", "Arson016_x264", "Explosion033_x264", "Fighting003_x264", "Shooting015_x264"}
 
@@ -166,9 +166,9 @@ def test_missing_videos_stop_it_with_line_count_and_remedy(tmp_path, stand_ins, 
         load("ucf_crime", root)
     assert str(caught.value) == (
         f"Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4 (line 2 of Anomaly_Train.txt) is not under {root}. "
-        "Download it or remove the line; 2 of 4 videos are missing. "
-        f"`vad datasets check ucf_crime --root {root}` names what is missing; "
-        "`--set data.allow_missing=true` goes on with what is there."
+        "Download it or remove the line (2 of 4 videos are missing). "
+        f"`vad datasets check ucf_crime --root {root}` lists what is missing; "
+        "`--set data.allow_missing=true` skips missing videos."
     )
 
 
@@ -195,8 +195,8 @@ def test_a_video_that_arrives_later_is_prepared_by_the_next_run(tmp_path, stand_
     assert "1 of 2 shards were finished before" in summary["done"]
 
 
-def test_not_one_video_being_there_is_told_as_such(lists, tmp_path, load):
-    with pytest.raises(UserError, match=r"None of the 1,900 videos is there: is `data\.root` right\?"):
+def test_an_empty_root_is_told_as_such(lists, tmp_path, load):
+    with pytest.raises(UserError, match=r"None of the 1,900 videos was found: check `data\.root`\."):
         load("ucf_crime", tmp_path, f"data.annotations={lists}", "data.allow_missing=true")
 
 
@@ -221,7 +221,7 @@ def test_not_one_video_being_there_is_told_as_such(lists, tmp_path, load):
         (
             TRAIN,
             (EVENTS[0].replace("Arson ", "Abuse "), EVENTS[1]),
-            r"line 1: `Arson011_x264` stands with the class `Abuse`",
+            r"line 1: `Arson011_x264` is listed with the class `Abuse`",
         ),
         (TRAIN, (EVENTS[0], EVENTS[1].replace("-1  -1  -1", "5  9  -1")), r"line 2: .*a normal video has none"),
         (TRAIN, ("Arson011_x264.mp4 Arson -1 -1 -1 -1", EVENTS[1]), r"line 1: .*an abnormal video has one or two"),
@@ -237,5 +237,5 @@ def test_faulty_lists_are_told_by_file_line_and_remedy(tmp_path, stand_ins, load
 
 
 def test_a_list_that_is_not_there_is_told(tmp_path, load):
-    with pytest.raises(UserError, match=r"Anomaly_Train\.txt is not under .*`vad datasets` says where from"):
+    with pytest.raises(UserError, match=r"Anomaly_Train\.txt is not under .*`vad datasets` names the source"):
         load("ucf_crime", tmp_path)

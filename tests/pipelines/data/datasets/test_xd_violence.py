@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.data.datasets.xd_violence import ABOUT
-from pipelines.data.files import video_stem
+from pipelines.data.listing.files import video_stem
 
 FIGHT = "Film.1999__#00-01-00_00-02-00_label_B1-B2-0"
 CALM = "v=abc__#1_label_A"
@@ -108,14 +108,14 @@ def test_the_lists_of_the_authors_tell_the_parts_without_folders(small, load, st
     ("line", "message"),
     [
         (f"{FIGHT} 0 3 5", r"annotations\.txt, line 1: expected the first and last frame .*Received: `0 3 5`\. Copy"),
-        (f"{FIGHT} 3 3", r"line 1: an event must start at frame 0 or later and end after it starts\. Received: 3 to 3"),
+        (f"{FIGHT} 3 3", r"line 1: an event must start at frame 0 or later and end after its start\. Received: 3 to 3"),
         (f"{FIGHT}", r"line 1: expected the first and last frame"),
-        (f"{FIGHT}9 0 3", r"line 1: the name .* has no known label.*codes of A, B1, B2"),
-        ("v=x__#1_label_B3-0-0 0 3", r"line 1: the name `v=x__#1_label_B3-0-0` has no known label.*correct it"),
+        (f"{FIGHT}9 0 3", r"line 1: the name .* has no known label.*each one of A, B1, B2"),
+        ("v=x__#1_label_B3-0-0 0 3", r"line 1: the name `v=x__#1_label_B3-0-0` has no known label.*Correct the name"),
         (f"{CALM} 0 3", r"line 1: `v=abc__#1_label_A` is normal by its name, but has abnormal frames"),
         (f"{FIGHT} 0 3\n{FIGHT}.mp4 0 3", r"line 2: `Film.* is already in line 1 of annotations\.txt"),
         (f"{FIGHT} 0 3\nv=gone__#1_label_G-0-0 0 9", r"label_G-0-0\.mp4 \(line 2 of annotations\.txt\) is not under"),
-        ("v=gone__#1_label_G-0-0 0 9", r"Film\.1999.* is abnormal and in the test part, but has no line"),
+        ("v=gone__#1_label_G-0-0 0 9", r"Film\.1999.* is an abnormal test video, but has no line"),
     ],
 )
 def test_faulty_annotations_are_told_by_file_line_and_remedy(small, load, line, message):

@@ -1,0 +1,31 @@
+"""The command `vad`."""
+
+import sys
+
+EXIT_USER_ERROR = 2
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Without the packages of the extra ``pipelines``, print one line that says how to install them.
+
+    Args:
+        arguments: Words after ``vad``; those of the process by default.
+    """
+    try:
+        from pipelines.cli.app import main as run
+
+        return run(arguments)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "pipelines", "vad_keras") or package in sys.stdlib_module_names:
+            raise
+        extra = package if package in ("jax", "torch") else "pipelines"
+        print(
+            f"error: `vad` needs the extra `{extra}` ({package} is not installed): pip install 'vad-keras[{extra}]'",
+            file=sys.stderr,
+        )
+        return EXIT_USER_ERROR

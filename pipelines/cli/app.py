@@ -1,0 +1,287 @@
+"""The command ``vad``: its subcommands, each with the modules that run it. No stage is imported before it runs."""
+
+import dataclasses
+import os
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from pipelines.cli import config as cli_config
+from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.dispatch import EXIT_INTERRUPTED, EXIT_USER_ERROR, run
+from pipelines.cli.errors import print_error, usage_error
+from pipelines.cli.next_steps import print_next_steps
+from pipelines.cli.options import (
+    ConfigOption,
+    FoldsOption,
+    JobsOption,
+    RivalsArgument,
+    RowsArgument,
+    SeedsOption,
+    SetOption,
+    VersionOption,
+    load_named,
+    repeat_overrides,
+)
+from pipelines.config import UserError
+from pipelines.experiments.systems import read_systems
+
+TRAIN = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
+TRAIN_ON_FEATURES = ("import_features", *TRAIN[3:])  # with features.root
+
+PIPELINE = "Whole pipeline"
+STAGES = "Stages, in order"
+INFERENCE = "Inference"
+EVALUATION = "Evaluation and comparison"
+OTHER = "Settings, datasets and benchmark"
+
+DESCRIPTION = """Detect anomalies in surveillance video, trained with a single label per video.
+
+Each stage reads the output of the previous one from the run's folder (work_dir), \
+resumes where it stopped, and lists the inputs that it skipped."""
+
+EPILOG = """Start here: **vad demo**
+
+Your own videos: **vad train --set data.root=FOLDER**. FOLDER holds the videos \
+and labels.csv with the columns file,label (0 normal, 1 abnormal).
+
+Exit status: 0 done; 1 done, but inputs were skipped; 2 user error: fix and rerun; 130 interrupted."""
+
+
+class StageGroup(TyperGroup):
+    """Accept ``train_extractor`` for ``train-extractor``."""
+
+    def get_command(self, ctx, cmd_name):
+        return super().get_command(ctx, cmd_name.replace("_", "-"))
+
+
+app = typer.Typer(
+    cls=StageGroup,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog=EPILOG,
+)
+
+
+@app.callback(help=DESCRIPTION)
+def vad(context: typer.Context, version: VersionOption = False):
+    """Print the help if there is no subcommand."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(rich_help_panel=PIPELINE)
+def demo(config: ConfigOption = None, overrides: SetOption = None):
+    """Run everything on synthetic videos; needs no data.
+
+    Generates surveillance-like clips, runs all stages and scores two test videos. Takes minutes on two cores.
+    """
+    return run(["demo"], load_named(config or "demo", overrides))
+
+
+@app.command(rich_help_panel=PIPELINE)
+def train(config: ConfigOption = None, overrides: SetOption = None):
+    """Run all stages, from prepare to export.
+
+    These are prepare, train-extractor, extract, train-detector, evaluate and export. With features.root,
+    import-features replaces the first three.
+    """
+    loaded = load_named(config, overrides)
+    stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN
+    status = run([f"stages.{stage}" for stage in stages], loaded)
+    if status != EXIT_INTERRUPTED:
+        print_next_steps(loaded, config, overrides)
+    return status
+
+
+@app.command(rich_help_panel=STAGES)
+def prepare(config: ConfigOption = None, overrides: SetOption = None):
+    """Decode the videos into records of JPEG frames.
+
+    Writes clips/ in the run's folder. A file that cannot be decoded is skipped and listed.
+    """
+    return run(["stages.prepare"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=STAGES)
+def train_extractor(config: ConfigOption = None, overrides: SetOption = None):
+    """Train the relation-aware feature extractor (Sec 3.2).
+
+    Each snippet takes the label of its video. Writes extractor.keras and TensorBoard logs.
+    """
+    return run(["stages.train_extractor"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=STAGES)
+def extract(config: ConfigOption = None, overrides: SetOption = None):
+    """Extract the node features of each video.
+
+    Writes one vector per patch and frame to nodes/ in the run's folder.
+    """
+    return run(["stages.extract"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=STAGES)
+def import_features(config: ConfigOption = None, overrides: SetOption = None):
+    """Import downloaded features (features.root) as nodes.
+
+    Replaces prepare, train-extractor and extract. Reads I3D, C3D or CLIP features of each listed video; the videos
+    themselves are not needed. Writes nodes/ in the run's folder. A file that cannot be used is skipped and listed.
+    """
+    return run(["stages.import_features"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=STAGES)
+def train_detector(config: ConfigOption = None, overrides: SetOption = None):
+    """Train the anomaly detector on nodes (Sec 3.3, 3.4).
+
+    Uses contrastive multiple-instance learning on bags of nodes. Writes detector.keras and TensorBoard logs.
+    """
+    return run(["stages.train_detector"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=STAGES)
+def evaluate(config: ConfigOption = None, overrides: SetOption = None):
+    """Evaluate the detector on the test videos.
+
+    Writes metrics, timelines and heat maps to evaluation/ in the run's folder. With folds and seeds: vad repeat.
+    """
+    return run(["stages.evaluate"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=STAGES)
+def export(config: ConfigOption = None, overrides: SetOption = None):
+    """Export a SavedModel for TensorFlow Serving.
+
+    Writes extractor and detector as one model, with four signatures and warm-up requests, as the next version under
+    export.root.
+    """
+    return run(["stages.export"], load_named(config, overrides))
+
+
+@app.command(rich_help_panel=INFERENCE)
+def score(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VIDEO_OR_FOLDER", help="Videos, or folders of videos.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Score video files or folders of videos.
+
+    Writes one score per original frame as CSV and JSON, and a timeline image per video.
+    """
+    given = {"inputs": tuple(inputs or ()), "model": model, "output": output}
+    loaded = load_named(config, overrides)
+    changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
+    return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)
+
+
+@app.command(rich_help_panel=EVALUATION)
+def repeat(
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Retrain with several folds and seeds.
+
+    Models score only videos that they were not trained on. Writes one report with confidence intervals to repeats/ in
+    the run's folder. The rivals of repeat.rivals are trained on the same folds.
+    """
+    return run(["experiments.repeats"], load_named(config, repeat_overrides(overrides, folds, seeds, jobs)))
+
+
+@app.command(rich_help_panel=EVALUATION)
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluated runs.", show_default=False)],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Compare finished runs in one report.
+
+    Runs that differ only in their seed count as one system. Writes report/ in the folder work_dir. Nothing is trained.
+    """
+    return run(["experiments.aggregate"], load_named(config, overrides), runs, modifies_run=False)
+
+
+@app.command(rich_help_panel=EVALUATION)
+def compare(
+    rivals: RivalsArgument = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Compare the full model with published rivals.
+
+    Trains all of them on the same folds and features. Writes one table with confidence intervals to comparison/ in the
+    run's folder.
+    """
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
+    chosen = dataclasses.replace(loaded.compare, rivals=tuple(rivals or loaded.compare.rivals))
+    read_systems("rivals", loaded, chosen.rivals)  # reports an unknown name before TensorFlow is loaded
+    return run(["experiments.compare"], dataclasses.replace(loaded, compare=chosen))
+
+
+@app.command(rich_help_panel=EVALUATION)
+def ablate(
+    rows: RowsArgument = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    folds: FoldsOption = None,
+    seeds: SeedsOption = None,
+    jobs: JobsOption = None,
+):
+    """Compare the full model with ablations: Tables 1 and 2.
+
+    Trains all of them on the same folds. Writes one table with confidence intervals and the paper's values to ablation/
+    in the run's folder.
+    """
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
+    chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))
+    read_systems("ablations", loaded, chosen.rows)  # reports an unknown name before TensorFlow is loaded
+    return run(["experiments.ablate"], dataclasses.replace(loaded, ablate=chosen))
+
+
+app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
+app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
+
+
+@app.command(rich_help_panel=OTHER)
+def bench(config: ConfigOption = None, overrides: SetOption = None):
+    """Measure the speed and peak memory of each part.
+
+    These are decoding, preparing, extraction, a training step, and scoring a long video.
+    """
+    return run(["bench"], load_named(config or "bench", overrides))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: Words after ``vad``; those of the process by default.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return app(args=arguments, prog_name="vad", standalone_mode=False) or 0
+    except UserError as error:
+        print_error(str(error))
+    except typer.TyperException as error:
+        print_error(usage_error(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    return EXIT_USER_ERROR

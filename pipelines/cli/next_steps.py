@@ -1,0 +1,36 @@
+"""What usually follows ``vad train``: the commands, with the options that the user gave."""
+
+import shlex
+
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.run.folder import RunFolder
+
+KEPT = ("work_dir", "export.root", "export.name")  # settings by which ``vad score`` finds the run and the model
+
+
+def print_next_steps(config, config_name, overrides):
+    """Print where the report of a trained run is, and the commands that usually follow.
+
+    Args:
+        config: The run's ``Config``.
+        config_name: Value of ``--config``; None if it was not given.
+        overrides: Values of ``--set``.
+    """
+    run, options = RunFolder.of(config), []
+    if config_name is not None:
+        options += ["--config", config_name]
+    for override in overrides or ():
+        if override.partition("=")[0].strip() in KEPT:
+            options += ["--set", override]
+    steps = {
+        "read the report": run.evaluation / "report.md",
+        "view the training": shlex.join(["tensorboard", "--logdir", str(run.logs)]),
+    }
+    if not config.features.root:  # a model of imported features scores features, not videos
+        steps["score videos"] = shlex.join(["vad", "score", "VIDEO", *options])
+    console = Console()
+    console.print("[bold]Next[/]")
+    for name, step in steps.items():
+        console.print(f"  {name:20}{escape(str(step))}", highlight=False, soft_wrap=True)

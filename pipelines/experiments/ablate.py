@@ -1,0 +1,21 @@
+"""Train Tables 1 and 2 of the paper, and other readings of its unclear passages (``vad ablate``)."""
+
+from pathlib import Path
+
+from pipelines.experiments.compare import published_facts
+from pipelines.experiments.repeats import run_systems
+from pipelines.experiments.systems import full_model, read_systems
+from pipelines.run.folder import RunFolder
+
+
+def run(config) -> Path:
+    """Train the full model and ``ablate.rows``; write ``ablation/`` and return its ``metrics.json``.
+
+    Args:
+        config: The run's ``Config``.
+
+    Raises:
+        UserError: A row is unknown.
+    """
+    systems = [full_model(config), *read_systems("ablations", config, config.ablate.rows)]
+    return run_systems(config, systems, "ablate", RunFolder.of(config).ablation, published_facts(systems))

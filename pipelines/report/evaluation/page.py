@@ -1,0 +1,132 @@
+"""An evaluation as a Markdown report, and the part of it that is printed on a terminal."""
+
+from pipelines.report.evaluation.measures import FURTHER_METRICS, MAIN_METRICS
+from pipelines.report.evaluation.tables import (
+    LEGEND,
+    class_rows,
+    difference_rows,
+    fact_rows,
+    metric_rows,
+    significance_texts,
+    smoothing_rows,
+    system_rows,
+)
+from pipelines.report.terminal.tables import markdown_table, print_table
+
+
+def print_report(content, console=None):
+    """Print all metrics of a single system; of several systems the main metrics, differences and further columns."""
+    if len(content["systems"]) == 1:
+        print_table(*metric_rows(content), title=_heading(content), console=console)
+    else:
+        print_table(*system_rows(content, MAIN_METRICS, short=True), title=_heading(content), console=console)
+        title = f"Difference to {content['reference']} ({LEGEND})"
+        print_table(*difference_rows(content, MAIN_METRICS, True, True), title=title, console=console)
+    rows, columns = fact_rows(content)
+    if rows:
+        print_table(rows, columns, console=console)
+
+
+def markdown_page(content, figures=()):
+    """Return the report as Markdown.
+
+    Args:
+        content: Content of ``metrics.json``.
+        figures: ``(file name, what it shows)`` of each figure beside the report.
+    """
+    sections = [f"# {content['title']}\n\n{_counts_text(content)}", _metrics_section(content)]
+    if content["differences"]:
+        sections.append(_differences_section(content))
+    rows, columns = class_rows(content)
+    if rows:
+        sections.append(
+            "## Metrics per class\n\nThe frame AUC of a class is computed on its videos and all normal videos.\n\n"
+            f"{markdown_table(rows, columns)}"
+        )
+    if "smoothing" in content:
+        sections.append(
+            f"## With and without smoothing\n\n{_smoothing_text(content)}\n\n{markdown_table(*smoothing_rows(content))}"
+        )
+    sections += [f"![{text}]({name})" for name, text in figures]
+    sections += [f"## Definitions\n\n{_definitions(content)}", f"## Provenance\n\n{_origin(content)}"]
+    return "\n\n".join(sections) + "\n"
+
+
+def _heading(content):
+    names = ", ".join(content["systems"]) if len(content["systems"]) == 1 else f"{len(content['systems'])} systems"
+    return f"{content['title']}: {names}"
+
+
+def _counts_text(content):
+    counts = content["counts"]
+    text = f"{counts['num_videos']:,} test videos, {counts['num_abnormal_videos']:,} of them abnormal; "
+    text += f"{counts['num_frames']:,} frames, {counts['num_abnormal_frames']:,} of them abnormal."
+    unknown = counts["num_videos_without_frame_labels"]
+    if unknown:
+        text += f" Abnormal videos without frame labels: {unknown:,}; they count in the video AUC only."
+    seeds = {name: system["num_seeds"] for name, system in content["systems"].items()}
+    if len(set(seeds.values())) == 1:
+        return f"{text} Seeds: {next(iter(seeds.values()))}."
+    return f"{text} Seeds: {', '.join(f'{name} {count}' for name, count in seeds.items())}."
+
+
+def _metrics_section(content):
+    if len(content["systems"]) == 1:
+        tables = [metric_rows(content)]
+    else:
+        tables = [system_rows(content, names, with_intervals=True) for names in (MAIN_METRICS, FURTHER_METRICS)]
+    facts = fact_rows(content)
+    tables += [facts] if facts[0] else []
+    return "## Metrics\n\n" + "\n\n".join(markdown_table(*table) for table in tables)
+
+
+def _differences_section(content):
+    lines = "\n".join(f"* {line}" for line in significance_texts(content))
+    tables = "\n\n".join(markdown_table(*difference_rows(content, names)) for names in (MAIN_METRICS, FURTHER_METRICS))
+    return (
+        f"## Difference to {content['reference']}\n\nMean over seeds, paired on the same draws of videos. {LEGEND}.\n\n"
+        f"{lines}\n\n{tables}"
+    )
+
+
+def _smoothing_text(content):
+    width = content["smoothing"]["width_sec"]
+    legend = f" {LEGEND}." if content["bootstrap"]["samples"] else ""
+    return (
+        f"Smoothing is a centred moving average over {width:g} seconds within each video. The width is a setting and "
+        f"was not tuned. All other metrics in this report are computed on the raw scores of the model.{legend}"
+    )
+
+
+def _definitions(content):
+    samples = content["bootstrap"]["samples"]
+    lines = [
+        "AUC, AP and recall are between 0 and 1. They are computed on all original frames of all test videos together, "
+        "unless stated otherwise. The AUC inside abnormal videos ignores the normal videos: it shows whether the "
+        "abnormal frames of a video are found.",
+        "FAR is the false alarm rate: the percentage of the frames of normal test videos with a score of at least "
+        f"{content['threshold']:g}. The score of a video is its highest frame score.",
+        "The video-label oracle knows the label of each video and gives it to all frames of that video.",
+        "± is the standard deviation over seeds.",
+    ]
+    if samples:
+        lines.append(
+            "Intervals are 95 % percentile intervals of the mean over seeds, from a bootstrap over whole videos "
+            f"({samples:,} draws with replacement, seed {content['bootstrap']['seed']})."
+        )
+    if samples and content["differences"]:
+        lines.append(
+            "Intervals are not corrected for the number of comparisons. Where there is no true difference, about one "
+            "in twenty intervals still excludes 0, and more than that when there are few videos."
+        )
+    return "\n".join(f"* {line}" for line in lines)
+
+
+def _origin(content):
+    """What fits in one line; lists are joined, tables are in ``metrics.json`` only."""
+    rows = []
+    for key, value in content["origin"].items():
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if not any(isinstance(entry, (dict, list, tuple)) for entry in values):
+            rows.append({"item": key.replace("_", " "), "value": ", ".join(map(str, values))})
+    return markdown_table(rows, ["item", "value"]) + "\n\nThe full configuration is in `metrics.json`."

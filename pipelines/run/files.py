@@ -1,0 +1,88 @@
+"""Files that appear whole or not at all, JSON without NaN, and fingerprints."""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield a temporary path beside ``path``; when the block ends, the file there replaces ``path`` in one step.
+
+    A reader never sees half a file, whether the process is killed or the power fails: the content is flushed to the
+    disk before it gets its name. When the block raises, ``path`` stays as it was and the temporary file is removed.
+
+    Args:
+        path: The file to write. Missing folders are created. The temporary name starts with a dot and keeps the suffix.
+
+    Example:
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scores" / "door.csv"
+    >>> with replacing(path) as temporary:
+    ...     _ = temporary.write_text("frame,score")
+    >>> path.read_text()
+    'frame,score'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{path.name}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush(path.parent)
+
+
+def _flush(path):
+    """Write what the system still holds of a file or a folder's names to the disk; not every file system can."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path, text):
+    """Write a text file in one step and return its path."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def write_json(path, content):
+    """Write a JSON file in one step and return its path.
+
+    A number that does not exist (NaN, such as the AUC of videos with a single label) becomes null: JSON has no NaN.
+    """
+    return write_text(path, json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n")
+
+
+def _without_nan(content):
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
+
+
+def fingerprint(*facts):
+    """Return 16 hexadecimal digits that change with any of the facts.
+
+    Args:
+        facts: Bytes-like objects, hashed as they are, and anything JSON can hold.
+
+    Example:
+    >>> fingerprint({"seed": 0}) == fingerprint({"seed": 0}), fingerprint(b"a") == fingerprint(b"b")
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    for fact in facts:
+        digest.update(fact if isinstance(fact, bytes | bytearray | memoryview) else json.dumps(fact).encode())
+    return digest.hexdigest()[:16]

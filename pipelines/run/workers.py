@@ -1,0 +1,85 @@
+"""Worker processes: usable cores, one function in a fresh process, TensorFlow loaded quietly."""
+
+import importlib
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from pipelines.config import UserError
+
+
+def usable_cores():
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_own_process(function, *arguments, threads=0, backend="", tensorflow=True):
+    """Return ``function(*arguments)``, run in a fresh process that ends with this one.
+
+    Only the end of a process is certain to free all the memory that a training used.
+
+    Args:
+        function: Importable by name.
+        threads: Number of threads for its operations; 0: one per core.
+        backend: Keras backend; empty: as the environment says.
+        tensorflow: Load TensorFlow first, quietly.
+
+    Raises:
+        UserError: The process died. Errors of ``function`` are raised unchanged.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork would copy TensorFlow's threads in a broken state
+    with ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(threads, backend, tensorflow)) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker process was killed, perhaps because it ran out of memory. Run the same command again: "
+                "finished work is kept, and a training resumes after its last whole epoch."
+            ) from error
+
+
+def _start_worker(threads, backend, tensorflow):
+    if threads:
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        os.environ |= dict.fromkeys(names, str(threads))
+    if backend:
+        os.environ["KERAS_BACKEND"] = backend
+    exit_with_parent()
+    if tensorflow:
+        load_tensorflow_quietly()
+
+
+def exit_with_parent():
+    """End this process, whatever it is doing, as soon as the process that started it ends, even by SIGKILL."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def load_tensorflow_quietly():
+    """Import TensorFlow without what its C++ libraries print while they load, which no log level reaches.
+
+    The output is shown after all when the import fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    terminal, loaded = os.dup(2), False
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow")
+            loaded = True
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            output.seek(0)
+            if not loaded:
+                sys.stderr.write(output.read().decode(errors="replace"))

@@ -1,0 +1,130 @@
+"""Score the frames of one video or live source as they arrive, with any engine. It needs no TensorFlow."""
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pipelines.config import UserError
+from vad_keras import spec
+
+SNIPPETS_PER_CALL = 4
+WINDOW_FRAMES = 2048
+
+
+class FrameScores(NamedTuple):
+    """Scores of consecutive frames."""
+
+    anomaly_score: np.ndarray  # float32 (n,)
+    patch_score: np.ndarray  # float32 (n, G)
+    before_crf: np.ndarray  # float32 (n, G), probability of "abnormal" from the unary term alone
+    after_crf: np.ndarray  # float32 (n, G), the same after the message passing
+
+    @classmethod
+    def join(cls, parts):
+        """Join scores of consecutive pieces of a video, at least one."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+class Scorer:
+    """Scores one video or source; the next one takes a scorer of its own, with the same engine.
+
+    Nodes are scored in windows. A window has enough frames on both sides that every clique and every mean-field
+    message inside it is complete, so the memory does not grow with the length of the video.
+
+    Args:
+        engine: A ``pipelines.serving.engines.Engine``.
+        window_frames: Frames whose scores become final at once.
+
+    Raises:
+        UserError: The model takes features instead of frames.
+
+    Example:
+
+        scorer = Scorer(engine)
+        parts = [scorer.push(frames) for frames in pieces]
+        scores = FrameScores.join([*parts, scorer.finish()])
+    """
+
+    def __init__(self, engine, window_frames=WINDOW_FRAMES):
+        self.engine, self.info, self.window_frames = engine, engine.info, window_frames
+        if not self.info.clip_frames:
+            raise UserError(
+                f"model `{self.info.name}` version {engine.version} scores features, not videos: it was trained on "
+                "feature files and has no extractor. Send nodes to its signature `score_nodes`, or train on videos."
+            )
+        self._frames = np.zeros((0, self.info.image_size_px, self.info.image_size_px, 3), np.uint8)
+        self._nodes, self._num_nodes = [], 0
+        self._num_scored = 0  # that many of the nodes have a score and are context for the next ones
+
+    @property
+    def margin_frames(self):
+        """Number of frames on each side of a window from which a message can reach it."""
+        detector = self.info.config.get("detector", {})
+        widest = max(detector.get("temporal_localities", (1,)))
+        return (detector.get("max_iterations", 0) + 2) * widest
+
+    def push(self, frames):
+        """Take the next frames and return the scores that have become final.
+
+        Args:
+            frames: uint8 ``(n, S, S, 3)``, RGB, sampled at the rate of the model. Any n.
+
+        Returns:
+            ``FrameScores`` of the earliest frames without a score so far, often of none.
+        """
+        self._frames = np.concatenate([self._frames, frames])
+        frames_per_call = SNIPPETS_PER_CALL * self.info.clip_frames
+        while len(self._frames) >= frames_per_call:
+            self._extract(frames_per_call)
+        parts = [self._no_scores()]
+        while self._num_nodes - self._num_scored >= self.window_frames + self.margin_frames:
+            parts.append(self._score(self.window_frames, self.margin_frames))
+        return FrameScores.join(parts)
+
+    def finish(self):
+        """Return the ``FrameScores`` of all remaining frames. The video ends here."""
+        if len(self._frames):
+            self._extract(len(self._frames))
+        remaining = self._num_nodes - self._num_scored
+        return self._score(remaining, 0) if remaining else self._no_scores()
+
+    def _extract(self, num_frames):
+        """Turn the first frames into nodes, stored in float16 as for training and evaluation."""
+        nodes = self.engine.extract(as_recorded(self._frames[:num_frames], self.info.jpeg_quality))
+        self._nodes.append(nodes.astype(np.float16))
+        self._num_nodes += num_frames
+        self._frames = self._frames[num_frames:]
+
+    def _score(self, num_frames, margin):
+        """Score the next frames, with the frames before them and ``margin`` frames after them as context."""
+        nodes = np.concatenate(self._nodes)
+        start, end = self._num_scored, self._num_scored + num_frames
+        scores = _frame_scores(self.engine.score_nodes(nodes[: end + margin].astype(np.float32)), nodes.shape[1])
+        drop = max(end - self.margin_frames, 0)
+        self._nodes, self._num_nodes, self._num_scored = [nodes[drop:]], len(nodes) - drop, end - drop
+        return FrameScores(*(values[start:end] for values in scores))
+
+    def _no_scores(self):
+        patches = np.zeros((0, self.info.num_patches), np.float32)
+        return FrameScores(np.zeros(0, np.float32), patches, patches, patches)
+
+
+def as_recorded(frames, quality):
+    """Return uint8 frames ``(n, S, S, 3)`` after the JPEG compression under which the models were trained."""
+    recorded = np.empty_like(frames)
+    for position, frame in enumerate(frames):
+        buffer = io.BytesIO()
+        Image.fromarray(frame).save(buffer, "JPEG", quality=quality, subsampling=0)  # 0: colour at full resolution
+        recorded[position] = Image.open(buffer)
+    return recorded
+
+
+def _frame_scores(outputs, num_patches):
+    """Fill in what a model does not give: a frame's score stands for its patches, a patch's score for its marginals."""
+    scores = outputs[spec.ANOMALY_SCORE]
+    patch_scores = outputs.get(spec.PATCH_SCORE, np.repeat(scores[:, np.newaxis], num_patches, axis=1))
+    before = outputs.get(spec.UNARY_PROBABILITY, patch_scores)
+    after = outputs[spec.MARGINALS][..., spec.ABNORMAL] if spec.MARGINALS in outputs else patch_scores
+    return FrameScores(scores, patch_scores, before, after)

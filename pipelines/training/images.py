@@ -1,0 +1,97 @@
+"""TensorBoard images during a training: the scores of a few fixed videos, epoch by epoch."""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines.report.plots.canvas import png_bytes
+from pipelines.report.plots.heat_map import heat_map_figure
+from pipelines.report.plots.timeline import timeline_figure
+from vad_keras import spec
+
+MAX_FRAMES = 5
+
+
+class ScoreImages(keras.callbacks.Callback):
+    """Write a score timeline and a patch heat map of each video at the end of every n-th epoch.
+
+    The heat map shows up to five frames, among them the one with the highest score, before and after the CRF. A model
+    without patch scores gets the timeline alone. ``keras.callbacks.TensorBoard`` writes the scalars.
+
+    Args:
+        log_dir: Folder of the event files, such as ``logs/train_detector/images``.
+        read_videos: Function that is called once, at the first use. It returns a list of dicts with ``title``,
+            ``nodes`` ``(T, G, C)``, ``times_sec`` ``(T,)`` and, where known, ``frame_labels`` ``(T,)`` and ``frames``
+            ``(T, H, W, 3)``.
+        every_epochs: Number of epochs between two images.
+        scales: Scales of the patches; empty when patches are not a grid over the frame: timelines alone.
+        threshold: A score at or above it is an alarm.
+
+    Raises:
+        ValueError: ``every_epochs`` is below 1.
+    """
+
+    def __init__(self, log_dir, read_videos, every_epochs=1, scales=spec.DEFAULT_SCALES, threshold=0.5):
+        super().__init__()
+        if every_epochs < 1:
+            raise ValueError(f"`every_epochs` must be at least 1. Received: {every_epochs}.")
+        self.log_dir = os.fspath(log_dir)
+        self.read_videos = read_videos
+        self.every_epochs = every_epochs
+        self.scales = scales
+        self.threshold = threshold
+        self.videos = None
+        self.writer = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every_epochs:
+            return
+        if self.videos is None:
+            self.videos = list(self.read_videos())
+            self.writer = tf.summary.create_file_writer(self.log_dir)
+        with self.writer.as_default(step=epoch):
+            for video in self.videos:
+                self._write(video)
+        self.writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self.writer is not None:
+            self.writer.close()
+            self.videos = self.writer = None
+
+    def _write(self, video):
+        outputs = self._outputs(np.asarray(video["nodes"]))
+        scores = outputs[spec.ANOMALY_SCORE]
+        labels, title = video.get("frame_labels"), video["title"]
+        _image(f"timeline/{title}", timeline_figure(video["times_sec"], scores, self.threshold, labels, title))
+        if spec.PATCH_SCORE not in outputs or not self.scales:
+            return
+        after = outputs[spec.PATCH_SCORE]
+        before = outputs.get(spec.UNARY_PROBABILITY, after)
+        frames = video.get("frames")
+        chosen = _spread_frames(scores)
+        texts = [f"{video['times_sec'][index]:.1f} s, score {scores[index]:.2f}" for index in chosen]
+        frames = None if frames is None else [frames[index] for index in chosen]
+        _image(f"patches/{title}", heat_map_figure(frames, before[chosen], after[chosen], self.scales, texts))
+
+    def _outputs(self, nodes):
+        """Outputs of the model for one video, without the batch axis."""
+        mask = np.ones((1, len(nodes)), bool)
+        outputs = self.model({spec.NODES: nodes[None].astype("float32"), spec.MASK: mask}, training=False)
+        return {
+            name: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))[0] for name, value in outputs.items()
+        }
+
+
+def _spread_frames(scores):
+    """Indices of evenly spaced frames; the one nearest to the highest score is replaced by it."""
+    chosen = np.unique(np.linspace(0, len(scores) - 1, MAX_FRAMES).round().astype(int))
+    peak = int(np.argmax(scores))
+    chosen[np.argmin(np.abs(chosen - peak))] = peak
+    return chosen
+
+
+def _image(name, figure):
+    tf.summary.image(name, tf.io.decode_png(png_bytes(figure), channels=3)[None])

@@ -1,0 +1,66 @@
+"""State of a training stage: when its result is kept, what a stopped training resumes from, how its model is saved."""
+
+import dataclasses
+import shutil
+
+from pipelines.run.files import fingerprint, replacing
+from pipelines.run.marker import is_marked, mark
+from pipelines.training.callbacks import HISTORY_NAME, read_history
+
+
+class TrainingState:
+    """Files of one training stage in the folder of a run.
+
+    Args:
+        run: ``RunFolder``.
+        stage: Name of the stage, such as ``"train_detector"``.
+        output: Path of the trained model.
+        settings: Fingerprint of everything that decides the result, see ``training_fingerprint``.
+    """
+
+    def __init__(self, run, stage, output, settings):
+        self.folder = run.state_of(stage)
+        self.logs = run.logs_of(stage)
+        self.output = output
+        self.settings = settings
+
+    @property
+    def is_finished(self):
+        """Whether ``output`` is the result of a finished training with these settings."""
+        return self.output.exists() and is_marked(self.folder / "finished", self.settings)
+
+    @property
+    def history(self):
+        """One dict per finished epoch, see ``read_history``."""
+        return read_history(self.folder / HISTORY_NAME)
+
+    def discard_other(self):
+        """Remove state and logs of a training with other settings. What this training can resume from stays."""
+        if not is_marked(self.folder / "settings", self.settings):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.logs, ignore_errors=True)
+            mark(self.folder / "settings", self.settings)
+
+    def save(self, model):
+        """Save the trained model in one step and mark the training as finished."""
+        with replacing(self.output) as temporary:
+            model.save(temporary)
+        mark(self.folder / "finished", self.settings)
+
+
+def training_videos(manifest):
+    """Return the labelled videos of a manifest that are not test videos."""
+    return [video for video in manifest.videos if video.subset != "test" and video.label is not None]
+
+
+def training_fingerprint(seed, sections, records_fingerprint, videos):
+    """Return the fingerprint of everything that decides the result of a training.
+
+    Args:
+        seed: Seed of the run.
+        sections: Sections of the configuration that the stage uses, dataclasses.
+        records_fingerprint: Fingerprint of the clips or nodes.
+        videos: Training videos, ``VideoInfo``.
+    """
+    facts = [seed, *map(dataclasses.asdict, sections), records_fingerprint]
+    return fingerprint([*facts, [(video.video_id, video.label) for video in videos]])

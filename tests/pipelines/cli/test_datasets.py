@@ -1,0 +1,92 @@
+"""Tests of pipelines.cli.datasets, through the command."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.cli import main
+from pipelines.data.datasets import DATASETS, dataset_module
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "labels.csv").write_text(
+        "file,label\n" + "".join(f"{name}.mp4,{i % 2}\n" for i, name in enumerate("abcdefgh"))
+    )
+    for name in "abcdefgh":
+        (tmp_path / f"{name}.mp4").write_bytes(b"any")
+    return tmp_path
+
+
+def test_each_dataset_is_listed_with_what_it_needs(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["datasets"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    words = " ".join(text.split())
+    for name in DATASETS:
+        about = dataset_module(name).ABOUT
+        assert all(part in words for part in (name, about.title, about.videos, about.lists, about.source))
+    assert "http" not in text and "measured by frame AP" in words
+
+
+def test_a_complete_folder_ends_with_0(folder, capsys):
+    assert main(["datasets", "check", "folder", "--root", str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert "no video is listed twice" in text and text.rstrip().endswith("complete")
+
+
+def test_what_is_missing_is_counted_and_named_and_ends_with_1(folder, capsys):
+    for name in "abcdefg":
+        (folder / f"{name}.mp4").unlink()
+    assert main(["datasets", "check", "folder", "--root", str(folder)]) == 1
+    text = capsys.readouterr().out
+    assert f"7 videos missing under {folder}:" in text
+    assert "e.mp4 (line 6 of labels.csv)" in text and "f.mp4" not in text and "and 2 more (--all lists them)" in text
+    assert main(["datasets", "check", "folder", "--root", str(folder), "--all"]) == 1
+    assert "g.mp4 (line 8 of labels.csv)" in capsys.readouterr().out
+
+
+def test_official_counts_are_set_beside_those_found(tmp_path, shared_data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lists = str(shared_data / "annotations" / "ucf_crime")
+    assert main(["datasets", "check", "ucf_crime", "--root", str(tmp_path), "--annotations", lists]) == 1
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["train", "1,610", "0", "1,610"] in lines and ["Vandalism", "45", "0", "45"] in lines
+    assert ["✗", "1,900", "videos", "missing", "under", f"{tmp_path}:"] in lines
+    assert lines[-1][:4] == ["not", "complete:", "1,900", "videos"]
+
+
+def test_a_list_that_is_missing_is_named_and_ends_with_1(tmp_path, capsys):
+    assert main(["datasets", "check", "shanghaitech", "--root", str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert "✗ SH_Train.txt  not found" in text and "✗ SH_Test.txt  not found" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["check", "ucf_crim", "--root", "."], "Received: `ucf_crim`. Did you mean `ucf_crime`?"),
+        (["check", "ucf_crime"], "--root"),
+        (["check", "ucf_crime", "--root", "no where"], "`data.root` is not a folder: no where."),
+        (["check", "synthetic", "--root", "."], "nothing to check"),
+        (["chek"], "no such command 'chek'. Did you mean 'check'? See `vad datasets --help`."),
+    ],
+)
+def test_a_mistake_is_one_line_and_ends_with_2(arguments, expected, capsys):
+    assert main(["datasets", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and expected in error and error.count("\n") == 1
+
+
+def test_a_list_that_cannot_be_understood_ends_with_2(folder, capsys):
+    (folder / "labels.csv").write_text("file,label\na.mp4,perhaps\n")
+    assert main(["datasets", "check", "folder", "--root", str(folder)]) == 2
+    assert "labels.csv, line 2: `label` must be" in capsys.readouterr().err
+
+
+def test_the_list_loads_no_tensorflow():
+    code = "import sys; from pipelines.cli import main; main(['datasets']); print('tensorflow' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert result.stdout.rstrip().endswith("False")

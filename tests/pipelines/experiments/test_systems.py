@@ -1,0 +1,62 @@
+"""Tests of pipelines.experiments.systems."""
+
+import pytest
+
+from pipelines.config import UserError, change_config, load_config
+from pipelines.experiments.systems import FOLDER, full_model, read_rivals, read_systems, system_names
+from vad_keras.models.baselines import BASELINES
+
+CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
+
+
+@pytest.mark.parametrize("kind", [path.stem for path in FOLDER.glob("*.toml")])
+def test_every_listed_system_is_a_valid_change_of_a_configuration(kind):
+    systems = read_systems(kind, CONFIG)
+    assert [system.name for system in systems] == system_names(kind)
+    assert len({system.name for system in systems}) == len({system.title for system in systems}) == len(systems)
+    assert all(system.config.extractor.backbone == "small" for system in systems)
+
+
+def test_every_baseline_has_a_recipe_and_takes_plain_features():
+    systems = read_systems("rivals", CONFIG)
+    assert {system.config.train_detector.model for system in systems} == set(BASELINES)
+    for system in systems:
+        extractor = system.config.extractor
+        assert (extractor.gate_dim, extractor.scales, extractor.pooling) == (0, (1,), "average")
+        assert not extractor.train_backbone and not system.config.train_extractor.epochs
+
+
+def test_the_recipe_of_sultani_is_the_published_one():
+    (system,) = read_systems("rivals", CONFIG, ["sultani"])
+    options = system.config.train_detector
+    assert (options.sampling, options.bag_frames, options.batch_size) == ("segment_mean", 32, 60)
+    assert (options.optimizer, options.learning_rate) == ("adagrad", 1e-3)
+    assert system.published == {"ucf_crime": 75.41}
+
+
+def test_a_recipe_is_cut_to_the_size_of_the_data_where_it_is_larger():
+    config = change_config(CONFIG, ["compare.max_batch_size=64", "compare.max_bag_frames=100"])
+    sizes = {
+        system.name: (system.config.train_detector.batch_size, system.config.train_detector.bag_frames)
+        for system in read_rivals(config, ["sultani", "ur_dmu"])
+    }
+    assert sizes == {"sultani": (60, 32), "ur_dmu": (64, 100)}
+    assert [system.config for system in read_rivals(CONFIG)] == [s.config for s in read_systems("rivals", CONFIG)]
+
+
+def test_the_last_rows_of_both_tables_of_the_paper_are_the_full_model_and_the_others_are_not():
+    rows = {system.name: system for system in read_systems("ablations", CONFIG)}
+    ours = full_model(CONFIG)
+    assert rows["contrast"].config == rows["localities_8"].config == ours.config
+    assert rows["contrast"].published == rows["localities_8"].published == ours.published
+    same = {name for name, row in rows.items() if row.config == ours.config}
+    assert same == {"contrast", "localities_8", "max_pooling"}
+    assert not rows["trn"].config.extractor.gate_dim and rows["relation_gate"].config.extractor.gate_dim
+    assert not rows["relation_gate"].config.detector.self_attention_crf
+    assert not rows["no_gate"].config.extractor.gate_dim and rows["no_gate"].config.detector.self_attention_crf
+
+
+def test_systems_come_in_the_order_they_are_asked_for_and_an_unknown_one_is_named():
+    assert [system.name for system in read_systems("ablations", CONFIG, ["trn", "causal"])] == ["trn", "causal"]
+    with pytest.raises(UserError, match=r"unknown rival `sultany`\. Did you mean `sultani`\?"):
+        read_systems("rivals", CONFIG, ["sultany"])

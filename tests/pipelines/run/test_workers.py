@@ -1,0 +1,96 @@
+"""Tests of pipelines.run.workers."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.config import UserError
+from pipelines.run.workers import in_own_process, usable_cores
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+SCRIPT = """
+import multiprocessing, os, time
+from pipelines.run.workers import exit_with_parent
+
+def work(connection):
+    if {watched}:
+        exit_with_parent()
+    connection.send(os.getpid())
+    time.sleep(60)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    mine, its = context.Pipe()
+    context.Process(target=work, args=(its,)).start()
+    print(mine.recv(), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_process_ends_with_a_killed_parent_if_it_asked_for_it(watched, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(watched=watched))
+    with (tmp_path / "out").open("w+") as out:  # not a pipe: the worker would hold it open
+        subprocess.run([sys.executable, script], stdout=out, env=ENVIRONMENT, timeout=60, check=False)
+        out.seek(0)
+        worker = int(out.read())
+    deadline = time.monotonic() + (20 if watched else 2)
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert is_alive(worker) != watched
+    if not watched:
+        os.kill(worker, 9)
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+
+def test_tensorflow_is_loaded_without_a_word_and_stderr_still_works_afterwards():
+    code = (
+        "import sys; from pipelines.run.workers import load_tensorflow_quietly as load; load(); "
+        "print('heard', file=sys.stderr)"
+    )
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    assert (result.stdout, result.stderr) == ("", "heard\n")
+
+
+def test_a_tensorflow_that_does_not_load_shows_what_it_said(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'no such library')\nraise ImportError('broken')\n")
+    code = "from pipelines.run.workers import load_tensorflow_quietly as load; load()"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    assert "no such library" in result.stderr and "ImportError: broken" in result.stderr
+
+
+def refuse(message):
+    raise UserError(message)
+
+
+def test_a_function_runs_in_a_process_of_its_own_and_its_errors_come_back():
+    assert in_own_process(os.getpid) != os.getpid()
+    assert in_own_process(os.getenv, "KERAS_BACKEND", backend="torch") == "torch"
+    assert in_own_process(os.getenv, "OMP_NUM_THREADS", threads=1) == "1"
+    with pytest.raises(UserError, match="no such weights"):
+        in_own_process(refuse, "no such weights")
+    with pytest.raises(UserError, match=r"was killed, .* Run the same command again"):
+        in_own_process(os._exit, 1)
+
+
+def test_usable_cores_are_at_most_those_of_the_machine():
+    assert 1 <= usable_cores() <= multiprocessing.cpu_count()
