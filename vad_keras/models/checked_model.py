@@ -114,7 +114,10 @@ def check_features(name, values, axes, hint=""):
 
 
 def check_mask(mask, name, values):
-    """Refuse a mask that is not boolean (or 0 and 1 as integers) of the first two axes of ``values``."""
+    """Refuse a mask that is not boolean (or 0 and 1 as integers) of the first two axes of ``values``.
+
+    Symbolic floats pass: Keras traces the default signature of a SavedModel with floats for every input.
+    """
     shape, expected = tuple(mask.shape), tuple(values.shape[:2])
     differ = any(None not in (a, b) and a != b for a, b in zip(shape, expected, strict=False))
     if len(shape) != 2 or differ:
@@ -123,7 +126,7 @@ def check_mask(mask, name, values):
             "Pass one boolean per frame, True for a real frame."
         )
     dtype, kind = _dtype_of(mask)
-    if kind not in ("bool", "int"):
+    if kind == "other" or (kind == "float" and isinstance(mask, np.ndarray)):
         raise ValueError(
             f"`mask` must be boolean, True for a real frame. Received: {dtype}. Convert it with mask.astype(bool)."
         )
