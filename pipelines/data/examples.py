@@ -17,13 +17,13 @@ def serialize_clip(jpegs, frame_indices, times_sec, video_id, snippet_index, lab
     """Serialize one snippet.
 
     Args:
-        jpegs: Real frames only, 1..K JPEG byte strings; the last snippet of a video may be short.
-        frame_indices: Index of each in the original video.
-        times_sec: Presentation time of each.
+        jpegs: The real frames, 1..K JPEG byte strings; the last snippet of a video may be short.
+        frame_indices: Index of each frame in the original video.
+        times_sec: Presentation time of each frame.
         video_id: Id in the manifest.
         snippet_index: Position of the snippet in its video, from 0.
         label: 0, 1 or None.
-        fps: Mean rate of the original frames.
+        fps: Mean frames per second of the original video.
     """
     return _example(
         frames=_bytes(*jpegs),
@@ -40,12 +40,12 @@ def serialize_bag(nodes, video_id, label, frame_indices):
     """Serialize the node features ``(T, G, C)`` of one video, stored as float16.
 
     Raises:
-        ValueError: ``nodes`` and ``frame_indices`` do not agree.
+        ValueError: ``nodes`` and ``frame_indices`` differ in length.
     """
     nodes = np.asarray(nodes)
     if nodes.ndim != 3 or len(nodes) != len(frame_indices):
         raise ValueError(
-            "`nodes` must be (T, G, C) with one frame index for each of the T. "
+            "`nodes` must be (T, G, C) with one frame index per time step. "
             f"Received: {nodes.shape} and {len(frame_indices)} indices."
         )
     return _example(

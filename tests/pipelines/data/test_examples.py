@@ -65,5 +65,5 @@ def test_a_bag_has_the_bytes_that_tensorflow_writes(num_frames):
 
 
 def test_a_bag_needs_one_index_per_frame():
-    with pytest.raises(ValueError, match=r"one frame index for each of the T.*\(5, 3, 4\) and 2 indices"):
+    with pytest.raises(ValueError, match=r"one frame index per time step.*\(5, 3, 4\) and 2 indices"):
         serialize_bag(np.zeros((5, 3, 4)), "a", 1, [0, 2])
