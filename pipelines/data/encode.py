@@ -35,7 +35,7 @@ def encode_video(video, settings, on_frame=lambda: None):
     Only the frames of one snippet are in memory.
 
     Args:
-        video: The ``Video``.
+        video: The ``ListedVideo``.
         settings: ``DataConfig``, of which ``frames_per_sec``, ``clip_frames``, ``image_size_px`` and ``jpeg_quality``
             count.
         on_frame: Called after each sampled frame, as a sign of progress.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import load_config
-from pipelines.data.datasets import Video
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed, encode_video
+from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.listing.manifest import VideoInfo
 
 
@@ -18,7 +18,7 @@ def settings(workers, **more):
 
 
 def a_video(path, **facts):
-    return Video(**{"video_id": Path(path).stem, "path": path, "subset": "train", "label": 0, **facts})
+    return ListedVideo(**{"video_id": Path(path).stem, "path": path, "subset": "train", "label": 0, **facts})
 
 
 @pytest.fixture

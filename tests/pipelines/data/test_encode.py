@@ -11,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from pipelines.config import load_config
-from pipelines.data.datasets import Video
 from pipelines.data.encode import Failed, encode_video, jpeg_bytes
+from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.listing.manifest import VideoInfo
 from pipelines.data.video import VideoReader
 
@@ -20,7 +20,7 @@ SETTINGS = load_config(overrides=["data.clip_frames=4", "data.image_size_px=32",
 
 
 def a_video(path, **facts):
-    return Video(**{"video_id": "train/door", "path": Path(path), "subset": "train", "label": 1, **facts})
+    return ListedVideo(**{"video_id": "train/door", "path": Path(path), "subset": "train", "label": 1, **facts})
 
 
 def feature(record, name):
