@@ -59,7 +59,7 @@ def closing_lines(config, model, scores, video):
     steps = {
         "view the training": shlex.join(["tensorboard", "--logdir", str(run.logs)]),
         "score another video": shlex.join(["vad", "score", "VIDEO", "--model", str(model.parent)]),
-        "train on your own videos": "vad train --set data.root=FOLDER",
+        "train on your own videos": "vad config init FOLDER, then vad train --config FOLDER.toml",
     }
     width = max(map(len, (*results, *steps))) + 2
     yield "[bold]Results[/]"

@@ -43,8 +43,8 @@ resumes where it stopped, and lists the inputs that it skipped."""
 
 EPILOG = """Start here: **vad demo**
 
-Your own videos: **vad train --set data.root=FOLDER**. FOLDER holds the videos \
-and labels.csv with the columns file,label (0 normal, 1 abnormal).
+Your own videos: **vad config init FOLDER**, then **vad train --config FOLDER.toml**. FOLDER holds \
+the videos and labels.csv with the columns file,label (0 normal, 1 abnormal).
 
 Exit status: 0 done; 1 done, but inputs were skipped; 2 user error: fix and rerun; 130 interrupted."""
 
