@@ -57,6 +57,10 @@ class Baseline(BagModel):
         x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
         return ops.normalize(x, axis=-1) if self.normalize else x
 
+    def attributes(self, *names):
+        """Return attributes of the model by name, for ``get_config``."""
+        return {name: getattr(self, name) for name in names}
+
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {**super().get_config(), "patches": self.patches, "normalize": self.normalize}
+        return {**super().get_config(), **self.attributes("patches", "normalize")}

@@ -157,14 +157,8 @@ class Claws(Baseline):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "run_frames": self.run_frames,
-            "rescale": self.rescale,
-            "dropout": self.dropout,
-            "distance_bound": self.distance_bound,
-            "clustering_weight": self.clustering_weight,
-            "sparsity_weight": self.sparsity_weight,
-            "smoothness_weight": self.smoothness_weight,
-        }
+        names = (
+            "units", "run_frames", "rescale", "dropout", "distance_bound", "clustering_weight", "sparsity_weight",
+            "smoothness_weight",
+        )
+        return {**super().get_config(), **self.attributes(*names)}

@@ -173,15 +173,8 @@ class HLNet(Baseline):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "branch_units": self.branch_units,
-            "dropout": self.dropout,
-            "similarity_threshold": self.similarity_threshold,
-            "distillation_weight": self.distillation_weight,
-            "online": self.online,
-        }
+        names = ("units", "branch_units", "dropout", "similarity_threshold", "distillation_weight", "online")
+        return {**super().get_config(), **self.attributes(*names)}
 
 
 class GraphConvolution(keras.layers.Layer):

@@ -152,16 +152,11 @@ class ZaheerSelfReasoning(Baseline):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "dropout": self.dropout,
-            "warmup_steps": self.warmup_steps,
-            "distance_bound": self.distance_bound,
-            "clustering_weight": self.clustering_weight,
-            "sparsity_weight": self.sparsity_weight,
-            "smoothness_weight": self.smoothness_weight,
-        }
+        names = (
+            "units", "dropout", "warmup_steps", "distance_bound", "clustering_weight", "sparsity_weight",
+            "smoothness_weight",
+        )
+        return {**super().get_config(), **self.attributes(*names)}
 
 
 def _mean_score(scores, cluster):

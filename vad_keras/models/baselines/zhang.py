@@ -148,12 +148,5 @@ class ZhangInnerBag(Baseline):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "kernel_size": self.kernel_size,
-            "dropout": self.dropout,
-            "inner_weight": self.inner_weight,
-            "inner_margin": self.inner_margin,
-            **self.loss_options,
-        }
+        names = ("channels", "kernel_size", "dropout", "inner_weight", "inner_margin")
+        return {**super().get_config(), **self.attributes(*names), **self.loss_options}

@@ -258,18 +258,11 @@ class ZhongLabelCleaner(Baseline):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "cleaner_units": self.cleaner_units,
-            "dropout": self.dropout,
-            "graph_frames": self.graph_frames,
-            "confident_share": self.confident_share,
-            "ensemble_momentum": self.ensemble_momentum,
-            "indirect_weight": self.indirect_weight,
-            "warmup_steps": self.warmup_steps,
-            "phase_steps": self.phase_steps,
-        }
+        names = (
+            "units", "cleaner_units", "dropout", "graph_frames", "confident_share", "ensemble_momentum",
+            "indirect_weight", "warmup_steps", "phase_steps",
+        )
+        return {**super().get_config(), **self.attributes(*names)}
 
 
 def _cross_entropy(targets, probabilities):

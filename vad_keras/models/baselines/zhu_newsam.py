@@ -144,14 +144,8 @@ class ZhuNewsamAttention(Baseline):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "attention_units": self.attention_units,
-            "dropout": self.dropout,
-            "score_from": self.score_from,
-            "pairing": self.pairing,
-            "margin": self.margin,
-            "sparsity_weight": self.sparsity_weight,
-            "smoothness_weight": self.smoothness_weight,
-        }
+        names = (
+            "units", "attention_units", "dropout", "score_from", "pairing", "margin", "sparsity_weight",
+            "smoothness_weight",
+        )
+        return {**super().get_config(), **self.attributes(*names)}
