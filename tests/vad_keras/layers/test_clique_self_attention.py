@@ -243,7 +243,7 @@ def test_mixed_precision_keeps_the_affinity_in_float32_and_stays_close():
 
 def test_errors_name_what_came():
     for localities in ((), (0, 2), (-1,)):
-        with pytest.raises(ValueError, match="`temporal_localities`"):
+        with pytest.raises(ValueError, match=r"`temporal_localities"):
             CliqueSelfAttention(4, 6, temporal_localities=localities)
     with pytest.raises(ValueError, match=r"must not repeat.*\(2, 2\)"):
         CliqueSelfAttention(4, 6, temporal_localities=(2, 2))
