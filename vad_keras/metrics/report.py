@@ -31,8 +31,8 @@ def evaluate_videos(videos, threshold=0.5):
         ``false_alarm_rate_percent``: frames of normal videos with a score of at least ``threshold``.
         ``recall_at_fpr_1_percent``, ``..._5_percent``, ``..._10_percent``: all frames pooled.
         ``video_auc``: score of a video = maximum over its frames.
-        ``frame_auc_constant_per_video``: floor; the frame AUC of a guess that knows the label of each video and gives
-        it to all its frames.
+        ``frame_auc_constant_per_video``: the video-label oracle; the frame AUC of a guess that knows the label of each
+        video and gives it to all its frames.
         ``classes``: for each class of abnormal videos ``frame_auc`` (with all normal videos),
         ``frame_auc_abnormal_videos`` (without them) and ``num_videos``.
         ``num_videos``, ``num_abnormal_videos``, ``num_videos_without_frame_labels``, ``num_frames``,
