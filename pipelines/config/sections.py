@@ -50,11 +50,6 @@ class Config:
     bench: BenchConfig = field(default_factory=BenchConfig)
 
     @property
-    def work_path(self):
-        """The run's folder as a path."""
-        return Path(self.work_dir)
-
-    @property
     def data_name(self):
         """What reports call the dataset: the name of its folder."""
         return Path(self.data.root).resolve().name

@@ -43,7 +43,7 @@ def test_a_file_changes_only_what_it_names(tmp_path):
         tmp_path, 'work_dir = "runs/x"\n[detector]\nkey_dim = 32\ntemporal_localities = [1, 4]\ntolerance = 1\n'
     )
     config = load_config(path)
-    assert config.work_path == Path("runs/x")
+    assert config.work_dir == "runs/x"
     assert load_config(overrides=["data.root=some/where/"]).data_name == "where"
     assert config.detector == dataclasses.replace(
         Config().detector, key_dim=32, temporal_localities=(1, 4), tolerance=1.0

@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from pipelines.config import UserError
 from pipelines.data.bags import read_bags
 from pipelines.data.listing.manifest import read_manifest, write_manifest
+from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate
 
 
@@ -22,14 +23,14 @@ from pipelines.stages import evaluate
 def evaluated(detector_run):
     """Configuration, `metrics.json`, scores and test videos of one evaluation."""
     path = evaluate.run(detector_run)
-    videos = [video for video in read_manifest(detector_run.work_path / "nodes").videos if video.subset == "test"]
+    videos = [video for video in read_manifest(RunFolder.of(detector_run).nodes).videos if video.subset == "test"]
     with np.load(path.parent / "scores.npz") as scores:
         return detector_run, json.loads(path.read_text()), dict(scores), videos
 
 
 def expanded(config, video, segments=0):
     """Oracle: the loaded model on one video, then frame by frame the last sampled frame at or before it."""
-    (bag,) = read_bags(config.work_path / "nodes", [video])
+    (bag,) = read_bags(RunFolder.of(config).nodes, [video])
     nodes, indices = bag["nodes"].numpy().astype("float32"), bag["frame_indices"].numpy().tolist()
     part_of = list(range(len(nodes)))
     if segments:
@@ -37,7 +38,7 @@ def expanded(config, video, segments=0):
         part_of = [max(part for part in range(segments) if bounds[part] <= frame) for frame in range(len(nodes))]
         parts = [nodes[a : max(a + 1, b)].mean(axis=0) for a, b in itertools.pairwise(bounds)]
         nodes = np.stack(parts)
-    model = keras.saving.load_model(config.work_path / "detector.keras", compile=False)
+    model = keras.saving.load_model(RunFolder.of(config).detector, compile=False)
     scores = np.asarray(model({"nodes": nodes[None]})["anomaly_score"])[0]
     at_or_before = [max(i for i, index in enumerate(indices) if index <= frame) for frame in range(video.num_frames)]
     return np.array([scores[part_of[i]] for i in at_or_before])
@@ -83,7 +84,7 @@ def test_the_result_names_data_split_seed_commit_config_and_command(evaluated):
 
 def test_tables_and_figures_are_written(evaluated):
     config, _, scores, videos = evaluated
-    folder = config.work_path / "evaluation"
+    folder = RunFolder.of(config).evaluation
     with (folder / "videos.csv").open(newline="") as file:
         rows = {row["video"]: row for row in csv.DictReader(file)}
     for video in videos:
@@ -96,7 +97,7 @@ def test_tables_and_figures_are_written(evaluated):
         assert np.asarray(Image.open(folder / name).convert("RGB")).std() > 5
     assert "](timelines.png)" in (folder / "report.md").read_text()
     assert not (folder / "heat_maps.png").exists()  # these nodes were not extracted from clips
-    summary = json.loads((config.work_path / "summaries" / "evaluate.json").read_text())
+    summary = json.loads((RunFolder.of(config).summaries / "evaluate.json").read_text())
     assert summary["done"].endswith("; no heat maps, because the prepared clips are missing")
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError, deciding_settings, load_config
 from pipelines.config.sections import AlarmsConfig
+from pipelines.run.folder import RunFolder
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.scorer import Scorer
@@ -54,7 +55,7 @@ def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
 
 def test_the_same_models_are_not_exported_twice(exported):
     assert export.run(exported.config) == exported.folder
-    summary = json.loads((exported.config.work_path / "summaries" / "export.json").read_text())
+    summary = json.loads((RunFolder.of(exported.config).summaries / "export.json").read_text())
     assert summary["done"] == "version 1 is already this model"
 
 
@@ -88,7 +89,7 @@ def test_a_detector_of_features_is_exported_with_score_nodes_only(detector_run, 
     signatures = tf.saved_model.load(str(folder)).signatures
     assert sorted(signatures) == ["score_nodes", "serving_default"]
     nodes = np.random.default_rng(0).normal(size=(2, 7, 5, 8)).astype("float32")
-    detector = keras.models.load_model(config.work_path / "detector.keras", compile=False)
+    detector = keras.models.load_model(RunFolder.of(config).detector, compile=False)
     expected = detector({"nodes": nodes, "mask": np.ones((2, 7), bool)})["anomaly_score"]
     for signature in signatures.values():
         np.testing.assert_allclose(signature(nodes=nodes)["anomaly_score"], expected, rtol=1e-5, atol=1e-6)

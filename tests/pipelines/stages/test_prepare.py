@@ -18,6 +18,7 @@ from pipelines.data.datasets import load_dataset
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_clip
 from pipelines.data.video import VideoReader
+from pipelines.run.folder import RunFolder
 from pipelines.stages import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -59,7 +60,7 @@ def clips_of(config, folder):
 
 
 def summary(config):
-    return json.loads((config.work_path / "summaries" / "prepare.json").read_text())
+    return json.loads((RunFolder.of(config).summaries / "prepare.json").read_text())
 
 
 def content(folder):
@@ -155,7 +156,7 @@ def test_faulty_videos_are_named_and_their_neighbours_survive(videos, tmp_path):
     assert manifest.videos[0].warning.endswith("frame_labels.npz: 30 frame labels cut to 25 decoded frames")
     assert len(summary(config)["skipped"]) == 2
     assert "1 used with a warning" in summary(config)["done"]
-    assert {clip["video_id"].decode() for clip in clips_of(config, config.work_path / "clips")} == manifest.by_id.keys()
+    assert {clip["video_id"].decode() for clip in clips_of(config, RunFolder.of(config).clips)} == manifest.by_id.keys()
 
 
 def test_a_folder_without_any_usable_video_is_an_error(tmp_path):
@@ -191,7 +192,7 @@ def test_all_unit_videos_are_prepared_or_skipped(shared_data, generated, tmp_pat
         for angle in (0, 90, 180, 270)
     ]
     assert turned == [(568, 320), (320, 568), (568, 320), (320, 568)]
-    assert len(clips_of(config, config.work_path / "clips")) == sum(
+    assert len(clips_of(config, RunFolder.of(config).clips)) == sum(
         -(-info.num_sampled // 4) for info in manifest.videos
     )
 
@@ -258,9 +259,9 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
 
 def test_a_damaged_shard_is_written_again(prepared, tmp_path):
     config, folder = prepared
-    shutil.copytree(config.work_path, tmp_path / "work")
+    shutil.copytree(RunFolder.of(config).path, tmp_path / "work")
     copy = dataclasses.replace(config, work_dir=str(tmp_path / "work"))
-    shard = shard_paths(copy.work_path / "clips", "clips")[1]
+    shard = shard_paths(RunFolder.of(copy).clips, "clips")[1]
     shard.write_bytes(shard.read_bytes()[:100])
     assert content(prepare.run(copy)) == content(folder)
 

@@ -13,6 +13,7 @@ from pipelines.config import UserError, choices
 from pipelines.config.sections import DetectorConfig
 from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
+from pipelines.run.folder import RunFolder
 from pipelines.stages import train_detector
 from pipelines.training.callbacks import best_epoch
 from pipelines.training.state import TrainingState
@@ -21,29 +22,29 @@ from vad_keras.models.baselines import BASELINES
 
 
 def history_of(config):
-    path = config.work_path / "state" / "train_detector" / "history.jsonl"
+    path = RunFolder.of(config).state_of("train_detector") / "history.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def weights_of(config):
-    return keras.saving.load_model(config.work_path / "detector.keras", compile=False).get_weights()
+    return keras.saving.load_model(RunFolder.of(config).detector, compile=False).get_weights()
 
 
 def events_of(config, part):
-    return EventAccumulator(str(config.work_path / "logs/train_detector" / part), {"tensors": 0}).Reload()
+    return EventAccumulator(str(RunFolder.of(config).logs_of("train_detector") / part), {"tensors": 0}).Reload()
 
 
 @pytest.mark.filterwarnings("ignore:Skipping variable loading")
 def test_the_detector_is_written_with_the_weights_of_the_best_validation_epoch(detector_run):
-    detector = keras.saving.load_model(detector_run.work_path / "detector.keras")
+    detector = keras.saving.load_model(RunFolder.of(detector_run).detector)
     assert isinstance(detector, AnomalyDetector) and detector.built
     best = train_detector.build_detector(detector_run)
     best.build({"nodes": (None, None, 5, 8)})
-    best.load_weights(detector_run.work_path / "state" / "train_detector" / "best.weights.h5", skip_mismatch=False)
+    best.load_weights(RunFolder.of(detector_run).state_of("train_detector") / "best.weights.h5", skip_mismatch=False)
     for found, expected in zip(detector.trainable_variables, best.trainable_variables, strict=True):
         np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
     history = history_of(detector_run)
-    summary = json.loads((detector_run.work_path / "summaries" / "train_detector.json").read_text())
+    summary = json.loads((RunFolder.of(detector_run).summaries / "train_detector.json").read_text())
     epoch, loss = best_epoch(history, "val_loss")
     metrics = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
     assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({metrics})"
@@ -74,7 +75,7 @@ def test_tensorboard_reads_timelines_and_heat_maps_of_validation_videos(detector
 
 
 def training_videos(config):
-    videos = read_manifest(config.work_path / "nodes").videos
+    videos = read_manifest(RunFolder.of(config).nodes).videos
     return [video for video in videos if video.subset == "train" and video.label is not None]
 
 
@@ -98,14 +99,14 @@ def test_only_labelled_training_videos_are_read(with_nodes, monkeypatch):
 
 def test_labels_and_nodes_of_test_videos_change_no_weight_and_no_chosen_epoch(detector_run, with_nodes, write_nodes):
     config = with_nodes()
-    videos = {video.video_id: video for video in read_manifest(config.work_path / "nodes").videos}
+    videos = {video.video_id: video for video in read_manifest(RunFolder.of(config).nodes).videos}
     changed = {
         name: (video.subset, 1 - video.label if video.subset == "test" else video.label, video.num_sampled)
         for name, video in videos.items()
     }
-    infos = write_nodes(config.work_path / "nodes", changed)
+    infos = write_nodes(RunFolder.of(config).nodes, changed)
     infos = [dataclasses.replace(info, frame_labels=((0, 3),)) if info.subset == "test" else info for info in infos]
-    write_manifest(config.work_path / "nodes", infos, fingerprint="nodes")
+    write_manifest(RunFolder.of(config).nodes, infos, fingerprint="nodes")
     train_detector.run(config)
     for found, expected in zip(weights_of(config), weights_of(detector_run), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -138,7 +139,7 @@ def test_a_killed_training_resumes_after_its_last_whole_epoch(with_nodes, monkey
     with pytest.raises(KilledError):
         train_detector.run(config)
     before = history_of(config)
-    assert len(before) == 2 and not (config.work_path / "detector.keras").exists()
+    assert len(before) == 2 and not RunFolder.of(config).detector.exists()
     monkeypatch.setattr(train_detector, "training_callbacks", watched(kill=False))
     train_detector.run(config)
     assert trained == [0, 1, 2, 2, 3]
@@ -152,7 +153,7 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
 
     monkeypatch.setattr(train_detector, "_fit", fit)
     monkeypatch.setattr(TrainingState, "discard_other", lambda *_: None)
-    path = detector_run.work_path / "detector.keras"
+    path = RunFolder.of(detector_run).detector
     written = path.stat().st_mtime_ns
     assert train_detector.run(detector_run) == path and path.stat().st_mtime_ns == written
     options = dataclasses.replace(detector_run.train_detector, learning_rate=0.5)
@@ -165,10 +166,10 @@ def test_a_finished_training_is_kept_until_a_setting_or_the_nodes_change(detecto
 def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nodes):
     config = with_nodes("train_detector.validation_fraction=0", "train_detector.epochs=2")
     train_detector.run(config)
-    summary = json.loads((config.work_path / "summaries" / "train_detector.json").read_text())
+    summary = json.loads((RunFolder.of(config).summaries / "train_detector.json").read_text())
     assert summary["done"] == "10 videos, 0 for validation, all 2 epochs"
     assert events_of(config, "train").Tensors("epoch_loss")[-1].step == 1
-    assert not (config.work_path / "logs/train_detector/validation").exists()
+    assert not (RunFolder.of(config).path / "logs/train_detector/validation").exists()
 
 
 def test_the_epoch_may_be_chosen_by_the_auc_of_the_validation_videos(with_nodes):
@@ -180,7 +181,7 @@ def test_the_epoch_may_be_chosen_by_the_auc_of_the_validation_videos(with_nodes)
     assert auc == max(aucs) and history[best]["val_loss"] == min(
         line["val_loss"] for line in history if line["val_bag_auc"] == auc
     )
-    summary = json.loads((config.work_path / "summaries" / "train_detector.json").read_text())
+    summary = json.loads((RunFolder.of(config).summaries / "train_detector.json").read_text())
     assert f"best epoch {best + 1} of {len(history)}" in summary["done"]
 
 
@@ -234,7 +235,7 @@ def test_every_baseline_has_its_name_in_the_configuration():
 
 
 def test_each_batch_of_the_validation_holds_both_labels(with_nodes):
-    manifest = read_manifest(with_nodes().work_path / "nodes")
+    manifest = read_manifest(RunFolder.of(with_nodes()).nodes)
     videos = [video for video in manifest.videos if video.label is not None]
     batches = train_detector.validation_batches(videos, 4)
     assert sorted(video.video_id for batch in batches for video in batch) == sorted(v.video_id for v in videos)
@@ -244,7 +245,7 @@ def test_each_batch_of_the_validation_holds_both_labels(with_nodes):
 
 
 def test_the_rival_trains_on_segment_means(sultani_run):
-    model = keras.saving.load_model(sultani_run.work_path / "detector.keras")
+    model = keras.saving.load_model(RunFolder.of(sultani_run).detector)
     assert isinstance(model, SultaniRanker)
     assert {"ranking", "val_ranking", "val_bag_auc"} <= set(history_of(sultani_run)[0])
 

@@ -19,7 +19,7 @@ FROZEN = "extractor.train_backbone=false"
 
 
 def history_of(config):
-    lines = (config.work_path / "state" / "train_extractor" / "history.jsonl").read_text().splitlines()
+    lines = (RunFolder.of(config).state_of("train_extractor") / "history.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -30,11 +30,11 @@ def test_training_the_backbone_lowers_the_loss_and_needs_no_maps(prepared):
     assert 0 < float(extractor({"frames": frames})["anomaly_probability"][0]) < 1
     history = history_of(config)
     assert len(history) == 6 and min(line["val_loss"] for line in history) < history[0]["val_loss"]
-    assert extractor.train_backbone and not (config.work_path / "maps").exists()
+    assert extractor.train_backbone and not RunFolder.of(config).maps.exists()
 
 
 def test_a_frozen_backbone_is_left_as_it_was(trained_run):
-    trained = keras.saving.load_model(trained_run.work_path / "extractor.keras")
+    trained = keras.saving.load_model(RunFolder.of(trained_run).extractor)
     assert not trained.train_backbone
     keras.utils.set_random_seed(trained_run.seed)
     fresh = train_extractor.build_extractor(trained_run)
@@ -44,11 +44,11 @@ def test_a_frozen_backbone_is_left_as_it_was(trained_run):
 
 
 def test_the_best_epoch_of_the_validation_is_kept(trained_run):
-    extractor = keras.saving.load_model(trained_run.work_path / "extractor.keras")
+    extractor = keras.saving.load_model(RunFolder.of(trained_run).extractor)
     best = train_extractor.build_extractor(trained_run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        best.load_weights(trained_run.work_path / "state" / "train_extractor" / "best.weights.h5")
+        best.load_weights(RunFolder.of(trained_run).state_of("train_extractor") / "best.weights.h5")
     for kept, wanted in zip(extractor.get_weights(), best.get_weights(), strict=True):
         np.testing.assert_array_equal(kept, wanted)
 
@@ -58,7 +58,8 @@ def test_tensorboard_reads_loss_and_validation_auc(trained_run):
 
     tags = {}
     for part in ("train", "validation"):
-        events = EventAccumulator(str(trained_run.work_path / "logs/train_extractor" / part), {"tensors": 0}).Reload()
+        logs = RunFolder.of(trained_run).logs_of("train_extractor")
+        events = EventAccumulator(str(logs / part), {"tensors": 0}).Reload()
         tags[part] = {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]}
     assert tags["train"]["epoch_loss"] == tags["train"]["epoch_auc"] == 3
     assert tags["validation"]["epoch_loss"] == tags["validation"]["epoch_auc"] == 3
@@ -69,14 +70,14 @@ def test_the_rate_warms_up_linearly(trained_run):
 
 
 def test_a_second_run_with_the_same_settings_trains_nothing(trained_run, monkeypatch):
-    path = trained_run.work_path / "extractor.keras"
+    path = RunFolder.of(trained_run).extractor
     written = path.stat().st_mtime_ns
     monkeypatch.setattr(train_extractor, "fit_extractor", lambda *_: pytest.fail("trained again"))
     assert train_extractor.run(trained_run) == path and path.stat().st_mtime_ns == written
 
 
 def test_another_setting_retrains_on_the_same_maps(trained_run, tmp_path, monkeypatch):
-    shutil.copytree(trained_run.work_path, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(RunFolder.of(trained_run).path, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(MapCache, "_write", lambda *_: pytest.fail("maps were computed again"))
     options = dataclasses.replace(trained_run.train_extractor, epochs=2)
     config = dataclasses.replace(trained_run, work_dir=str(tmp_path), train_extractor=options)
@@ -94,10 +95,8 @@ def test_a_killed_training_resumes_after_its_last_whole_epoch(prepared, monkeypa
 
     def killed_in_the_third_epoch(*arguments):
         def kill(batch, logs=None):
-            if (
-                len(history_of(config) if (config.work_path / "state/train_extractor/history.jsonl").exists() else [])
-                == 2
-            ):
+            history = RunFolder.of(config).state_of("train_extractor") / "history.jsonl"
+            if history.exists() and len(history_of(config)) == 2:
                 raise KilledError
 
         return [*callbacks(*arguments), keras.callbacks.LambdaCallback(on_train_batch_end=kill)]
@@ -114,7 +113,7 @@ def test_a_killed_training_resumes_after_its_last_whole_epoch(prepared, monkeypa
 
 def test_test_videos_and_unknown_labels_are_not_trained_on(prepared, monkeypatch):
     config, seen = prepared(), []
-    folder = config.work_path / "clips"
+    folder = RunFolder.of(config).clips
     videos = list(read_manifest(folder).videos)
     videos[2] = dataclasses.replace(videos[2], label=None)
     write_manifest(folder, videos)
@@ -136,10 +135,10 @@ def fitted(config, videos, folder):
 def test_trainings_share_the_maps_and_repeat_exactly(prepared):
     config = prepared(FROZEN, "train_extractor.epochs=1", "train_extractor.validation_fraction=0")
     chosen = videos_of(config)[:4]
-    first, again = (fitted(config, chosen, config.work_path / name) for name in ("first", "again"))
+    first, again = (fitted(config, chosen, RunFolder.of(config).path / name) for name in ("first", "again"))
     for name in ("first", "again"):
-        assert (config.work_path / name / "logs" / "train_extractor").is_dir()
-    assert len(list((config.work_path / "maps").glob("*.f16"))) == 1
+        assert (RunFolder.of(config).path / name / "logs" / "train_extractor").is_dir()
+    assert len(list(RunFolder.of(config).maps.glob("*.f16"))) == 1
     np.testing.assert_allclose(first.head.get_weights()[0], again.head.get_weights()[0], rtol=1e-5, atol=1e-7)
 
 
@@ -163,4 +162,4 @@ def test_a_missing_label_is_named(prepared):
     config = prepared()
     normal = [video for video in videos_of(config) if video.label == 0]
     with pytest.raises(UserError, match="no abnormal video"):
-        fitted(config, normal, config.work_path)
+        fitted(config, normal, RunFolder.of(config).path)
