@@ -58,11 +58,17 @@ def run(config) -> Path:
         images=options.images,
         more_figures=figures,
     )
-    metrics = content["systems"][model]["metrics"]
-    done = f"{len(videos)} test videos, frame AUC {metrics['frame_auc']['mean']:.3f}, inside abnormal videos "
-    done += f"{metrics['frame_auc_abnormal_videos']['mean']:.3f}{note}"
+    done = f"{len(videos)} test videos, {_main_metrics(content['systems'][model]['metrics'])}{note}"
     write_summary(config, "evaluate", done, output=run_folder.evaluation, seconds=time.monotonic() - start)
     return run_folder.evaluation_metrics
+
+
+def _main_metrics(metrics):
+    """Return the main metrics in words: of the frames, or of the videos when frame labels are missing."""
+    means = {name: entry["mean"] for name, entry in metrics.items()}
+    if np.isnan(means["frame_auc"]):
+        return f"no frame AUC (frame labels of both kinds are needed), video AUC {means['video_auc']:.3f}"
+    return f"frame AUC {means['frame_auc']:.3f}, inside abnormal videos {means['frame_auc_abnormal_videos']:.3f}"
 
 
 def write_scores(config):

@@ -65,7 +65,8 @@ def run(config) -> Path:
             skipped.append((error.file, error.reason))
     _print_table(results)
     num_new = len(results) - num_kept
-    done = f"{num_new} videos with {engine.info.name} version {engine.version}, threshold {threshold:g}"
+    done = f"{num_new} video{'' if num_new == 1 else 's'} with {engine.info.name} version {engine.version}, "
+    done += f"threshold {threshold:g}"
     if num_kept:
         done += f"; {num_kept} already scored by it (score.force=true scores them again)"
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)

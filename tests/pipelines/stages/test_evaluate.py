@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -128,6 +129,19 @@ def test_inference_gives_the_same_bytes_twice(sultani_run):
         [outputs["anomaly_score"].tobytes() for _, outputs in evaluate.score_videos(sultani_run)] for _ in range(2)
     )
     assert first == second
+
+
+def test_without_frame_labels_the_summary_names_the_metric_of_the_videos(sultani_run, tmp_path):
+    folder, source = tmp_path / "run", RunFolder.of(sultani_run)
+    shutil.copytree(source.nodes, folder / "nodes")
+    shutil.copy(source.detector, folder)
+    manifest = read_manifest(folder / "nodes")
+    videos = [dataclasses.replace(video, frame_labels=None) for video in manifest.videos]
+    write_manifest(folder / "nodes", videos, fingerprint=manifest.fingerprint)
+    config = dataclasses.replace(sultani_run, work_dir=str(folder))
+    evaluate.run(config)
+    done = json.loads((RunFolder.of(config).summaries / "evaluate.json").read_text())["done"]
+    assert done.startswith("4 test videos, no frame AUC (") and "video AUC" in done and "nan" not in done
 
 
 def test_a_missing_detector_and_missing_test_videos_are_named(with_nodes, tmp_path, write_nodes):
