@@ -134,7 +134,7 @@ def gather_frames(values, frames):
 def split_blocks(values, block_frames):
     """Cut time into blocks: ``(B, T, ...)`` -> ``(B, N, S, ...)``, zeros behind the end."""
     shape = ops.shape(values)
-    num_blocks = (shape[1] + block_frames - 1) // block_frames  # as callers write it: JAX compares such texts
+    num_blocks = (shape[1] + block_frames - 1) // block_frames  # in this form: JAX compares symbolic sizes as text
     padding = num_blocks * block_frames - shape[1]
     if not isinstance(padding, int) or padding:
         values = ops.pad(values, [(0, 0), (0, padding)] + [(0, 0)] * (len(shape) - 2))
