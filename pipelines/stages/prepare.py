@@ -13,7 +13,7 @@ from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
 from pipelines.data.listing.files import stamp
 from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
-from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
+from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.files import fingerprint, replacing
@@ -106,10 +106,6 @@ def _finish(config, folder, shards, num_kept, num_outdated, seconds):
     held = write_manifest_of(folder, shards)
     num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
     done = f"{len(held.videos):,} videos, {num_snippets:,} snippets, {held.bytes / 1e6:,.1f} MB"
-    if num_kept:
-        done += f"; {num_kept} of {len(shards)} shards were finished before"
-    if num_outdated:
-        done += f"; {num_outdated} shards of changed settings, files or labels were written again"
-    done += describe_warnings(held.videos)
+    done += describe_reuse(num_kept, len(shards), num_outdated) + describe_warnings(held.videos)
     write_summary(config, "prepare", done=done, skipped=held.skipped, output=folder, seconds=seconds)
     return folder

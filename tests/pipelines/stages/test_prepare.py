@@ -116,7 +116,7 @@ def test_only_shards_of_changed_labels_are_written_again(videos, tmp_path):
     changed = [before[path.name] != path.stat().st_mtime_ns for path in shard_paths(folder, "clips")]
     assert changed == [True, False, False]
     assert (
-        "2 of 3 shards were finished before; 1 shards of changed settings, files or labels" in summary(config)["done"]
+        "2 of 3 shards were finished before; 1 outdated shards were written again" in summary(config)["done"]
     )
     assert read_manifest(folder).by_id["train/normal_000"].class_name == "calm"
 
