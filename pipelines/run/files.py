@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, JSON without NaN, and fingerprints."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -40,11 +41,17 @@ def replacing(path):
 
 
 def _flush(path):
-    """Write what the system still holds of a file or a folder's names to the disk; not every file system can."""
+    """Flush a file, or the names in a folder, to the disk, where the file system can.
+
+    Raises:
+        OSError: The content did not reach the disk, for example because it is full.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
     finally:
         os.close(descriptor)
 

@@ -1,6 +1,10 @@
 """Tests of pipelines.run.files."""
 
+import contextlib
+import errno
 import json
+import os
+import re
 
 import numpy as np
 import pytest
@@ -47,3 +51,16 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
 def test_a_fingerprint_is_that_of_sha256():
     # printf '["a", 1]x' | sha256sum
     assert fingerprint(["a", 1], b"x") == "489cb37c3b35e8e9"
+
+
+@pytest.mark.parametrize("number, kept", [(errno.ENOSPC, "old"), (errno.EIO, "old"), (errno.EINVAL, "new")])
+def test_content_that_does_not_reach_the_disk_replaces_nothing(tmp_path, monkeypatch, number, kept):
+    path = write_text(tmp_path / "door.csv", "old")
+
+    def fails(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with contextlib.nullcontext() if kept == "new" else pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        write_text(path, "new")
+    assert path.read_text() == kept and list(tmp_path.iterdir()) == [path]
