@@ -116,7 +116,7 @@ def check_features(name, values, axes, hint=""):
 def check_mask(mask, name, values):
     """Refuse a mask that is not boolean (or 0 and 1 as integers) of the first two axes of ``values``.
 
-    Symbolic floats pass: Keras traces the default signature of a SavedModel with floats for every input.
+    Tensors of floats pass, nonzero is a real frame: Keras traces a SavedModel with floats for every input.
     """
     shape, expected = tuple(mask.shape), tuple(values.shape[:2])
     differ = any(None not in (a, b) and a != b for a, b in zip(shape, expected, strict=False))
