@@ -21,8 +21,10 @@ DEFAULT_CLIP_FRAMES = 8
 
 NODES = "nodes"
 MASK = "mask"
+PRIOR = "prior"
 
 ANOMALY_SCORE = "anomaly_score"
+CONTEXT_SCORE = "context_score"
 PATCH_SCORE = "patch_score"
 MARGINALS = "marginals"
 UNARY_PROBABILITY = "unary_probability"

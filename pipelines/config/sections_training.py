@@ -79,6 +79,12 @@ class DetectorConfig:
     dropout: DropoutRate = setting(0.3, "Dropout rate on the nodes and in front of the scorer")
     frame_pooling: Literal["max", "mean", "whole_frame"] = setting("max", "How patch scores become a frame score")
     score_from: Literal["scorer", "marginals", "mean"] = setting("scorer", "Where the patch scores come from")
+    unary_from: Literal["nodes", "prior", "both"] = setting("nodes", "What the unary energies are made of")
+    prior_in_score: bool = setting(False, "Add the prior to the logit of the scorer")
+    potts_weight: NonNegativeFloat = setting(1.0, "Start of the compatibility: how much a message counts")
+    context_frames: NonNegativeInt = setting(
+        0, "Multiply the scores by that of a window of this length around each frame; 0: no", "frames"
+    )
 
 
 @dataclass(frozen=True)

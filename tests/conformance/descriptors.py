@@ -41,6 +41,7 @@ FIXED_FRAMES = {"cut": "made for snippets of exactly K frames"}
 NO_MASK = dict.fromkeys(("padding", "cut"), "takes no mask: videos of equal length")
 
 ENERGY = random(3, 5, 3, 2)
+PRIOR = random(3, 5, 3, seed=8)
 AFFINITY = random(3, 5, 3, 5, 3, seed=1, low=0.0) / 4.0
 SCORES = random(3, 5, 3, seed=2, low=0.01)
 BAGS = {"labels": LABELS, "scores": SCORES}
@@ -73,7 +74,7 @@ LAYERS = [
         layers.MeanFieldCRF,
         {"unary_energy": ENERGY, "affinity": AFFINITY, "mask": MASK},
         {"max_iterations": 3},
-        {"max_iterations": 1, "tolerance": 0.1, "inference": "algorithm_1"},
+        {"max_iterations": 1, "tolerance": 0.1, "inference": "algorithm_1", "potts_weight": 2.0},
         other_inputs={"inference": {"affinity": random(3, 5, 3, 2, seed=4)}},
         call_options={"return_iterations": True},
         outputs=("marginals", "iterations"),
@@ -81,8 +82,30 @@ LAYERS = [
     Descriptor(
         layers.MeanFieldCell,
         {"marginals": random(3, 5, 3, 2, seed=5, low=0.0), "unary_energy": ENERGY, "affinity": AFFINITY},
+        {},
+        {"potts_weight": 2.0},
         outputs=("marginals",),
         exempt=dict.fromkeys(("padding", "cut"), "takes no mask: the CRF sets padding to 0 before it"),
+    ),
+    Descriptor(
+        layers.PriorLogit,
+        {"prior": PRIOR},
+        {},
+        {"initial_weight": 2.0},
+        exempt=dict.fromkeys(("padding", "cut"), "takes each number by itself"),
+    ),
+    Descriptor(
+        layers.TemporalContext,
+        {"features": random(3, 5, 4), "mask": MASK},
+        {"frames": 3},
+        {"frames": 2, "alignment": "causal"},
+        exempt={"mixed": "has no weights, and takes a maximum"},
+    ),
+    Descriptor(
+        layers.ContextScore,
+        NODES,
+        {"frames": 3},
+        {"frames": 2, "alignment": "causal", "dropout": 0.5, "penalty": 0.1},
     ),
     Descriptor(
         layers.MultiScalePatchPooling,
@@ -120,7 +143,7 @@ LAYERS = [
 MODELS = [
     Descriptor(
         models.AnomalyDetector,
-        NODES | {"labels": LABELS},
+        NODES | {"prior": PRIOR, "labels": LABELS},
         {"key_dim": 4, "value_dim": 6, "temporal_localities": (1, 2, 4), "max_iterations": 3, "hidden_units": 5},
         {
             "key_dim": 3,
@@ -139,6 +162,10 @@ MODELS = [
             "dropout": 0.6,
             "frame_pooling": "whole_frame",
             "score_from": "marginals",
+            "unary_from": "both",
+            "prior_in_score": True,
+            "potts_weight": 2.0,
+            "context_frames": 3,
             "loss_options": {"k": "mean"},
         },
     ),

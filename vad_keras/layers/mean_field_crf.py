@@ -9,16 +9,12 @@ from vad_keras.spec import NUM_LABELS, precision
 INFERENCES = ("mean_field", "algorithm_1")
 
 
-def _potts(shape, dtype=None):
-    """Cost 1 for different labels, 0 for equal ones."""
-    return ops.ones(shape, dtype=dtype) - ops.eye(shape[0], dtype=dtype)
-
-
 @keras.saving.register_keras_serializable("vad_keras")
 class MeanFieldCell(keras.layers.Layer):
     """One mean-field update ``Q <- softmax(-(E_u + (affinity Q) U))`` (Eq. 6 to 8).
 
-    The compatibility ``U = (A + A^T) / 2`` is trainable and symmetric; A starts as the Potts model.
+    The compatibility ``U = (A + A^T) / 2`` is trainable and symmetric; A starts as the Potts model: ``potts_weight`` for
+    different labels, 0 for equal ones.
 
     ``call`` is the formula as it is written. ``MeanFieldCRF`` runs ``logit_update``, the same update at half the cost;
     ``tests/vad_keras/layers/test_mean_field_crf.py::test_the_crf_is_its_cell_called_again_and_again`` holds them equal.
@@ -42,14 +38,20 @@ class MeanFieldCell(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021, Eq. 6 to 8; Zheng et al., CRF as RNN, ICCV 2015.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, potts_weight=1.0, **kwargs):
         super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
+        checks.numbers_in("[0, inf)", potts_weight=potts_weight)
+        self.potts_weight = potts_weight
 
     def build(self, *_):
+        shape = (NUM_LABELS, NUM_LABELS)
         self.raw_compatibility = self.add_weight(
-            name="raw_compatibility", shape=(NUM_LABELS, NUM_LABELS), initializer=_potts, autocast=False
+            name="raw_compatibility", shape=shape, initializer=self._potts, autocast=False
         )
         self.built = True
+
+    def _potts(self, shape, dtype=None):
+        return self.potts_weight * (ops.ones(shape, dtype=dtype) - ops.eye(shape[0], dtype=dtype))
 
     @property
     def compatibility(self):
@@ -95,6 +97,9 @@ class MeanFieldCell(keras.layers.Layer):
     def compute_output_shape(self, marginals_shape, *_):
         return marginals_shape
 
+    def get_config(self):
+        return {**super().get_config(), "potts_weight": self.potts_weight}
+
 
 @keras.saving.register_keras_serializable("vad_keras")
 class MeanFieldCRF(keras.layers.Layer):
@@ -118,6 +123,7 @@ class MeanFieldCRF(keras.layers.Layer):
         max_iterations: maximum number of updates per video.
         tolerance: largest change of a marginal at which a video stops; 0 never stops early.
         inference: ``"mean_field"`` or ``"algorithm_1"``.
+        potts_weight: at the start, the cost of a label beside the other one; the higher, the more a message counts.
 
     Call arguments:
         unary_energy: ``(B, T, G, 2)``, a cost: low energy means a likely label.
@@ -145,7 +151,7 @@ class MeanFieldCRF(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021, Sec 3.3.4, 3.3.5, Algorithm 1.
     """
 
-    def __init__(self, max_iterations=10, tolerance=1e-4, inference="mean_field", **kwargs):
+    def __init__(self, max_iterations=10, tolerance=1e-4, inference="mean_field", potts_weight=1.0, **kwargs):
         super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
         checks.choice(INFERENCES, inference=inference)
         checks.integers(1, max_iterations=max_iterations)
@@ -153,7 +159,7 @@ class MeanFieldCRF(keras.layers.Layer):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
         self.inference = inference
-        self.cell = MeanFieldCell(dtype=precision(self.compute_dtype), name="cell")
+        self.cell = MeanFieldCell(potts_weight, dtype=precision(self.compute_dtype), name="cell")
         self.supports_masking = True
 
     def build(self, input_shape, *_):
@@ -222,4 +228,5 @@ class MeanFieldCRF(keras.layers.Layer):
             "max_iterations": self.max_iterations,
             "tolerance": self.tolerance,
             "inference": self.inference,
+            "potts_weight": self.cell.potts_weight,
         }

@@ -8,13 +8,17 @@ from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.layers.clique_self_attention import CliqueSelfAttention
+from vad_keras.layers.context_score import ContextScore
 from vad_keras.layers.mean_field_crf import MeanFieldCRF
+from vad_keras.layers.prior_logit import PriorLogit
 from vad_keras.losses.contrastive_mil import check_options, contrastive_mil
 from vad_keras.models.bag_model import BagModel
 
 FRAME_POOLINGS = ("max", "mean", "whole_frame")
 SCORE_SOURCES = ("scorer", "marginals", "mean")
 NODE_NORMALIZATIONS = ("layer", "unit", "none")
+CLASSIFIED_HEADS = (spec.MARGINALS, spec.PATCH_SCORE, spec.CONTEXT_SCORE)
+UNARY_SOURCES = ("nodes", "prior", "both")
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -25,7 +29,8 @@ class AnomalyDetector(BagModel):
     2. ``h``, affinity: ``CliqueSelfAttention(b)``, plus a linear skip path, ``(B, T, G, F)`` (Eq. 1, 3, 4);
     3. ``E_u = f_u(b)``, ``E_hat = MeanFieldCRF(E_u, affinity)``, ``(B, T, G, 2)`` (Eq. 5 to 8);
     4. ``v = f_s(h)``, the patch scores, ``(B, T, G)`` (Sec 3.4);
-    5. one score per frame from the scores of its patches, ``(B, T)``.
+    5. one score per frame from the scores of its patches, ``(B, T)``; with ``context_frames`` times the probability
+       that anything abnormal happens around it.
 
     ``compile(optimizer)`` is enough: the loss is ``vad_keras.losses.contrastive_mil`` (Eq. 9) and each of its terms is
     a metric. ``fit`` takes ``({"nodes", "mask"}, labels)`` with one label per video, ``(B,)``; abnormal and normal
@@ -44,15 +49,24 @@ class AnomalyDetector(BagModel):
         dropout: rate on the nodes and in front of the scorer.
         frame_pooling: score of a frame: ``"max"`` or ``"mean"`` over its patches, or patch 0, ``"whole_frame"``.
         score_from: ``"scorer"`` (v), ``"marginals"`` (E_hat) or their ``"mean"``. Choose it on training videos only.
+        unary_from: what the unary energies (Eq. 5) are made of: ``"nodes"`` (``f_u``, the paper), ``"prior"``, the
+            prior of the inputs, or the sum of ``"both"``. The mean field spreads them. Set the scale of the prior by
+            ``detector.prior.adapt`` on training videos.
+        prior_in_score: add the prior to the logit of the scorer as well.
+        potts_weight: start of the compatibility, see ``MeanFieldCRF``.
+        context_frames: length of the window in which ``ContextScore`` says whether something abnormal happens at all; the
+            scores of the frames are multiplied by it. A window as long as a video serves best: the label of a video
+            teaches whether, the prior and the cliques say when. 0: none.
         loss_options: arguments of ``contrastive_mil``, for example ``{"k": 0.1, "contrast_form": "printed"}``.
 
     Call arguments:
         inputs: dict with ``nodes`` ``(B, T, G, C)`` and optionally ``mask``, bool ``(B, T)``, True for real frames;
-            padding is at the end and changes no real frame.
+            padding is at the end and changes no real frame. With a prior also ``prior``, ``(B, T, G)`` or
+            ``(B, T)``: any number that is higher where an abnormal event is more likely (see ``PriorLogit``).
 
     Output shape:
-        Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``patch_score`` ``(B, T, G)``; ``marginals``
-        ``(B, T, G, 2)``; ``unary_probability`` ``(B, T, G)``, what the CRF started from; ``embedding``
+        Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``context_score`` ``(B, T)``, with ``context_frames``;
+        ``patch_score`` ``(B, T, G)``; ``marginals`` ``(B, T, G, 2)``; ``unary_probability`` ``(B, T, G)``, what the CRF started from; ``embedding``
         ``(B, T, G, F)``; ``iterations`` int32 ``(B,)``. Scores of padded frames are 0.
 
     Raises:
@@ -71,6 +85,8 @@ class AnomalyDetector(BagModel):
     """
 
     LOSS_TERMS = ("bag_cross_entropy", "sparsity", "temporal_smoothness", "contrast")
+
+    uses_prior = property(lambda self: self.unary_from != "nodes" or self.prior_in_score)
 
     # Keras stores a layer under its first attribute in alphabetical order: ``skip`` under this one, as in older files.
     around = property(lambda self: self.skip)
@@ -93,6 +109,10 @@ class AnomalyDetector(BagModel):
         dropout=0.3,
         frame_pooling="max",
         score_from="scorer",
+        unary_from="nodes",
+        prior_in_score=False,
+        potts_weight=1.0,
+        context_frames=0,
         loss_options=None,
         **kwargs,
     ):
@@ -100,7 +120,8 @@ class AnomalyDetector(BagModel):
         checks.choice(FRAME_POOLINGS, frame_pooling=frame_pooling)
         checks.choice(SCORE_SOURCES, score_from=score_from)
         checks.choice(NODE_NORMALIZATIONS, node_normalization=node_normalization)
-        checks.integers(0, projection_dim=projection_dim)
+        checks.choice(UNARY_SOURCES, unary_from=unary_from)
+        checks.integers(0, projection_dim=projection_dim, context_frames=context_frames)
         checks.integers(1, hidden_units=hidden_units)
         checks.numbers_in("[0, 1)", dropout=dropout)
         if not (residual or self_attention_crf):
@@ -113,11 +134,17 @@ class AnomalyDetector(BagModel):
         self.dropout_rate = dropout
         self.frame_pooling = frame_pooling
         self.score_from = score_from
+        self.unary_from = unary_from
+        self.prior_in_score = prior_in_score
         self.loss_options = _checked_loss_options(loss_options or {})
         self.attention = CliqueSelfAttention(
             key_dim, value_dim, temporal_localities, alignment, normalization, dtype=self.dtype_policy, name="attention"
         )
-        self.crf = MeanFieldCRF(max_iterations, tolerance, inference, name="crf")
+        self.crf = MeanFieldCRF(max_iterations, tolerance, inference, potts_weight, name="crf")
+        self.context = None
+        if context_frames:
+            self.context = ContextScore(context_frames, alignment, dropout, dtype=self.dtype_policy, name="context")
+        self.prior = PriorLogit(name="prior") if self.uses_prior else None
         self._make_heads()
 
     def _make_heads(self):
@@ -135,13 +162,15 @@ class AnomalyDetector(BagModel):
         self.skip = (
             keras.layers.Dense(self.attention.value_dim, dtype=policy, name="skip") if self.residual else None
         )
-        self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
+        self.f_u = None
+        if self.unary_from != "prior":
+            self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
         self.f_p = None
         if self.self_attention_crf and self.crf.inference == "algorithm_1":
             self.f_p = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_p")
         self.scorer_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
         self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
-        self.f_s = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="f_s")
+        self.f_s = keras.layers.Dense(1, dtype="float32", name="f_s")
 
     def build_nodes(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""
@@ -151,7 +180,10 @@ class AnomalyDetector(BagModel):
         if self.project is not None:
             self.project.build(shape)
             shape = (*shape[:3], self.projection_dim)
-        self.f_u.build(shape)
+        if self.context is not None:
+            self.context.build(nodes_shape)
+        if self.f_u is not None:
+            self.f_u.build(shape)
         if self.skip is not None:
             self.skip.build(shape)
         embedding_shape = (*shape[:3], self.attention.value_dim)
@@ -160,6 +192,8 @@ class AnomalyDetector(BagModel):
             self.crf.build((*shape[:3], spec.NUM_LABELS))
         if self.f_p is not None:
             self.f_p.build(embedding_shape)
+        if self.prior is not None:
+            self.prior.build()
         self.f_s_hidden.build(embedding_shape)
         self.f_s.build((*shape[:3], self.hidden_units))
 
@@ -167,23 +201,48 @@ class AnomalyDetector(BagModel):
         """Dict of nodes and mask -> dict of scores."""
         self.check_inputs(inputs)
         mask = self.mask_of(inputs)
-        nodes = self._prepare(ops.cast(inputs[spec.NODES], self.compute_dtype), mask, training)
-        unary_energy = self.f_u(nodes)
+        normalized = self._normalize(ops.cast(inputs[spec.NODES], self.compute_dtype), mask)
+        nodes = self.node_dropout(self.project(normalized) if self.project else normalized, training=training)
+        prior = self._prior_logit(inputs)
+        unary_energy = self._unary_energy(nodes, prior)
         if self.self_attention_crf:
             h, marginals, iterations = self._relate(nodes, unary_energy, mask)
         else:
             h, marginals = self.skip(nodes), ops.softmax(-unary_energy, axis=-1)
             iterations = ops.zeros_like(mask[:, 0], dtype="int32")
         hidden = self.f_s_hidden(self.scorer_dropout(h, training=training))
-        patch_score = self.f_s(hidden)[..., 0]
+        logit = self.f_s(hidden)[..., 0]
+        patch_score = ops.sigmoid(logit + prior if self.prior_in_score else logit)
+        score = self._frame_score(patch_score, marginals[..., spec.ABNORMAL], mask)
+        context = {}
+        if self.context is not None:
+            context[spec.CONTEXT_SCORE] = self.context(normalized, mask=mask, training=training)
+            score = score * context[spec.CONTEXT_SCORE]
         return {
-            spec.ANOMALY_SCORE: self._frame_score(patch_score, marginals[..., spec.ABNORMAL], mask),
+            spec.ANOMALY_SCORE: score,
+            **context,
             spec.PATCH_SCORE: ops.where(mask[:, :, None], patch_score, 0.0),
             spec.MARGINALS: marginals,
             spec.UNARY_PROBABILITY: ops.softmax(-unary_energy, axis=-1)[..., spec.ABNORMAL],
             spec.EMBEDDING: ops.cast(h, "float32"),
             spec.ITERATIONS: iterations,
         }
+
+    def _prior_logit(self, inputs):
+        """The weighed prior of each node, ``(B, T, G)``; None for a detector without a prior."""
+        if self.prior is None:
+            return None
+        prior = self.prior(inputs[spec.PRIOR])
+        if len(prior.shape) == 3:
+            return prior
+        return ops.repeat(prior[:, :, None], inputs[spec.NODES].shape[2], axis=2)
+
+    def _unary_energy(self, nodes, prior):
+        """Step 3, ``E_u``: half of the prior on each label, so that the logit of "abnormal" grows by the prior."""
+        if self.f_u is None:
+            return ops.stack([prior, -prior], axis=-1) / 2.0
+        energy = self.f_u(nodes)
+        return energy if self.unary_from == "nodes" else energy + ops.stack([prior, -prior], axis=-1) / 2.0
 
     def _relate(self, nodes, unary_energy, mask):
         """Steps 2 and 3: nodes seen together with the others of their cliques."""
@@ -193,14 +252,10 @@ class AnomalyDetector(BagModel):
         pairwise = affinity if self.f_p is None else self.f_p(h)
         return h, *self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
 
-    def _prepare(self, nodes, mask, training):
-        """Step 1; padded nodes are 0 from here on."""
+    def _normalize(self, nodes, mask):
+        """Step 1; padded nodes are 0."""
         nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
-        if self.normalize is not None:
-            nodes = self.normalize(nodes)
-        if self.project is not None:
-            nodes = self.project(nodes)
-        return self.node_dropout(nodes, training=training)
+        return nodes if self.normalize is None else self.normalize(nodes)
 
     def _frame_score(self, patch_score, abnormal_marginal, mask):
         """Step 5: the score that is reported, ``(B, T)``."""
@@ -209,17 +264,13 @@ class AnomalyDetector(BagModel):
             "marginals": abnormal_marginal,
             "mean": (patch_score + abnormal_marginal) / 2.0,
         }[self.score_from]
-        if self.frame_pooling == "max":
-            score = ops.max(chosen, axis=-1)
-        elif self.frame_pooling == "mean":
-            score = ops.mean(chosen, axis=-1)
-        else:
-            score = chosen[..., 0]
-        return ops.where(mask, score, 0.0)
+        pool = {"max": ops.max, "mean": ops.mean}.get(self.frame_pooling)
+        return ops.where(mask, chosen[..., 0] if pool is None else pool(chosen, axis=-1), 0.0)
 
     def loss_terms(self, labels, outputs, mask):
         """Eq. 9 on one batch."""
-        return contrastive_mil(labels, outputs, mask, **self.loss_options)
+        heads = tuple(key for key in CLASSIFIED_HEADS if key in outputs)
+        return contrastive_mil(labels, outputs, mask, **{"cross_entropy_on": heads, **self.loss_options})
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
@@ -242,6 +293,10 @@ class AnomalyDetector(BagModel):
             "dropout": self.dropout_rate,
             "frame_pooling": self.frame_pooling,
             "score_from": self.score_from,
+            "unary_from": self.unary_from,
+            "prior_in_score": self.prior_in_score,
+            "potts_weight": crf.cell.potts_weight,
+            "context_frames": self.context.context.frames if self.context else 0,
             "loss_options": self.loss_options,
         }
 

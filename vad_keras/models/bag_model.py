@@ -28,6 +28,7 @@ class BagModel(CheckedModel, abc.ABC):
     """
 
     LOSS_TERMS = ()
+    uses_prior = False
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -60,7 +61,7 @@ class BagModel(CheckedModel, abc.ABC):
 
     def check_inputs(self, inputs):
         """Raise a ``ValueError`` unless the inputs are a dict of nodes ``(B, T, G, C)`` and, optional, their mask."""
-        check_keys(inputs, (spec.NODES, spec.MASK), (spec.NODES,))
+        check_keys(inputs, (spec.NODES, spec.MASK, spec.PRIOR), (spec.NODES,))
         nodes, mask = inputs[spec.NODES], inputs.get(spec.MASK)
         check_features(spec.NODES, nodes, NODE_AXES, PATCH_HINT)
         if self.num_channels not in (None, nodes.shape[-1]):
@@ -70,6 +71,8 @@ class BagModel(CheckedModel, abc.ABC):
             )
         if mask is not None:
             check_mask(mask, spec.NODES, nodes)
+        if self.uses_prior:
+            check_prior(inputs.get(spec.PRIOR), nodes)
 
     def check_weights(self, class_weight=None, sample_weight=None):
         """Raise a ``ValueError`` for weights of videos."""
@@ -127,3 +130,14 @@ class BagModel(CheckedModel, abc.ABC):
         """Boolean ``(B, T)``, True for a real frame; without a mask all are."""
         mask = inputs.get(spec.MASK)
         return ops.ones(ops.shape(inputs[spec.NODES])[:2], dtype="bool") if mask is None else ops.cast(mask, "bool")
+
+
+def check_prior(prior, nodes):
+    """Refuse a prior that is missing, or is neither one number per node nor one per frame."""
+    expected = f"shape (B, T, G) or (B, T) of `{spec.NODES}`, {tuple(nodes.shape[:3])}"
+    if prior is None:
+        raise ValueError(f"the inputs lack the key '{spec.PRIOR}': this model takes a prior, {expected}.")
+    shape = tuple(prior.shape)
+    differ = any(None not in (a, b) and a != b for a, b in zip(shape, nodes.shape, strict=False))
+    if len(shape) not in (2, 3) or differ:
+        raise ValueError(f"`{spec.PRIOR}` must have {expected}. Received shape: {shape}.")

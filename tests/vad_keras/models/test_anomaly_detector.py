@@ -8,6 +8,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from vad_keras import spec
 from vad_keras.losses import contrastive_mil
@@ -296,3 +297,82 @@ def test_an_unknown_option_is_named(argument):
 def test_features_without_a_patch_axis_are_told_the_way_out():
     with pytest.raises(ValueError, match=r"\(B, T, G, C\).*\(2, 5, 6\).*nodes\[:, :, None, :\]"):
         AnomalyDetector().build({"nodes": (2, 5, 6)})
+
+
+SMALL = {"key_dim": 4, "value_dim": 6, "temporal_localities": (1, 2)}
+
+
+def nodes_and_prior(seed=0):
+    rng = np.random.default_rng(seed)
+    nodes, prior = rng.normal(size=(2, 5, 3, 4)), rng.normal(size=(2, 5, 3))
+    return {"nodes": nodes.astype("float32"), "prior": prior.astype("float32")}
+
+
+def logit(probability):
+    return np.log(probability / (1 - probability))
+
+
+def test_a_unary_energy_of_the_prior_alone_is_the_prior_as_a_logit():
+    inputs = nodes_and_prior()
+    detector = AnomalyDetector(unary_from="prior", **SMALL)
+    outputs = detector(inputs)
+    expected = 1 / (1 + np.exp(-inputs["prior"]))
+    np.testing.assert_allclose(ops.convert_to_numpy(outputs["unary_probability"]), expected, rtol=1e-5)
+
+
+def test_the_prior_is_added_to_the_unary_logit_of_the_nodes():
+    inputs = nodes_and_prior()
+    detector = AnomalyDetector(unary_from="both", **SMALL)
+    with_prior = ops.convert_to_numpy(detector(inputs)["unary_probability"])
+    without = ops.convert_to_numpy(detector({**inputs, "prior": 0 * inputs["prior"]})["unary_probability"])
+    np.testing.assert_allclose(logit(with_prior) - logit(without), inputs["prior"], rtol=1e-3, atol=1e-4)
+
+
+def test_the_prior_is_added_to_the_logit_of_the_scorer():
+    inputs = nodes_and_prior()
+    detector = AnomalyDetector(prior_in_score=True, **SMALL)
+    with_prior = ops.convert_to_numpy(detector(inputs)["patch_score"])
+    without = ops.convert_to_numpy(detector({**inputs, "prior": 0 * inputs["prior"]})["patch_score"])
+    np.testing.assert_allclose(logit(with_prior) - logit(without), inputs["prior"], rtol=1e-3, atol=1e-4)
+
+
+def test_a_prior_per_frame_counts_for_each_patch():
+    inputs = nodes_and_prior()
+    detector = AnomalyDetector(unary_from="both", prior_in_score=True, **SMALL)
+    per_frame = inputs["prior"][:, :, 0]
+    outputs = detector({**inputs, "prior": per_frame})
+    repeated = detector({**inputs, "prior": np.repeat(per_frame[:, :, None], 3, axis=2)})
+    for key, value in outputs.items():
+        np.testing.assert_array_equal(ops.convert_to_numpy(value), ops.convert_to_numpy(repeated[key]))
+
+
+@pytest.mark.parametrize("prior", [None, np.zeros((2, 4), "float32"), np.zeros((2, 5, 2), "float32")])
+def test_a_missing_or_misshapen_prior_is_refused(prior):
+    inputs = {**nodes_and_prior(), "prior": prior}
+    with pytest.raises(ValueError, match="prior"):
+        AnomalyDetector(unary_from="prior", **SMALL)(inputs)
+
+
+def test_a_detector_without_a_prior_does_not_see_one():
+    inputs = nodes_and_prior()
+    detector = AnomalyDetector(**SMALL)
+    with_key = ops.convert_to_numpy(detector(inputs)["anomaly_score"])
+    without = ops.convert_to_numpy(detector({"nodes": inputs["nodes"]})["anomaly_score"])
+    np.testing.assert_array_equal(with_key, without)
+
+
+def test_the_score_is_multiplied_by_the_score_of_the_context():
+    inputs = nodes_and_prior()
+    detector = AnomalyDetector(unary_from="prior", score_from="marginals", context_frames=8, **SMALL)
+    outputs = {key: ops.convert_to_numpy(value) for key, value in detector(inputs).items()}
+    expected = outputs["context_score"] * outputs["marginals"][..., 1].max(axis=-1)
+    np.testing.assert_allclose(outputs["anomaly_score"], expected, rtol=1e-6)
+
+
+def test_the_context_is_trained_by_the_label_of_the_video():
+    inputs, labels = nodes_and_prior(), np.array([1, 0])
+    detector = AnomalyDetector(context_frames=8, dropout=0.0, **SMALL)
+    detector.compile(keras.optimizers.Adam(0.05))
+    detector.fit(inputs, labels, epochs=60, verbose=0)
+    context = ops.convert_to_numpy(detector(inputs)["context_score"])
+    assert context[0].min() > 0.6 and context[1].max() < 0.4
