@@ -1,5 +1,8 @@
 """The whole loss of the paper, Eq. 9."""
 
+import difflib
+import inspect
+
 from keras import ops
 
 from vad_keras import checks, spec
@@ -107,6 +110,18 @@ def check_options(
     checks.numbers_in("(0, inf)", margin=margin)
     checks.choice(FORMS, contrast_form=contrast_form)
     check_k(k)
+
+
+def checked_options(options):
+    """A copy of these arguments of ``contrastive_mil``; an unknown key or a wrong value is a ``ValueError``."""
+    known = list(inspect.signature(check_options).parameters)
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}."
+            raise ValueError(f"unknown key {name!r} in `loss_options`. {hint}")
+    check_options(**options)
+    return dict(options)
 
 
 def bag_embedding(embedding, scores, mask=None, k=0.1):

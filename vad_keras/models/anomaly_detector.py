@@ -1,8 +1,5 @@
 """The anomaly detector: node features of whole videos -> one score per frame and per patch."""
 
-import difflib
-import inspect
-
 import keras
 from keras import ops
 
@@ -11,7 +8,7 @@ from vad_keras.layers.clique_self_attention import CliqueSelfAttention
 from vad_keras.layers.context_score import ContextScore
 from vad_keras.layers.mean_field_crf import MeanFieldCRF
 from vad_keras.layers.prior_logit import PriorLogit
-from vad_keras.losses.contrastive_mil import check_options, contrastive_mil
+from vad_keras.losses.contrastive_mil import checked_options, contrastive_mil
 from vad_keras.models.bag_model import BagModel
 
 FRAME_POOLINGS = ("max", "mean", "whole_frame")
@@ -54,9 +51,9 @@ class AnomalyDetector(BagModel):
             ``detector.prior.adapt`` on training videos.
         prior_in_score: add the prior to the logit of the scorer as well.
         potts_weight: start of the compatibility, see ``MeanFieldCRF``.
-        context_frames: length of the window in which ``ContextScore`` says whether something abnormal happens at all; the
-            scores of the frames are multiplied by it. A window as long as a video serves best: the label of a video
-            teaches whether, the prior and the cliques say when. 0: none.
+        context_frames: length of the window in which ``ContextScore`` says whether anything abnormal happens; the frame
+            scores are multiplied by it. As long as a video it serves best: the label of a video teaches whether, the
+            prior and the cliques say when. 0: none.
         loss_options: arguments of ``contrastive_mil``, for example ``{"k": 0.1, "contrast_form": "printed"}``.
 
     Call arguments:
@@ -66,8 +63,8 @@ class AnomalyDetector(BagModel):
 
     Output shape:
         Dict of float32: ``anomaly_score`` ``(B, T)`` in [0, 1]; ``context_score`` ``(B, T)``, with ``context_frames``;
-        ``patch_score`` ``(B, T, G)``; ``marginals`` ``(B, T, G, 2)``; ``unary_probability`` ``(B, T, G)``, what the CRF started from; ``embedding``
-        ``(B, T, G, F)``; ``iterations`` int32 ``(B,)``. Scores of padded frames are 0.
+        ``patch_score`` ``(B, T, G)``; ``marginals`` ``(B, T, G, 2)``; ``unary_probability`` ``(B, T, G)``, what the CRF
+        started from; ``embedding`` ``(B, T, G, F)``; ``iterations`` int32 ``(B,)``. Scores of padded frames are 0.
 
     Raises:
         ValueError: for an unknown option, or nodes that are not 4-D.
@@ -136,7 +133,7 @@ class AnomalyDetector(BagModel):
         self.score_from = score_from
         self.unary_from = unary_from
         self.prior_in_score = prior_in_score
-        self.loss_options = _checked_loss_options(loss_options or {})
+        self.loss_options = checked_options(loss_options or {})
         self.attention = CliqueSelfAttention(
             key_dim, value_dim, temporal_localities, alignment, normalization, dtype=self.dtype_policy, name="attention"
         )
@@ -299,14 +296,3 @@ class AnomalyDetector(BagModel):
             "context_frames": self.context.context.frames if self.context else 0,
             "loss_options": self.loss_options,
         }
-
-
-def _checked_loss_options(options):
-    known = list(inspect.signature(check_options).parameters)
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}."
-            raise ValueError(f"unknown key {name!r} in `loss_options`. {hint}")
-    check_options(**options)
-    return dict(options)
