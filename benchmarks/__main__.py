@@ -71,10 +71,10 @@ def jobs(small):
         for length, names in ((8, ours),) if small else memory:
             yield titles[3], functools.partial(attention.memory_row, length, gradient, names)
     for length in lengths[-1:] if small else (8, 256, 1024):
-        yield titles[4], functools.partial(in_worker, attention.bound_row, length)
-    yield titles[5], functools.partial(gate.rows, *(((2, 3), 8, False) if small else ()))
+        yield titles[4], functools.partial(in_worker, attention.bound_row, length, budget)
+    yield titles[5], functools.partial(gate.rows, budget, *(((2, 3), 8, False) if small else ()))
     for length in lengths[-1:] if small else (32, 256, 512):
-        yield titles[6], functools.partial(in_worker, crf.row, length)
+        yield titles[6], functools.partial(in_worker, crf.row, length, budget)
     size = ((4, 8, 16, 20), 2) if small else ()
     yield titles[7], functools.partial(in_worker, detector.rows, *size, threads=1)
 

@@ -102,7 +102,7 @@ def _peak(name, num_frames, gradient):
     return peak_bytes(lambda length: make_subject(name, length, gradient), 8, num_frames)
 
 
-def bound_row(num_frames):
+def bound_row(num_frames, budget_sec):
     """Return the time that the required work takes at the rates of this machine. Call it by `in_worker`."""
     layer = make_layer()
     products_per_sec, bytes_per_sec = machine_rates()
@@ -110,7 +110,7 @@ def bound_row(num_frames):
     projections = nodes * CHANNELS * (2 * KEY_DIM + VALUE_DIM)
     products = projections + nodes * widest * PATCHES * (KEY_DIM + VALUE_DIM)
     moved = 4 * nodes * (CHANNELS + VALUE_DIM)
-    timing = take_turns({OURS: make_subject(OURS, num_frames, False)})[OURS]
+    timing = take_turns({OURS: make_subject(OURS, num_frames, False)}, budget_sec)[OURS]
     bound_ms = 1e3 * max(products / products_per_sec, moved / bytes_per_sec)
     return {
         "frames": num_frames,

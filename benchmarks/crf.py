@@ -50,12 +50,12 @@ def _step(tf, function, variables, nodes):
     return lambda: compiled(nodes)
 
 
-def row(num_frames):
+def row(num_frames, budget_sec):
     """Return one row of the table. Call it by `in_worker`."""
     from benchmarks.measure import machine_rates
 
     subjects, elements = make_subjects(num_frames)
-    found = {name: timing.wall_ms for name, timing in take_turns(subjects).items()}
+    found = {name: timing.wall_ms for name, timing in take_turns(subjects, budget_sec).items()}
     one, ten = (found[count] for count in ITERATIONS)
     reading = 1e3 * 4 * elements * ITERATIONS[1] / machine_rates()[1]
     return {

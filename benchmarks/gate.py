@@ -30,9 +30,9 @@ def make_subject(name, size, channels=CHANNELS):
     return lambda: compiled(maps)
 
 
-def rows(sizes=(7, 14), channels=CHANNELS, memory=True):
+def rows(budget_sec, sizes=(7, 14), channels=CHANNELS, memory=True):
     """Return the rows: times from one process, each peak memory from a process of its own."""
-    found = in_worker(_times, sizes, channels)
+    found = in_worker(_times, sizes, channels, budget_sec)
     if not memory:
         return found
     for row, size in zip(found, sizes, strict=True):
@@ -41,9 +41,9 @@ def rows(sizes=(7, 14), channels=CHANNELS, memory=True):
     return found
 
 
-def _times(sizes, channels):
+def _times(sizes, channels, budget_sec):
     subjects = {(name, size): make_subject(name, size, channels) for size in sizes for name in SUBJECTS}
-    found, result = take_turns(subjects), []
+    found, result = take_turns(subjects, budget_sec), []
     for size in sizes:
         gate, matrix = (found[name, size].wall_ms for name in SUBJECTS)
         growth = gate / found["gate", sizes[0]].wall_ms

@@ -1,5 +1,6 @@
 """What every test may use: quiet TensorFlow, explicit seeds and the real data, where it is."""
 
+import gc
 import os
 import random
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Compiling is most of the time of a test under XLA, so LLVM leaves its optimisation out, in every process of a test.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import numpy as np
 import pytest
@@ -17,6 +20,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # The same examples on every run, and no clock: a busy machine fails nothing.
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what is imported by now: TensorFlow alone has half a million objects."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from descriptor import Descriptor
 from descriptors import DESCRIPTORS
 
+from vad_keras.models.baselines import BASELINES
+
+SHARED_BY_BASELINES = ("patches", "normalize", "pairing")  # one model stands for all: the code is the same
+
 
 @dataclass(frozen=True)
 class Case:
@@ -36,11 +40,14 @@ def described(promise):
 
 def choices(promise):
     """These and, for each of them, every choice (a text or a truth value) changed: it runs another branch."""
-    found = described(promise)
+    found, baselines = described(promise), list(BASELINES.values())
     for case in list(found):
+        left_out = ("backbone", "dtype", "name")
+        if case.descriptor.thing in baselines and case.descriptor.thing is not BASELINES["sultani"]:
+            left_out += SHARED_BY_BASELINES
         found += [
             changed(case.descriptor, argument, value)
             for argument, value in case.descriptor.changes.items()
-            if isinstance(value, (str, bool)) and argument not in ("backbone", "dtype", "name")
+            if isinstance(value, (str, bool)) and argument not in left_out
         ]
     return found

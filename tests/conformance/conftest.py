@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("on_backend.py")
-# Compiling is most of the time, so XLA leaves its own optimisation out in the JAX process.
-XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +45,6 @@ def start(backend, folder):
     """A process that computes every case on a backend: it, the file of its numbers, the file of its messages."""
     out, log = folder / f"{backend}.pickle", folder / f"{backend}.log"
     environment = os.environ | {"KERAS_BACKEND": backend}
-    if backend == "jax":
-        environment["XLA_FLAGS"] = XLA_FLAGS
     with log.open("wb") as messages:
         command = [sys.executable, SCRIPT, out]
         return subprocess.Popen(command, env=environment, stdout=messages, stderr=subprocess.STDOUT), out, log

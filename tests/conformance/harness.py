@@ -30,7 +30,8 @@ def make(case, fix=fix_weights):
         return functools.partial(thing, **case.options)
     thing = thing(**case.options)
     if isinstance(thing, keras.layers.Layer):
-        raw_outputs(case, thing, symbolic(case.inputs))  # makes the weights
+        # the call makes the weights; eager JAX would compile each operation by itself, elsewhere eager is quicker
+        raw_outputs(case, thing, symbolic(case.inputs) if keras.backend.backend() == "jax" else case.inputs)
         fix(thing)
     return thing
 

@@ -21,8 +21,6 @@ def found_on(backend):
     if not importlib.util.find_spec(backend):
         pytest.skip(f"{backend} is not installed: make backends")
     environment = os.environ | {"KERAS_BACKEND": backend}
-    if backend == "jax":
-        environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # compiling is most of the time
     result = subprocess.run(
         [sys.executable, SCRIPT], env=environment, capture_output=True, text=True, timeout=900, check=False
     )

@@ -11,6 +11,7 @@ GENERATOR = np.random.default_rng(0)
 NODES = {"nodes": GENERATOR.normal(size=(6, 5, 2, 4)).astype("float32"), "mask": np.ones((6, 5), bool)}
 FRAMES = {"frames": GENERATOR.uniform(0, 255, (6, 2, 32, 32, 3)).astype("float32")}
 LABELS = np.array([0, 1] * 3)
+EAGER = keras.backend.backend() == "tensorflow"  # a graph for each option would cost more; JAX compiles anyway
 MODELS = {
     "AnomalyDetector": lambda: AnomalyDetector(4, 6, (1, 2), max_iterations=2, hidden_units=4, dropout=0.0),
     "SultaniRanker": lambda: SultaniRanker((6, 4), dropout=0.0),
@@ -35,7 +36,7 @@ def tried(call):
 def losses(make, inputs):
     """What is tried -> loss or error."""
 
-    def fit(data=(inputs, LABELS), compiled=None, change=None, **options):
+    def fit(data=(inputs, LABELS), change=None, **options):
         model = make()
         if change:
             change(model)
@@ -43,7 +44,7 @@ def losses(make, inputs):
         for number, weight in enumerate(model.trainable_weights):
             values = np.random.default_rng(number).normal(size=weight.shape) * 0.1
             weight.assign(values)
-        model.compile(keras.optimizers.SGD(0.0), **(compiled or {}))
+        model.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGER)
         return tried(lambda: model.fit(*data, batch_size=6, shuffle=False, verbose=0, **options))
 
     found = {

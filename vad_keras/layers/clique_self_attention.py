@@ -122,7 +122,10 @@ class CliqueSelfAttention(keras.layers.Layer):
         return ops.cast(scores, precision(self.compute_dtype))
 
     def _frame_weights(self, frame_logits, geometry):
-        """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``."""
+        """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``.
+
+        Without normalization ``exp`` stands in place of the softmax.
+        """
         frames = (geometry.query_frames, geometry.key_frames, geometry.lengths)
         members = [
             cliques.clique_members(*frames, locality, self.alignment)
@@ -130,10 +133,9 @@ class CliqueSelfAttention(keras.layers.Layer):
         ]
         members = ops.stack(members, axis=3)[..., None]  # (B, N, M, localities, S, 1)
         weights = ops.cast(self.locality_weights, frame_logits.dtype)[:, None, None]
+        inside = ops.where(members, frame_logits[:, :, :, None], -1e30)  # no exponential of what is outside
         if self.normalization == "none":
-            total = ops.sum(ops.cast(members, frame_logits.dtype) * weights, axis=3)
-            return ops.broadcast_to(total, ops.shape(frame_logits))
-        inside = ops.where(members, frame_logits[:, :, :, None], -1e30)
+            return ops.sum(ops.exp(inside) * weights, axis=3)
         peak = ops.max(ops.stop_gradient(inside), axis=2, keepdims=True)
         share = ops.exp(inside - ops.maximum(peak, -1e29))  # 0 outside, in an empty clique too
         return ops.sum(share * (weights / ops.maximum(ops.sum(share, axis=2, keepdims=True), 0.5)), axis=3)
@@ -147,8 +149,6 @@ class CliqueSelfAttention(keras.layers.Layer):
         by_patch = (*shape[:3], block_frames, shape[4] // block_frames)
         frame_logits = peak + ops.log(mass)
         between = ops.reshape(self._frame_weights(ops.reshape(frame_logits, by_patch), geometry), shape)
-        if self.normalization == "none":
-            between = between * ops.exp(frame_logits)
         return within * (between / mass)
 
     def _attend(self, query, key, value, mask=None):

@@ -1,5 +1,6 @@
 """Tests of pipelines.run.workers."""
 
+import functools
 import multiprocessing
 import os
 import subprocess
@@ -78,18 +79,24 @@ def test_a_tensorflow_that_does_not_load_shows_what_it_said(tmp_path):
     assert "no such library" in result.stderr and "ImportError: broken" in result.stderr
 
 
+def tensorflow_is_loaded():
+    return "tensorflow" in sys.modules
+
+
 def refuse(message):
     raise UserError(message)
 
 
 def test_a_function_runs_in_a_process_of_its_own_and_its_errors_come_back():
-    assert in_own_process(os.getpid) != os.getpid()
-    assert in_own_process(os.getenv, "KERAS_BACKEND", backend="torch") == "torch"
-    assert in_own_process(os.getenv, "OMP_NUM_THREADS", threads=1) == "1"
+    started = functools.partial(in_own_process, tensorflow=False)
+    assert started(os.getpid) != os.getpid()
+    assert started(os.getenv, "KERAS_BACKEND", backend="torch") == "torch"
+    assert started(os.getenv, "OMP_NUM_THREADS", threads=1) == "1"
+    assert not started(tensorflow_is_loaded) and in_own_process(tensorflow_is_loaded)
     with pytest.raises(UserError, match="no such weights"):
-        in_own_process(refuse, "no such weights")
+        started(refuse, "no such weights")
     with pytest.raises(UserError, match=r"was killed, .* Run the same command again"):
-        in_own_process(os._exit, 1)
+        started(os._exit, 1)
 
 
 def test_usable_cores_are_at_most_those_of_the_machine():

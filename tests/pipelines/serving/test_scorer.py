@@ -10,6 +10,7 @@ from pipelines.config import UserError
 from pipelines.data.encode import jpeg_bytes
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.scorer import FrameScores, Scorer, as_recorded
+from vad_keras.models import AnomalyDetector
 
 SIDE, CLIP_FRAMES = 32, 4
 
@@ -132,6 +133,50 @@ def test_windows_give_the_scores_of_the_whole_video(exported, engine):
     tolerance = exported.config.detector.tolerance
     np.testing.assert_allclose(parts.anomaly_score, whole.anomaly_score, atol=tolerance)
     np.testing.assert_allclose(parts.patch_score, whole.patch_score, atol=tolerance)
+
+
+class MessageEngine:
+    """A node is a frame's first pixel; messages of the CRF travel far before they fade."""
+
+    info = SimpleNamespace(
+        clip_frames=2,
+        image_size_px=8,
+        num_patches=1,
+        feature_dim=3,
+        jpeg_quality=100,
+        config={"detector": {"temporal_localities": [6], "max_iterations": 6}},
+    )
+    version = "1"
+
+    def __init__(self, alignment):
+        options = {"temporal_localities": (6,), "max_iterations": 6, "tolerance": 0.0, "score_from": "marginals"}
+        self.detector = AnomalyDetector(2, 2, alignment=alignment, node_normalization="none", hidden_units=2, **options)
+        self.detector.build({"nodes": (None, None, 1, 3)})
+        self.detector.attention.query.kernel.assign(np.zeros((3, 2)))  # equal weights in a clique
+        self.detector.f_u.kernel.assign([[1.0, -1.0]] * 3)
+        self.detector.crf.cell.raw_compatibility.assign([[0.0, 2.4], [2.4, 0.0]])
+
+    def extract(self, frames):
+        return frames[:, :1, 0].astype(np.float32) / 128 - 1
+
+    def score_nodes(self, nodes):
+        outputs = self.detector({"nodes": nodes[None], "mask": np.ones((1, len(nodes)), bool)})
+        return {name: np.asarray(value)[0] for name, value in outputs.items()}
+
+
+class HalfMargin(Scorer):
+    margin_frames = property(lambda self: Scorer.margin_frames.fget(self) // 2)
+
+
+def test_the_margin_holds_every_message_and_half_of_it_does_not():
+    frames = some_frames(200)[:, :8, :8]
+    for alignment in ("centered", "causal"):
+        engine = MessageEngine(alignment)
+        whole, in_windows = score(Scorer(engine), frames, 50), score(Scorer(engine, window_frames=30), frames, 50)
+        np.testing.assert_allclose(in_windows.anomaly_score, whole.anomaly_score, atol=2e-6)
+    assert Scorer(engine).margin_frames == 48
+    halved = score(HalfMargin(engine, window_frames=30), frames, 50)
+    assert np.abs(halved.anomaly_score - whole.anomaly_score).max() > 1e-4
 
 
 def test_no_more_nodes_than_a_window_and_its_margins_are_scored_at_once():

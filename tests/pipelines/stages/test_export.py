@@ -20,6 +20,8 @@ from pipelines.serving.versions import versions
 from pipelines.stages import export
 from vad_keras.models.baselines import BASELINES
 
+GRAPH = "saved_model.pb"
+
 
 def changed(config, **export_settings):
     return dataclasses.replace(config, export=dataclasses.replace(config.export, **export_settings))
@@ -28,7 +30,7 @@ def changed(config, **export_settings):
 def test_a_version_holds_the_graph_its_description_and_warm_up_requests(exported):
     assert exported.folder.name == "1" and exported.folder.parent.name == "tiny"
     warmup = "assets.extra/tf_serving_warmup_requests"
-    for name in ("saved_model.pb", "variables/variables.index", "model.json", warmup):
+    for name in (GRAPH, "variables/variables.index", "model.json", warmup):
         assert (exported.folder / name).stat().st_size > 0
     assert exported.folder.stat().st_mode & 0o055 == 0o055, "the server runs as another user"
 
@@ -59,7 +61,14 @@ def test_the_same_models_are_not_exported_twice(exported):
     assert summary["done"] == "version 1 is already this model"
 
 
-def test_changed_settings_make_the_next_version_and_leave_the_first_alone(exported, tmp_path):
+@pytest.fixture
+def without_graph(monkeypatch):
+    """An export writes an empty file in place of its graph, and no warm-up requests."""
+    monkeypatch.setattr(export.ServingSignatures, "save", lambda signatures, folder: (folder / GRAPH).touch())
+    monkeypatch.setattr(export, "write_warmup_requests", lambda *_: None)
+
+
+def test_changed_settings_make_the_next_version_and_leave_the_first_alone(exported, tmp_path, without_graph):
     config = changed(exported.config, root=str(tmp_path))
     first = export.run(config)
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
@@ -69,7 +78,7 @@ def test_changed_settings_make_the_next_version_and_leave_the_first_alone(export
     assert read_model_info(second).threshold == 0.7
 
 
-def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, monkeypatch):
+def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, without_graph, monkeypatch):
     def no_space(*arguments):
         raise OSError("no space left on device")
 

@@ -97,6 +97,17 @@ def test_the_true_length_comes_from_frame_labels_or_the_list_and_the_labels_are_
     assert (manifest.by_id["c"].num_frames, manifest.by_id["c"].frame_labels) == (19, ((15, 19),))
 
 
+def test_rows_past_the_end_of_a_video_are_cut_from_its_end(run_of, tmp_path):
+    config = run_of()
+    write_list(tmp_path / "data", num_frames={"a": 40})
+    save_all(config)
+    save(config, "a", [[0, 1], [2, 3], [4, 5], [6, 7]])  # the last row begins at frame 48
+    import_features.run(config)
+    bag = bags_of(config)[0]
+    assert bag["nodes"].tolist() == [[[0, 1]], [[2, 3]], [[4, 5]]]
+    assert bag["frame_indices"].tolist() == [0, 16, 32]
+
+
 def test_segments_cover_equal_parts_of_a_known_length(run_of, tmp_path):
     config = run_of()
     write_list(tmp_path / "data", num_frames={"c": 100, "d": 64})

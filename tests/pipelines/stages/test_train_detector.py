@@ -172,17 +172,27 @@ def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nod
     assert not (RunFolder.of(config).path / "logs/train_detector/validation").exists()
 
 
-def test_the_epoch_may_be_chosen_by_the_auc_of_the_validation_videos(with_nodes):
-    config = with_nodes("train_detector.monitor=val_bag_auc", "train_detector.patience_epochs=0")
-    train_detector.run(config)
-    history = history_of(config)
-    aucs = [line["val_bag_auc"] for line in history]
-    best, auc = best_epoch(history, "val_bag_auc")
-    assert auc == max(aucs) and history[best]["val_loss"] == min(
-        line["val_loss"] for line in history if line["val_bag_auc"] == auc
-    )
-    summary = json.loads((RunFolder.of(config).summaries / "train_detector.json").read_text())
-    assert f"best epoch {best + 1} of {len(history)}" in summary["done"]
+@pytest.mark.parametrize("monitor", [*choices("train_detector.monitor"), None])
+def test_the_metric_of_the_configuration_chooses_the_epoch(with_nodes, monkeypatch, monitor):
+    def callbacks(state, description, monitor, patience_epochs):
+        raise KilledError(monitor)
+
+    monkeypatch.setattr(train_detector, "training_callbacks", callbacks)
+    override = f"monitor={monitor}" if monitor else "validation_fraction=0"
+    with pytest.raises(KilledError) as raised:
+        train_detector.run(with_nodes(f"train_detector.{override}"))
+    assert raised.value.args == (monitor,)
+
+
+def test_the_summary_names_the_epoch_that_is_best_by_the_monitored_auc(with_nodes):
+    metrics = [(0.5, 1.0), (0.75, 3.0), (0.75, 2.0), (0.7, 0.5)]
+    history = [
+        {"epoch": epoch, "bag_auc": epoch / 10, "val_bag_auc": auc, "val_loss": loss}
+        for epoch, (auc, loss) in enumerate(metrics)
+    ]
+    options = with_nodes("train_detector.monitor=val_bag_auc").train_detector
+    found = train_detector._describe(options, [None] * 6, [None] * 4, history)
+    assert found == "6 videos, 4 for validation, best epoch 3 of 4 (val_bag_auc 0.750, bag_auc 0.200)"
 
 
 def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):

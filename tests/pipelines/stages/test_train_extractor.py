@@ -101,6 +101,13 @@ def test_a_killed_training_resumes_after_its_last_whole_epoch(prepared, monkeypa
 
         return [*callbacks(*arguments), keras.callbacks.LambdaCallback(on_train_batch_end=kill)]
 
+    drawn, first_epochs = train_extractor.random_snippets, []
+
+    def watched(*arguments, first_epoch):
+        first_epochs.append(first_epoch)
+        return drawn(*arguments, first_epoch=first_epoch)
+
+    monkeypatch.setattr(train_extractor, "random_snippets", watched)
     monkeypatch.setattr(train_extractor, "training_callbacks", killed_in_the_third_epoch)
     with pytest.raises(KilledError):
         train_extractor.run(config)
@@ -109,6 +116,35 @@ def test_a_killed_training_resumes_after_its_last_whole_epoch(prepared, monkeypa
     train_extractor.run(config)
     assert [line["epoch"] for line in history_of(config)] == [0, 1, 2, 3]
     assert history_of(config)[:2] == before
+    assert first_epochs == [0, 2], "the snippets are those of the epochs that are left"
+
+
+def test_the_optimizer_is_that_of_the_section_train_extractor(prepared, monkeypatch):
+    def compiled(extractor, optimizer, **_):
+        raise KilledError(optimizer)
+
+    monkeypatch.setattr(train_extractor.RelationAwareExtractor, "compile", compiled)
+
+    def optimizer_of(**settings):
+        with pytest.raises(KilledError) as raised:
+            train_extractor.run(prepared(*(f"train_extractor.{key}={value}" for key, value in settings.items())))
+        (found,) = raised.value.args
+        assert isinstance(found, keras.optimizers.SGD) and not found.nesterov
+        return found.momentum, found.weight_decay, found.clipnorm
+
+    assert optimizer_of(momentum=0.7, weight_decay=0.03, clip_norm=2.0) == (0.7, 0.03, 2.0)
+    assert optimizer_of(momentum=0.0, weight_decay=0.0, clip_norm=0.0) == (0.0, None, None)
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.3, "val_loss"), (0.0, None)])
+def test_the_validation_loss_chooses_the_epoch(prepared, monkeypatch, fraction, expected):
+    def callbacks(state, description, monitor, patience_epochs):
+        raise KilledError(monitor)
+
+    monkeypatch.setattr(train_extractor, "training_callbacks", callbacks)
+    with pytest.raises(KilledError) as raised:
+        train_extractor.run(prepared(f"train_extractor.validation_fraction={fraction}"))
+    assert raised.value.args == (expected,)
 
 
 def test_test_videos_and_unknown_labels_are_not_trained_on(prepared, monkeypatch):

@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
 from pipelines.run.folder import RunFolder
@@ -16,6 +17,7 @@ from pipelines.training.callbacks import (
     best_epoch,
     read_history,
     training_callbacks,
+    use_xla,
     warm_up,
 )
 from pipelines.training.state import TrainingState
@@ -195,7 +197,14 @@ def test_the_learning_rate_warms_up_linearly_and_then_stays():
     assert warm_up(0.1, 0).schedule(0) == 0.1
 
 
-@pytest.mark.parametrize("monitor", ["val_loss", None])
+def test_xla_is_used_with_jax_or_a_gpu(monkeypatch):
+    for backend, gpus, expected in (("tensorflow", [], False), ("tensorflow", ["gpu"], True), ("jax", [], True)):
+        monkeypatch.setattr(keras.backend, "backend", lambda backend=backend: backend)
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind, gpus=gpus: gpus if kind == "GPU" else [])
+        assert use_xla() is expected
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_bag_auc", None])
 def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     state = TrainingState(RunFolder(tmp_path), "train_x", tmp_path / "x.keras", "settings")
     callbacks = training_callbacks(state, "Training x", monitor, patience_epochs=4)
@@ -207,4 +216,5 @@ def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     ]
     assert str(callbacks[-2].log_dir) == str(tmp_path / "logs" / "train_x")
     if monitor:
-        assert callbacks[1].folder == tmp_path / "state" / "train_x" and callbacks[1].patience_epochs == 4
+        assert (callbacks[1].monitor, callbacks[1].patience_epochs) == (monitor, 4)
+        assert callbacks[1].folder == tmp_path / "state" / "train_x"

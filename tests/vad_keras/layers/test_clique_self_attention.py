@@ -164,6 +164,37 @@ def test_large_scores_do_not_overflow_under_softmax():
     assert np.isfinite(h).all()
 
 
+def layer_of_exponentials(num_channels):
+    """E = F = 1 and one frame per clique; the query reads the first channel, key and value the last."""
+    layer = CliqueSelfAttention(key_dim=1, value_dim=1, temporal_localities=(1,), normalization="none")
+    layer.build((None, None, 1, num_channels))
+    first, last = np.eye(num_channels)[:, :1], np.eye(num_channels)[:, -1:]
+    for dense, kernel in ((layer.query, first), (layer.key, last), (layer.value, last)):
+        dense.kernel.assign(kernel)
+    return layer
+
+
+def test_scores_outside_the_clique_overflow_nothing():
+    nodes = np.zeros((1, 8, 1, 1), "float32")
+    nodes[0, 5:7, 0, 0] = 5.0, 40.0  # e^200, the score between the two, has no float32
+    for mask in (None, np.ones((1, 8), bool)):
+        h = to_numpy(layer_of_exponentials(1)(nodes, mask=mask))[0, :, 0, 0]
+        assert h[5] == pytest.approx(5.0 * np.exp(25.0), rel=1e-5)
+        np.testing.assert_array_equal(h[[0, 1, 2, 3, 4, 7]], 0.0)
+
+
+def test_gradients_are_finite_beside_scores_that_overflow(gradients):
+    nodes = np.zeros((1, 8, 1, 2), "float32")
+    nodes[0, 5, 0], nodes[0, 6, 0] = (5.0, 2.0), (0.0, 40.0)  # from node 5 to node 6: e^200; to itself: e^10
+    layer = layer_of_exponentials(2)
+    (found,) = gradients(lambda x: keras.ops.sum(layer(x)), nodes)
+    expected = np.zeros_like(nodes)
+    expected[0, :, 0, 1] = 1.0  # of e^(q k) k by q: k^2 e^(q k), by k: (1 + q k) e^(q k)
+    expected[0, 5, 0] = np.array([4.0, 11.0]) * np.exp(10.0)
+    expected[0, 6, 0] = 1600.0, 1.0
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_cliques_of_one_frame_equal_the_formula_without_a_warning():
     layer, nodes = built((1,)), make_nodes(1, 3)

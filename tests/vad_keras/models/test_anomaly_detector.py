@@ -255,6 +255,16 @@ def test_dropout_and_loss_options_change_the_loss():
         assert abs(loss(**options) - loss()) > 1e-4, options
 
 
+def test_nodes_and_the_input_of_the_scorer_are_dropped_in_training():
+    model = small(dropout=0.5)
+    expected, found = to_numpy(model(INPUTS)), to_numpy(model(INPUTS, training=True))
+    assert np.abs(found["unary_probability"] - expected["unary_probability"])[MASK].max() > 1e-3
+    model.node_dropout.rate = 0.0
+    found = to_numpy(model(INPUTS, training=True))
+    np.testing.assert_array_equal(found["unary_probability"], expected["unary_probability"])
+    assert np.abs(found["patch_score"] - expected["patch_score"])[MASK].max() > 1e-3
+
+
 @pytest.mark.parametrize("inference", INFERENCES)
 def test_compiled_scores_equal_the_eager_ones(compiled, inference):
     model = small(inference=inference)

@@ -84,6 +84,12 @@ def test_the_steps_apart_equal_the_whole(extractor):
     assert_same(outputs_of(extractor, {"maps": maps, "mask": inputs["mask"]}), whole, rtol=1e-5, atol=1e-6)
 
 
+def test_the_relation_compares_the_means_of_the_patches(extractor):
+    nodes = np.random.default_rng(1).normal(size=(2, 4, 14, 96)).astype("float32")
+    expected = ops.convert_to_numpy(extractor.head(extractor.relation(nodes.mean(axis=2))))[:, 0]
+    np.testing.assert_allclose(ops.convert_to_numpy(extractor.classify_nodes(nodes)), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_saved_extractor_gives_equal_numbers(extractor, tmp_path):
     extractor.save(tmp_path / "extractor.keras")
     loaded = keras.saving.load_model(tmp_path / "extractor.keras")
