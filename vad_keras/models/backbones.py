@@ -8,6 +8,7 @@ from keras import layers
 
 from vad_keras.models.video_networks import VIDEO_BACKBONES, build_video_backbone
 
+
 def small_backbone(input_shape, include_top=False, weights=None):
     """Four strided convolutions, ``(H / 16, W / 16, 96)``: trains from scratch on a CPU, for tests and the demo."""
     if include_top or weights is not None:

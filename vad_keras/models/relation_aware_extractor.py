@@ -191,13 +191,18 @@ class RelationAwareExtractor(FrameEncoder):
             return nodes
         return ops.where(ops.cast(mask, "bool")[:, :, None, None], nodes, ops.zeros_like(nodes))
 
+    @property
+    def has_prior(self):
+        """Whether the extractor gives a prior."""
+        return self.prior_head is not None
+
     def prior_from_maps(self, maps, mask=None):
         """Step 5 alone: maps ``(B, K, h, w, C)`` -> log-odds ``(B, K, G)``, float32, 0 in padded frames.
 
         The classifier is linear, so it is applied to the mean of each patch of the maps, whatever ``pooling`` is, and
         before the gate.
         """
-        if self.prior_head is None:
+        if not self.has_prior:
             raise ValueError("the extractor has no prior. Give it `prior_labels` and `prior_abnormal`.")
         maps = maps[..., -self.network_shapes[-1][-1] :]
         patches = self.prior_patches(ops.cast(maps, "float32"))
@@ -227,7 +232,7 @@ class RelationAwareExtractor(FrameEncoder):
         nodes = self.nodes_from_maps(maps, mask, training)
         logits = self.classify_nodes(nodes, mask, training)
         outputs = {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
-        return outputs if self.prior_head is None else {**outputs, PRIOR: self.prior_from_maps(maps, mask)}
+        return {**outputs, PRIOR: self.prior_from_maps(maps, mask)} if self.has_prior else outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         y = labels_of_bags(y)[:, None]
