@@ -72,7 +72,7 @@ class DetectorConfig:
     value_dim: PositiveInt = setting(128, "Size of values")
     temporal_localities: tuple[PositiveInt, ...] = setting((1, 2, 4, 6, 8), "Lengths of the cliques", "frames")
     alignment: Literal["centered", "causal"] = setting(
-        "centered", "Cliques around each frame, or of past frames only; a video network then sees no later snippet"
+        "centered", "Cliques around each frame, or of the past only, which then holds for a video network too"
     )
     normalization: Literal["softmax", "none"] = setting("softmax", "Normalization of the affinity")
     inference: Literal["mean_field", "algorithm_1"] = setting("mean_field", "Inference of the CRF")

@@ -33,6 +33,7 @@ class ModelInfo:
         weights: SHA-256 of the Keras files.
         temporal_reach: Frames before and after a frame on which its nodes depend, beside its own snippet; not 0 for a
             video network.
+        crop: Whether the centre of frames is cut, see ``data.crop``.
         takes_prior: Whether ``score_nodes`` also takes ``prior``, which ``extract`` returns.
     """
 
@@ -51,6 +52,7 @@ class ModelInfo:
     made_with: dict = field(default_factory=dict)
     weights: str = ""
     temporal_reach: tuple[int, int] = (0, 0)
+    crop: bool = False
     takes_prior: bool = False
 
     def write(self, folder):

@@ -93,16 +93,17 @@ class ServingSignatures(NodeSignatures):
         snippets_per_step: Snippets that go through the backbone at once; None: 4, of a video network about 128 frames.
             It bounds the memory and changes no score.
         past_only: Of a video network: a snippet sees the frames before it and none after it.
+        crop: Cut the centre of frames of another size than the model's, as ``vad prepare`` does with ``data.crop``.
 
     Raises:
         RuntimeError: Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
         ValueError: The detector takes a prior, and the extractor gives none.
     """
 
-    def __init__(self, extractor, detector, snippets_per_step=None, past_only=False):
+    def __init__(self, extractor, detector, snippets_per_step=None, past_only=False, crop=False):
         super().__init__(detector, 0, 0)
         settings = extractor.get_config()
-        self.extractor = extractor
+        self.extractor, self.crop = extractor, crop
         self.models = [extractor, detector]
         self.scales = tuple(settings["scales"])
         self.clip_frames = int(settings["clip_frames"])
@@ -173,7 +174,8 @@ class ServingSignatures(NodeSignatures):
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
         snippets_per_video = (num_frames + self.clip_frames - 1) // self.clip_frames
         blocks_per_video = (snippets_per_video + self.block_snippets - 1) // self.block_snippets
-        block_snippets = (snippets_per_video + blocks_per_video - 1) // blocks_per_video  # blocks of about equal size
+        # Blocks of about equal size. Of no frames there are none, which the check above refuses in its own words.
+        block_snippets = (snippets_per_video + blocks_per_video - 1) // tf.maximum(blocks_per_video, 1)
         num_blocks, shapes = num_videos * blocks_per_video, self._shapes()
 
         def step(start, arrays):
@@ -213,9 +215,11 @@ class ServingSignatures(NodeSignatures):
     def _fit(self, frames, locations=None):
         """Resize ``(n, H, W, 3)`` to the model's square; frames of this size stay as they are."""
         side = self.image_size_px
+        size = [round(side / part) for part in spec.CENTER_CROP] if self.crop else (side, side)
 
         def resize():
-            resized = tf.image.resize(frames, (side, side), antialias=True)
+            resized = tf.image.resize(frames, size, antialias=True)
+            resized = tf.image.crop_to_bounding_box(resized, (size[0] - side) // 2, (size[1] - side) // 2, side, side)
             return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 
         fits = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], side))

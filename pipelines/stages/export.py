@@ -82,6 +82,7 @@ def describe(config, signatures, weights):
         made_with={name: version(name) for name in ("tensorflow", "keras")},
         weights=weights,
         temporal_reach=signatures.temporal_reach,
+        crop=config.data.crop,
         takes_prior=signatures.takes_prior,
     )
 
@@ -106,7 +107,7 @@ def _signatures(config, models):
     try:
         if config.features.root:
             return NodeSignatures(*models, *node_shape(RunFolder.of(config).nodes))
-        return ServingSignatures(*models, past_only=past_only(config))
+        return ServingSignatures(*models, past_only=past_only(config), crop=config.data.crop)
     except (RuntimeError, ValueError) as error:
         raise UserError(str(error)) from None
 
@@ -127,8 +128,10 @@ def _same_version(model_folder, weights, config):
     if folder is None or not (folder / MODEL_INFO_FILE).is_file():
         return None
     info = read_model_info(folder)
-    settings = (config.alarms.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
-    unchanged = info.weights == weights and (info.threshold, info.frames_per_sec, info.jpeg_quality) == settings
+    data = config.data
+    settings = (config.alarms.threshold, data.frames_per_sec, data.jpeg_quality, data.crop)
+    held = (info.threshold, info.frames_per_sec, info.jpeg_quality, info.crop)
+    unchanged = info.weights == weights and held == settings
     return folder if unchanged else None
 
 
