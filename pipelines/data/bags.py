@@ -190,9 +190,9 @@ def segment_means(nodes, segments):
     frames than segments.
     """
     bounds = segment_bounds(tf.shape(nodes)[0], segments)
-    sums = tf.pad(tf.cumsum(nodes, axis=0), [[1, 0]] + [[0, 0]] * (nodes.shape.rank - 1))
+    sums = tf.pad(tf.cumsum(nodes, axis=0), [[1, 0]] + [[0, 0]] * (len(nodes.shape) - 1))
     first, last = bounds[:-1], tf.maximum(bounds[1:], bounds[:-1] + 1)
-    lengths = tf.reshape(tf.cast(last - first, nodes.dtype), [-1] + [1] * (nodes.shape.rank - 1))
+    lengths = tf.reshape(tf.cast(last - first, nodes.dtype), [-1] + [1] * (len(nodes.shape) - 1))
     means = (tf.gather(sums, last) - tf.gather(sums, first)) / lengths
     return tf.ensure_shape(means, (segments, *nodes.shape[1:]))
 
@@ -210,7 +210,7 @@ def _cut(bag, bag_frames, sampling, numbers):
         inputs = {key: tf.gather(value, chosen) for key, value in inputs.items()}
     length = tf.shape(inputs[spec.NODES])[0]
     for key, value in inputs.items():
-        padded = tf.pad(value, [[0, bag_frames - length]] + [[0, 0]] * (value.shape.rank - 1))
+        padded = tf.pad(value, [[0, bag_frames - length]] + [[0, 0]] * (len(value.shape) - 1))
         inputs[key] = tf.ensure_shape(padded, (bag_frames, *value.shape[1:]))
     inputs[spec.MASK] = tf.sequence_mask(length, bag_frames)
     return inputs, tf.cast(bag["label"], tf.float32)

@@ -123,6 +123,7 @@ def engine_of(signatures):
 
 def test_an_exported_model_takes_the_prior_beside_the_nodes(extractor, frames, tmp_path):
     signatures = ServingSignatures(extractor, PriorDetector())
+    signatures.score_frames(frames[:1, :4])  # builds the detector
     signatures.save(tmp_path)
     options = {"temporal_reach": signatures.temporal_reach, "takes_prior": signatures.takes_prior}
     ModelInfo("door", CLIP_FRAMES, 1, 512, (1,), SIDE, 0.0, 100, 0.5, **options).write(tmp_path)
