@@ -118,8 +118,8 @@ def test_an_extractor_of_another_size_is_refused(trained):
 
 VIDEO = (
     "extractor.video_backbone=mc3_18",
-    "extractor.prior_labels=[fight, no fight]",
-    "extractor.prior_abnormal=[fight]",
+    'extractor.prior_labels=["fight", "no fight"]',
+    'extractor.prior_abnormal=["fight"]',
     "extractor.scales=[1]",
 )
 
