@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import math
 import platform
 import resource
 import shutil
@@ -116,22 +117,28 @@ def measure_extract(config, backbone):
     import tensorflow as tf
 
     from pipelines.data.listing.manifest import read_manifest
+    from pipelines.data.window_maps import WINDOW_FRAMES
     from pipelines.stages import extract, train_extractor
 
     config = dataclasses.replace(config, extractor=dataclasses.replace(config.extractor, backbone=backbone))
     extractor = train_extractor.build_extractor(config)
     bare = tf.function(lambda images: extractor.backbone(images, training=False))
-    images = tf.random.uniform([BATCH_FRAMES, *extractor.backbone.input_shape[1:]], -1, 1)
+    shape, num_frames = [BATCH_FRAMES], BATCH_FRAMES
+    if extractor.temporal_reach:  # two windows, which overlap
+        shape, num_frames = [1, WINDOW_FRAMES], 2 * (WINDOW_FRAMES - extractor.temporal_reach)
+    images = tf.random.uniform([*shape, extractor.image_size, extractor.image_size, 3], -1, 1)
     bare(images)
-    video = dataclasses.replace(read_manifest(RunFolder.of(config).clips).videos[0], num_sampled=BATCH_FRAMES)
+    video = read_manifest(RunFolder.of(config).clips).videos[0]
+    num_frames = min(num_frames, video.num_sampled)
+    video = dataclasses.replace(video, num_sampled=num_frames)
     batches, whole, alone = config.bench.repeats * config.bench.batches, [], []
     nodes = extract.extract_nodes(config, extractor, [video] * (1 + batches))
     next(nodes)  # traces the graph
     for _ in range(batches):  # batch by batch, so that both run under the same load
         whole.append(_seconds(lambda: next(nodes)))
         alone.append(_seconds(lambda: bare(images).numpy()))
-    frames = batches * BATCH_FRAMES
-    rate, bare_rate = BATCH_FRAMES / statistics.median(whole), BATCH_FRAMES / statistics.median(alone)
+    frames = batches * num_frames
+    rate, bare_rate = num_frames / statistics.median(whole), math.prod(shape) / statistics.median(alone)
     result = f"{rate:,.1f} frames/s, {rate / bare_rate:.2f} of the backbone alone ({bare_rate:,.1f})"
     return {"part": f"extract, {backbone}", "work": f"{frames:,} frames, JPEG records to nodes", "result": result}
 
@@ -168,7 +175,7 @@ def export_untrained(config):
     options = dataclasses.replace(config.extractor, backbone=config.bench.backbones[0])
     extractor = train_extractor.build_extractor(dataclasses.replace(config, extractor=options))
     detector = train_detector.build_detector(config)
-    patches, channels = sum(scale**2 for scale in options.scales), extractor.backbone.output_shape[-1]
+    patches, channels = sum(scale**2 for scale in options.scales), sum(extractor.channel_groups)
     detector.build({"nodes": (None, None, patches, channels)})
     for model, name in ((extractor, "extractor"), (detector, "detector")):
         model.save(getattr(RunFolder.of(config), name))

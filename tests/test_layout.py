@@ -16,6 +16,7 @@ BEYOND_MODULES = {
     "tests/pipelines/serving/test_grpc.py": "the export behind TensorFlow Serving's stubs and server",
     "tests/pipelines/serving/test_saved_model_cli.py": "the export, run by TensorFlow's own command",
     "tests/pipelines/serving/test_savedmodels_folder.py": "the files under savedmodels/",
+    "tests/pipelines/serving/test_video_network.py": "the export and the scorer of a video network",
 }
 
 

@@ -18,6 +18,7 @@ NUM_LABELS = 2
 DEFAULT_SCALES = (1, 2, 3)
 DEFAULT_TEMPORAL_LOCALITIES = (1, 2, 4, 6, 8)
 DEFAULT_CLIP_FRAMES = 8
+CENTER_CROP = (112 / 128, 112 / 171)  # of the rows and columns of a frame, as published for mc3_18; an option
 
 NODES = "nodes"
 MASK = "mask"

@@ -83,5 +83,5 @@ class BenchConfig:
 
     repeats: PositiveInt = setting(3, "Repetitions, of which the median is reported")
     backbones: tuple[Backbone, ...] = setting(("mobilenet_v2", "resnet50"), "Backbones to time; the first one scores")
-    batches: PositiveInt = setting(2, "Batches of 64 frames per repetition of the extraction", "batches")
+    batches: PositiveInt = setting(2, "Batches of 64 frames (video networks: 246) per repetition", "batches")
     feature_dim: PositiveInt = setting(1280, "Channels of the nodes of a training step")

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pipelines.config.settings import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, setting
 from pipelines.config.values import between
 
-Backbone = Literal["resnet50", "mobilenet_v2", "small"]
+Backbone = Literal["resnet50", "mobilenet_v2", "small", "mc3_18"]
+VideoBackbone = Literal["none", "mc3_18"]
 Model = Literal[
     "anomaly_detector",
     "sultani",
@@ -32,7 +33,7 @@ class ExtractorConfig:
     """The relation-aware feature extractor (Sec 3.2 of the paper)."""
 
     backbone: Backbone = setting("resnet50", "Network under the feature maps")
-    weights: str = setting("imagenet", "Its weights: none, imagenet (a download) or the path of a .weights.h5")
+    weights: str = setting("imagenet", "Its weights: none, imagenet (a download) or the path of a file")
     train_backbone: bool = setting(True, "false freezes the backbone; its feature maps are then computed once")
     scales: tuple[PositiveInt, ...] = setting((1, 2, 3), "Grids of the patches: 1, 2 x 2 and 3 x 3 make 14 patches")
     pooling: Literal["max", "average"] = setting("max", "How a patch is pooled from the feature map")
@@ -40,6 +41,10 @@ class ExtractorConfig:
     motion: bool = setting(False, "Append to each node how much its patch differs from the frame before")
     relation_units: PositiveInt = setting(256, "Units of the temporal relations")
     dropout: DropoutRate = setting(0.8, "Dropout rate on the frame features")
+    video_backbone: VideoBackbone = setting("none", "Video network beside an image backbone: appearance and motion")
+    video_weights: str = setting("none", "Its weights: none or the path of a .npz or .pth")
+    prior_labels: tuple[str, ...] = setting((), "Labels of the video network's classifier, in order; empty: no prior")
+    prior_abnormal: tuple[str, ...] = setting((), "Those labels that count as abnormal")
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class DetectorConfig:
     key_dim: PositiveInt = setting(64, "Size of queries and keys")
     value_dim: PositiveInt = setting(128, "Size of values")
     temporal_localities: tuple[PositiveInt, ...] = setting((1, 2, 4, 6, 8), "Lengths of the cliques", "frames")
-    alignment: Literal["centered", "causal"] = setting("centered", "Cliques around each frame, or of past frames only")
+    alignment: Literal["centered", "causal"] = setting(
+        "centered", "Cliques around each frame, or of the past only, which then holds for a video network too"
+    )
     normalization: Literal["softmax", "none"] = setting("softmax", "Normalization of the affinity")
     inference: Literal["mean_field", "algorithm_1"] = setting("mean_field", "Inference of the CRF")
     max_iterations: PositiveInt = setting(10, "Largest number of CRF iterations")

@@ -7,6 +7,8 @@ part of the batch: no loss derives them from the position. Long videos are cut t
 [1] Sultani, Chen, Shah: Real-world Anomaly Detection in Surveillance Videos. CVPR 2018.
 """
 
+import functools
+
 import tensorflow as tf
 
 from pipelines.config import UserError
@@ -23,16 +25,20 @@ def segments_of(config):
     return config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
 
 
-def read_bags(folder, videos):
+def read_bags(folder, videos, prior=False):
     """Read the bags of some videos, in record order.
 
     Args:
         folder: Folder of ``nodes-*.tfrecord``.
         videos: List of ``VideoInfo``. Their labels are used, not those in the records.
+        prior: Whether to read the prior of the nodes.
 
     Returns:
-        ``tf.data.Dataset`` of dicts with ``nodes`` float16 ``(T, G, C)``, ``label`` int64, ``video_id`` string and
-        ``frame_indices`` int64 ``(T,)``.
+        ``tf.data.Dataset`` of dicts with ``nodes`` float16 ``(T, G, C)``, ``label`` int64, ``video_id`` string,
+        ``frame_indices`` int64 ``(T,)`` and, if asked for, ``prior`` float32 ``(T, G)``.
+
+    Raises:
+        UserError: There is no video, or the records hold no prior.
     """
     labels = {video.video_id: -1 if video.label is None else video.label for video in videos}
     if not labels:
@@ -41,24 +47,48 @@ def read_bags(folder, videos):
         tf.lookup.KeyValueTensorInitializer(list(labels), tf.constant(list(labels.values()), tf.int64)),
         default_value=-2,
     )
+    if prior and not has_prior(folder):
+        raise UserError(
+            f"the nodes in {folder} hold no prior. Set `extractor.prior_labels` and `extractor.prior_abnormal`, then "
+            "run `vad train-extractor` and `vad extract` again."
+        )
     shards = [str(path) for path in shard_paths(folder, "nodes")]
-    records = tf.data.TFRecordDataset(shards).map(parse_bag, num_parallel_calls=tf.data.AUTOTUNE)
-    shape = (None, *node_shape(folder))
+    records = tf.data.TFRecordDataset(shards).map(
+        functools.partial(parse_bag, prior=prior), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    shapes = {spec.NODES: (None, *node_shape(folder))}
+    if prior:
+        shapes[spec.PRIOR] = shapes[spec.NODES][:2]
 
     def with_label(bag):
-        return {**bag, "nodes": tf.ensure_shape(bag["nodes"], shape), "label": table.lookup(bag["video_id"])}
+        known = {key: tf.ensure_shape(bag[key], shape) for key, shape in shapes.items()}
+        return {**bag, **known, "label": table.lookup(bag["video_id"])}
 
     return records.map(with_label).filter(lambda bag: bag["label"] != -2)
 
 
 def node_shape(folder):
     """Read the patches and channels of the nodes of a folder, ``(G, C)``, from its first record."""
-    for bag in tf.data.TFRecordDataset([str(path) for path in shard_paths(folder, "nodes")]).take(1):
-        return tuple(parse_bag(bag)["nodes"].shape[1:])
+    return tuple(parse_bag(_first_record(folder))["nodes"].shape[1:])
+
+
+def takes_prior(model):
+    """Whether a model scores nodes with their prior."""
+    return getattr(model, "uses_prior", False)
+
+
+def has_prior(folder):
+    """Whether the nodes of a folder have a prior, by its first record."""
+    return spec.PRIOR in tf.train.Example.FromString(_first_record(folder).numpy()).features.feature
+
+
+def _first_record(folder):
+    for record in tf.data.TFRecordDataset([str(path) for path in shard_paths(folder, "nodes")]).take(1):
+        return record
     raise UserError(f"{folder} holds no video. Run {COMMANDS['nodes']} again.")
 
 
-def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed=0, cache=True):
+def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed=0, cache=True, prior=False):
     """Build endless balanced batches for ``fit``; pass ``steps_per_epoch=steps_per_epoch(videos, batch_size)`` to it.
 
     Args:
@@ -71,13 +101,15 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         seed: Seed of the shuffling and of the sampling.
         cache: Whether to keep the float16 nodes in memory. Otherwise videos are read in record order and shuffled
             within a buffer of ``SHUFFLED_BATCHES`` batches.
+        prior: Whether the inputs also hold ``prior``, float32 ``(B, T, G)``.
 
     Returns:
         ``tf.data.Dataset`` of ``({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))``. The nodes are
         float16 as stored (a model casts them), or float32 with ``"segment_mean"``.
 
     Raises:
-        UserError: The batch size is odd, the sampling is unknown, or all training videos have the same label.
+        UserError: The batch size is odd, the sampling is unknown, all training videos have the same label, or the
+            records hold no prior.
     """
     if batch_size < 2 or batch_size % 2:
         raise UserError(
@@ -94,7 +126,7 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
                 "Check the columns `label` and `subset` of labels.csv."
             )
         buffer = 0 if cache else min(len(chosen), SHUFFLED_BATCHES * batch_size)
-        bags = _cut_bags(read_bags(folder, chosen), len(chosen), bag_frames, sampling, seed + label, buffer)
+        bags = _cut_bags(read_bags(folder, chosen, prior), len(chosen), bag_frames, sampling, seed + label, buffer)
         halves.append(bags.batch(batch_size // 2, drop_remainder=True))
     batches = tf.data.Dataset.zip(*halves).map(_join, num_parallel_calls=tf.data.AUTOTUNE)
     return _prefetch(batches)
@@ -103,7 +135,7 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
 def _cut_bags(bags, num_videos, bag_frames, sampling, seed, buffer):
     """Shuffle and cut the bags of one label, endlessly; ``buffer`` 0 caches them in memory instead."""
     if sampling == "segment_mean":  # not random, so computed before the cache
-        bags = bags.map(lambda bag: {**bag, "nodes": segment_means(tf.cast(bag["nodes"], tf.float32), bag_frames)})
+        bags = bags.map(lambda bag: {**bag, **_means(bag, bag_frames)})
     if not buffer:
         bags = bags.cache().shuffle(num_videos, seed=seed)
     numbers = tf.data.Dataset.random(seed=seed + 2).batch(2, drop_remainder=True)
@@ -120,7 +152,7 @@ def steps_per_epoch(videos, batch_size):
     return -(-max(abnormal, len(videos) - abnormal) // (batch_size // 2))
 
 
-def whole_bags(folder, videos, batch_size=1, segments=0):
+def whole_bags(folder, videos, batch_size=1, segments=0, prior=False):
     """Build batches of whole videos for validation and scoring, padded to the longest video of each batch.
 
     Args:
@@ -128,31 +160,40 @@ def whole_bags(folder, videos, batch_size=1, segments=0):
         videos: List of ``VideoInfo``.
         batch_size: Bags per batch.
         segments: Number of equal parts to average over, as with ``sampling="segment_mean"``; 0 keeps every frame.
+        prior: As in ``training_bags``.
 
     Returns:
         ``tf.data.Dataset`` of ``(inputs, labels, {"video_id", "frame_indices"})``, with inputs as in ``training_bags``.
     """
 
     def to_inputs(bag):
-        nodes = bag["nodes"]
-        if segments:
-            nodes = segment_means(tf.cast(nodes, tf.float32), segments)
-        inputs = {spec.NODES: nodes, spec.MASK: tf.ones(tf.shape(nodes)[:1], tf.bool)}
+        inputs = _means(bag, segments) if segments else _of_nodes(bag)
+        inputs[spec.MASK] = tf.ones(tf.shape(inputs[spec.NODES])[:1], tf.bool)
         return inputs, tf.cast(bag["label"], tf.float32), {key: bag[key] for key in ("video_id", "frame_indices")}
 
-    return _prefetch(read_bags(folder, videos).map(to_inputs).padded_batch(batch_size))
+    return _prefetch(read_bags(folder, videos, prior).map(to_inputs).padded_batch(batch_size))
+
+
+def _of_nodes(bag):
+    """What a bag holds per time step: the nodes and, if it was read, their prior."""
+    return {key: bag[key] for key in (spec.NODES, spec.PRIOR) if key in bag}
+
+
+def _means(bag, segments):
+    return {key: segment_means(tf.cast(value, tf.float32), segments) for key, value in _of_nodes(bag).items()}
 
 
 def segment_means(nodes, segments):
-    """Average each of ``segments`` equal parts of a video: ``(T, G, C)`` -> ``(segments, G, C)``.
+    """Average each of ``segments`` equal parts of a video: ``(T, G, ...)`` -> ``(segments, G, ...)``.
 
     The parts are those of [1]: part i starts at frame ``floor(i T / segments)``. Frames repeat in a video with fewer
     frames than segments.
     """
     bounds = segment_bounds(tf.shape(nodes)[0], segments)
-    sums = tf.pad(tf.cumsum(nodes, axis=0), [[1, 0], [0, 0], [0, 0]])
+    sums = tf.pad(tf.cumsum(nodes, axis=0), [[1, 0]] + [[0, 0]] * (len(nodes.shape) - 1))
     first, last = bounds[:-1], tf.maximum(bounds[1:], bounds[:-1] + 1)
-    means = (tf.gather(sums, last) - tf.gather(sums, first)) / tf.cast(last - first, nodes.dtype)[:, None, None]
+    lengths = tf.reshape(tf.cast(last - first, nodes.dtype), [-1] + [1] * (len(nodes.shape) - 1))
+    means = (tf.gather(sums, last) - tf.gather(sums, first)) / lengths
     return tf.ensure_shape(means, (segments, *nodes.shape[1:]))
 
 
@@ -163,13 +204,15 @@ def segment_bounds(num_frames, segments):
 
 def _cut(bag, bag_frames, sampling, numbers):
     """Cut one video to a padded training bag; ``numbers`` are two random integers, int64 ``(2,)``."""
-    nodes = bag["nodes"]
+    inputs = _of_nodes(bag)
     if sampling != "segment_mean":
-        nodes = tf.gather(nodes, _chosen_frames(tf.shape(nodes)[0], bag_frames, sampling, numbers))
-    length = tf.shape(nodes)[0]
-    padded = tf.pad(nodes, [[0, bag_frames - length], [0, 0], [0, 0]])
-    mask = tf.sequence_mask(length, bag_frames)
-    inputs = {spec.NODES: tf.ensure_shape(padded, (bag_frames, *nodes.shape[1:])), spec.MASK: mask}
+        chosen = _chosen_frames(tf.shape(bag["nodes"])[0], bag_frames, sampling, numbers)
+        inputs = {key: tf.gather(value, chosen) for key, value in inputs.items()}
+    length = tf.shape(inputs[spec.NODES])[0]
+    for key, value in inputs.items():
+        padded = tf.pad(value, [[0, bag_frames - length]] + [[0, 0]] * (len(value.shape) - 1))
+        inputs[key] = tf.ensure_shape(padded, (bag_frames, *value.shape[1:]))
+    inputs[spec.MASK] = tf.sequence_mask(length, bag_frames)
     return inputs, tf.cast(bag["label"], tf.float32)
 
 
@@ -189,7 +232,7 @@ def _chosen_frames(num_frames, bag_frames, sampling, numbers):
 
 
 def _join(abnormal, normal):
-    inputs = {key: tf.concat([abnormal[0][key], normal[0][key]], axis=0) for key in (spec.NODES, spec.MASK)}
+    inputs = {key: tf.concat([abnormal[0][key], normal[0][key]], axis=0) for key in abnormal[0]}
     return inputs, tf.concat([abnormal[1], normal[1]], axis=0)
 
 

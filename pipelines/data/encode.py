@@ -36,8 +36,8 @@ def encode_video(video, settings, on_frame=lambda: None):
 
     Args:
         video: The ``ListedVideo``.
-        settings: ``DataConfig``, of which ``frames_per_sec``, ``clip_frames``, ``image_size_px`` and ``jpeg_quality``
-            count.
+        settings: ``DataConfig``, of which ``frames_per_sec``, ``clip_frames``, ``image_size_px``, ``crop`` and
+            ``jpeg_quality`` count.
         on_frame: Called after each sampled frame, as a sign of progress.
 
     Yields:
@@ -51,7 +51,7 @@ def encode_video(video, settings, on_frame=lambda: None):
     if video.missing:
         yield Failed(video.missing)
         return
-    reader = VideoReader(video.path, settings.frames_per_sec, settings.image_size_px, video.fps)
+    reader = VideoReader(video.path, settings.frames_per_sec, settings.image_size_px, video.fps, settings.crop)
     try:
         for number, snippet in enumerate(in_snippets(_jpegs(reader, settings, on_frame), settings.clip_frames)):
             jpegs, indices, times_sec = zip(*snippet, strict=True)

@@ -36,11 +36,18 @@ def serialize_clip(jpegs, frame_indices, times_sec, video_id, snippet_index, lab
     )
 
 
-def serialize_bag(nodes, video_id, label, frame_indices):
+def serialize_bag(nodes, video_id, label, frame_indices, prior=None):
     """Serialize the node features ``(T, G, C)`` of one video, stored as float16.
 
+    Args:
+        nodes: The features.
+        video_id: Id in the manifest.
+        label: 0, 1 or None.
+        frame_indices: Index of each time step in the original video.
+        prior: Log-odds of each node, ``(T, G)``, stored as float32; None: there are none.
+
     Raises:
-        ValueError: ``nodes`` and ``frame_indices`` differ in length.
+        ValueError: ``nodes`` and ``frame_indices`` or ``prior`` differ in length.
     """
     nodes = np.asarray(nodes)
     if nodes.ndim != 3 or len(nodes) != len(frame_indices):
@@ -48,12 +55,16 @@ def serialize_bag(nodes, video_id, label, frame_indices):
             "`nodes` must be (T, G, C) with one frame index per time step. "
             f"Received: {nodes.shape} and {len(frame_indices)} indices."
         )
+    if prior is not None and np.shape(prior) != nodes.shape[:2]:
+        raise ValueError(f"`prior` must be (T, G) = {nodes.shape[:2]}. Received: {np.shape(prior)}.")
+    extra = {} if prior is None else {"prior": _bytes(np.asarray(prior, "<f4").tobytes())}
     return _example(
         nodes=_bytes(nodes.astype("<f2").tobytes()),
         shape=_ints(*nodes.shape),
         video_id=_bytes(video_id.encode()),
         label=_ints(UNKNOWN_LABEL if label is None else label),
         frame_indices=_ints(*frame_indices),
+        **extra,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from pipelines.data.window_maps import plan_maps, window_maps
 from pipelines.run.files import fingerprint, write_text
 
 BATCH_SNIPPETS = 8
@@ -22,12 +23,13 @@ class MapCache:
         folder: ``maps/`` of a run.
         clips: ``Clips``.
         extractor: ``RelationAwareExtractor``; its backbone computes the maps.
+        past_only: Of a video network: a snippet sees no frame after it. See ``window_maps``.
     """
 
-    def __init__(self, folder, clips, extractor):
-        self.clips = clips
-        self.shape = extractor.backbone.output_shape[1:]
-        name = _fingerprint(clips, extractor)
+    def __init__(self, folder, clips, extractor, past_only=False):
+        self.clips, self.past_only = clips, past_only
+        self.shape = extractor.map_shape
+        name = _fingerprint(clips, extractor, past_only)
         self.data_path = Path(folder) / f"{name}.f16"
         self.index_path = Path(folder) / f"{name}.jsonl"
         self._starts, self._num_frames = {}, 0
@@ -93,25 +95,34 @@ class MapCache:
 
     def _write(self, extractor, videos, data):
         """Write the maps of the videos; yield once per snippet."""
+        compute = self._window_maps if extractor.temporal_reach else self._snippet_maps
+        for video, first, maps in compute(extractor, videos):
+            start, stop = self._starts[video.video_id] + first, first + len(maps)
+            data[start : start + len(maps)] = maps
+            finished = stop == video.num_sampled
+            num_done = self.clips.num_snippets(video) if finished else stop // self.clips.clip_frames
+            yield from [None] * (num_done - first // self.clips.clip_frames)
+
+    def _window_maps(self, extractor, videos):
+        """Yield ``(video, first frame, maps)`` for each window of a video network."""
+        for video, window, maps in window_maps(self.clips, extractor, videos, self.past_only):
+            yield video, window.keep_start, maps
+
+    def _snippet_maps(self, extractor, videos):
+        """Yield ``(video, first frame, maps)`` for each snippet."""
         size, length = self.clips.image_size_px, self.clips.clip_frames
 
         @tf.function(input_signature=[tf.TensorSpec([None, length, size, size, 3], tf.uint8)])
         def compute(frames):
             return tf.cast(extractor.feature_maps(frames), tf.float16)
 
-        snippets = [(video.video_id, i) for video in videos for i in range(self.clips.num_snippets(video))]
-        lengths = {video.video_id: video.num_sampled for video in videos}
-        batches = self.clips.dataset(lambda: iter(snippets)).batch(BATCH_SNIPPETS).prefetch(2)
-        position = 0
-        for batch in batches:
-            for maps in compute(batch["frames"]).numpy():
-                video_id, snippet = snippets[position]
-                first = snippet * length
-                count = min(length, lengths[video_id] - first)
-                start = self._starts[video_id] + first
-                data[start : start + count] = maps[:count]
-                position += 1
-                yield
+        snippets = [(video, i) for video in videos for i in range(self.clips.num_snippets(video))]
+        order = [(video.video_id, i) for video, i in snippets]
+        batches = self.clips.dataset(lambda: iter(order)).batch(BATCH_SNIPPETS).prefetch(2)
+        every_maps = (maps for batch in batches for maps in compute(batch["frames"]).numpy())
+        for (video, snippet), maps in zip(snippets, every_maps, strict=True):
+            first = snippet * length
+            yield video, first, maps[: video.num_sampled - first]
 
     def frame_indices(self, video):
         """Return the original indices of the sampled frames of a video."""
@@ -158,7 +169,13 @@ def _last_of_each(videos, clips, snippets):
             yield None if left else video
 
 
-def _fingerprint(clips, extractor):
+def _fingerprint(clips, extractor, past_only):
     facts = [extractor.backbone_name, extractor.image_size, clips.clip_frames, clips.manifest.fingerprint]
     facts += [[video.video_id, video.num_sampled] for video in clips.manifest.videos]
-    return fingerprint(facts, *(weight.tobytes() for weight in extractor.backbone.get_weights()))
+    weights = extractor.backbone.get_weights()
+    if extractor.temporal_reach:
+        longest = max(video.num_sampled for video in clips.manifest.videos)
+        facts += [extractor.video_backbone_name, plan_maps(extractor, longest, clips.clip_frames, past_only)]
+    if extractor.video_backbone is not None:
+        weights += extractor.video_backbone.get_weights()
+    return fingerprint(facts, *(weight.tobytes() for weight in weights))

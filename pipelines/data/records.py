@@ -59,11 +59,16 @@ def parse_clip(serialized, clip_frames, image_size_px):
     }
 
 
-def parse_bag(serialized):
+def parse_bag(serialized, prior=False):
     """Parse the output of ``serialize_bag``.
 
+    Args:
+        serialized: Scalar string.
+        prior: Whether to parse the prior, which the record must then hold.
+
     Returns:
-        Dict with ``nodes`` float16 ``(T, G, C)``, ``frame_indices`` int64 ``(T,)``, ``video_id`` and ``label``.
+        Dict with ``nodes`` float16 ``(T, G, C)``, ``frame_indices`` int64 ``(T,)``, ``video_id``, ``label`` and, if
+        asked for, ``prior`` float32 ``(T, G)``.
 
     Example:
 
@@ -80,10 +85,16 @@ def parse_bag(serialized):
             "video_id": tf.io.FixedLenFeature([], tf.string),
             "label": tf.io.FixedLenFeature([], tf.int64),
             "frame_indices": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
+            **({"prior": tf.io.FixedLenFeature([], tf.string)} if prior else {}),
         },
     )
-    nodes = tf.reshape(tf.io.decode_raw(parsed["nodes"], tf.float16, little_endian=True), parsed.pop("shape"))
-    return {**parsed, "nodes": tf.ensure_shape(nodes, [None, None, None])}
+    shape = parsed.pop("shape")
+    nodes = tf.reshape(tf.io.decode_raw(parsed["nodes"], tf.float16, little_endian=True), shape)
+    parsed["nodes"] = tf.ensure_shape(nodes, [None, None, None])
+    if prior:
+        log_odds = tf.reshape(tf.io.decode_raw(parsed["prior"], tf.float32, little_endian=True), shape[:2])
+        parsed["prior"] = tf.ensure_shape(log_odds, [None, None])
+    return parsed
 
 
 def expand_to_frames(scores, frame_indices, num_frames):

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipelines.data.listing.files import frame_files
 from pipelines.data.snippets import in_snippets, padded
+from vad_keras.spec import CENTER_CROP
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
 FALLBACK_FPS = 25.0
@@ -53,6 +54,7 @@ class VideoReader:
             time, no frame twice. 0 takes every frame.
         size_px: Side of the frames.
         folder_fps: Rate of a folder of frames; 25 when None.
+        crop: Cut the centre: a frame is resized to more than the square, of which the rim is dropped.
 
     Attributes:
         fps: Mean rate, from the container.
@@ -73,8 +75,8 @@ class VideoReader:
         print(reader.num_frames)
     """
 
-    def __init__(self, path, frames_per_sec=0.0, size_px=224, folder_fps=None):
-        self.path, self.folder_fps = Path(path), folder_fps
+    def __init__(self, path, frames_per_sec=0.0, size_px=224, folder_fps=None, crop=False):
+        self.path, self.folder_fps, self.crop = Path(path), folder_fps, crop
         self.frames_per_sec, self.size_px = frames_per_sec, size_px
         self._reset()
 
@@ -117,14 +119,20 @@ class VideoReader:
         return self.frame_times_sec[-1] + 1 / self.fps if self.frame_times_sec else 0.0
 
     def _rgb(self, frame):
+        height = width = self.size_px
+        if self.crop:
+            height, width = (round(self.size_px / part) for part in CENTER_CROP)
+        if _is_transposed(frame):
+            height, width = width, height
         try:
-            rgb = frame.reformat(width=self.size_px, height=self.size_px, format="rgb24", threads=1).to_ndarray()
+            rgb = frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise VideoError(self.path, f"cannot convert pixel format {frame.format.name} to RGB ({error})") from None
         if self.num_sampled == 0:
             turned = _is_transposed(frame)
             self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-        return upright(rgb, frame)
+        top, left = (height - self.size_px) // 2, (width - self.size_px) // 2
+        return upright(rgb[top : top + self.size_px, left : left + self.size_px], frame)
 
     def _decoded(self):
         """Yield every frame that can be decoded, in the order of presentation."""

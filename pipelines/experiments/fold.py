@@ -129,7 +129,8 @@ class Fold:
             dataclasses.replace(video, subset="test" if video.video_id in self.test_ids else "train")
             for video in self.manifest.videos
         ]
-        write_manifest(target, videos, fingerprint=self.manifest.fingerprint)
+        held = self.manifest
+        write_manifest(target, videos, fingerprint=held.fingerprint, channel_groups=held.channel_groups)
 
 
 def _link(path, target):
@@ -144,6 +145,8 @@ def measure_detector(config):
     detector = evaluate.load_detector(config)
     shape = train_detector.node_shape(RunFolder.of(config).nodes)
     inputs = {spec.NODES: np.zeros((1, TIMED_FRAMES, *shape), "float32"), spec.MASK: np.ones((1, TIMED_FRAMES), bool)}
+    if train_detector.takes_prior(detector):
+        inputs[spec.PRIOR] = np.zeros((1, TIMED_FRAMES, shape[0]), "float32")
     seconds = []
     for _ in range(1 + TIMED_CALLS):
         start = time.perf_counter()

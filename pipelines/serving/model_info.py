@@ -31,6 +31,10 @@ class ModelInfo:
         created_utc: Time of the export, ISO 8601.
         made_with: Version of each library that wrote it.
         weights: SHA-256 of the Keras files.
+        temporal_reach: Frames before and after a frame on which its nodes depend, beside its own snippet; not 0 for a
+            video network.
+        crop: Whether the centre of frames is cut, see ``data.crop``.
+        takes_prior: Whether ``score_nodes`` also takes ``prior``, which ``extract`` returns.
     """
 
     name: str
@@ -47,6 +51,9 @@ class ModelInfo:
     created_utc: str = ""
     made_with: dict = field(default_factory=dict)
     weights: str = ""
+    temporal_reach: tuple[int, int] = (0, 0)
+    crop: bool = False
+    takes_prior: bool = False
 
     def write(self, folder):
         """Write ``model.json`` into ``folder``."""
@@ -64,7 +71,7 @@ def read_model_info(version_folder):
         content = json.loads(path.read_text(encoding="utf-8"))
         known = {entry.name for entry in dataclasses.fields(ModelInfo)}
         info = ModelInfo(**{key: value for key, value in content.items() if key in known})
-        return dataclasses.replace(info, scales=tuple(info.scales))
+        return dataclasses.replace(info, scales=tuple(info.scales), temporal_reach=tuple(info.temporal_reach))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: `vad export` did not write this folder. Export the model again.") from None
     except (ValueError, TypeError, AttributeError) as error:

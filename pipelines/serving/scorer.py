@@ -10,6 +10,7 @@ from pipelines.config import UserError
 from vad_keras import spec
 
 SNIPPETS_PER_CALL = 4
+FRAMES_PER_CALL = 112  # at least, of a video network, whose calls overlap
 WINDOW_FRAMES = 2048
 
 
@@ -30,6 +31,7 @@ class FrameScores(NamedTuple):
 class Scorer:
     """Scores one video or source; the next one takes a scorer of its own, with the same engine.
 
+    The frames of a video network are extracted in overlapping pieces, so that its maps are those of the whole video.
     Nodes are scored in windows. A window has enough frames on both sides that every clique and every mean-field
     message inside it is complete, so the memory does not grow with the length of the video.
 
@@ -55,6 +57,7 @@ class Scorer:
                 "feature files and has no extractor. Send nodes to its signature `score_nodes`, or train on videos."
             )
         self._frames = np.zeros((0, self.info.image_size_px, self.info.image_size_px, 3), np.uint8)
+        self._num_context = 0  # that many of the frames have nodes and are context for the next ones
         self._nodes, self._num_nodes = [], 0
         self._num_scored = 0  # that many of the nodes have a score and are context for the next ones
 
@@ -65,6 +68,14 @@ class Scorer:
         widest = max(detector.get("temporal_localities", (1,)))
         return (detector.get("max_iterations", 0) + 2) * widest
 
+    @property
+    def frames_per_call(self):
+        """Number of frames that are turned into nodes at once."""
+        snippets = SNIPPETS_PER_CALL
+        if self.info.temporal_reach[1]:
+            snippets = max(snippets, FRAMES_PER_CALL // self.info.clip_frames)
+        return snippets * self.info.clip_frames
+
     def push(self, frames):
         """Take the next frames and return the scores that have become final.
 
@@ -74,10 +85,9 @@ class Scorer:
         Returns:
             ``FrameScores`` of the earliest frames without a score so far, often of none.
         """
-        self._frames = np.concatenate([self._frames, frames])
-        frames_per_call = SNIPPETS_PER_CALL * self.info.clip_frames
-        while len(self._frames) >= frames_per_call:
-            self._extract(frames_per_call)
+        self._frames = np.concatenate([self._frames, as_recorded(frames, self.info.jpeg_quality)])
+        while len(self._frames) - self._num_context >= self.frames_per_call + self.info.temporal_reach[1]:
+            self._extract(self.frames_per_call)
         parts = [self._no_scores()]
         while self._num_nodes - self._num_scored >= self.window_frames + self.margin_frames:
             parts.append(self._score(self.window_frames, self.margin_frames))
@@ -85,25 +95,32 @@ class Scorer:
 
     def finish(self):
         """Return the ``FrameScores`` of all remaining frames. The video ends here."""
-        if len(self._frames):
-            self._extract(len(self._frames))
+        if len(self._frames) > self._num_context:
+            self._extract(len(self._frames) - self._num_context)
         remaining = self._num_nodes - self._num_scored
         return self._score(remaining, 0) if remaining else self._no_scores()
 
     def _extract(self, num_frames):
-        """Turn the first frames into nodes, stored in float16 as for training and evaluation."""
-        nodes = self.engine.extract(as_recorded(self._frames[:num_frames], self.info.jpeg_quality))
-        self._nodes.append(nodes.astype(np.float16))
+        """Turn the next frames into nodes, stored in float16 as for training and evaluation."""
+        before, after = self.info.temporal_reach
+        first, last = self._num_context, self._num_context + num_frames
+        values = self.engine.extract(self._frames[: last + after])
+        values = {name: value[first:last] for name, value in values.items()}
+        self._nodes.append(values | {spec.NODES: values[spec.NODES].astype(np.float16)})
         self._num_nodes += num_frames
-        self._frames = self._frames[num_frames:]
+        # The engine cuts snippets from the first frame on, so the context is whole snippets.
+        self._num_context = min(-(-before // self.info.clip_frames) * self.info.clip_frames, last)
+        self._frames = self._frames[last - self._num_context :]
 
     def _score(self, num_frames, margin):
         """Score the next frames, with the frames before them and ``margin`` frames after them as context."""
-        nodes = np.concatenate(self._nodes)
+        values = {name: np.concatenate([part[name] for part in self._nodes]) for name in self._nodes[0]}
         start, end = self._num_scored, self._num_scored + num_frames
-        scores = _frame_scores(self.engine.score_nodes(nodes[: end + margin].astype(np.float32)), nodes.shape[1])
+        inputs = {name: value[: end + margin].astype(np.float32) for name, value in values.items()}
+        scores = _frame_scores(self.engine.score_nodes(inputs), self.info.num_patches)
         drop = max(end - self.margin_frames, 0)
-        self._nodes, self._num_nodes, self._num_scored = [nodes[drop:]], len(nodes) - drop, end - drop
+        self._nodes = [{name: value[drop:] for name, value in values.items()}]
+        self._num_nodes, self._num_scored = self._num_nodes - drop, end - drop
         return FrameScores(*(values[start:end] for values in scores))
 
     def _no_scores(self):

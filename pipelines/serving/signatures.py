@@ -4,7 +4,8 @@ A detector that was trained on feature files has no extractor and is exported wi
 
 Every signature takes videos without padding (there is no mask): all videos of a batch have the same length. Frames are
 cut into snippets of K as by ``vad prepare``, the last one is padded with masked zeros, and the backbone runs over a few
-snippets at a time, so that its memory does not grow with the length of a video.
+snippets at a time, so that its memory does not grow with the length of a video. A video network also gets the frames
+around them, so that its maps are those of the whole video.
 """
 
 import keras
@@ -13,6 +14,7 @@ import tensorflow as tf
 from vad_keras import spec
 
 SNIPPETS_PER_STEP = 4
+WINDOW_FRAMES = 128  # about so many frames go through a video network at once, without their context
 JPEG_START = b"\xff\xd8"
 SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY, spec.ITERATIONS)
 
@@ -31,6 +33,7 @@ class NodeSignatures:
 
     clip_frames = image_size_px = 0  # it takes no frames
     scales = ()
+    temporal_reach = (0, 0)
 
     def __init__(self, detector, num_patches, feature_dim):
         if keras.backend.backend() != "tensorflow":
@@ -41,28 +44,39 @@ class NodeSignatures:
         self.models = [detector]
         self.detector = detector
         self.num_patches, self.feature_dim = int(num_patches), int(feature_dim)
+        self.takes_prior = getattr(detector, "uses_prior", False)  # does the detector score nodes with their prior?
 
     def score_nodes(self, nodes):
         """Score nodes: float32 ``(B, T, G, C)``, whole videos."""
-        return self._scores(_with_content(nodes, "nodes"))
+        return self._scores({spec.NODES: _with_content(nodes, "nodes")})
+
+    def score_nodes_with_prior(self, nodes, prior):
+        """Score nodes, float32 ``(B, T, G, C)``, and their prior, float32 ``(B, T, G)``."""
+        return self._scores({spec.NODES: _with_content(nodes, "nodes"), spec.PRIOR: prior})
 
     def endpoints(self):
-        """Return name -> function and the specification of its input."""
+        """Return name -> function and the specifications of its inputs."""
         nodes = tf.TensorSpec((None, None, self.num_patches, self.feature_dim), tf.float32, "nodes")
-        return {"serving_default": (self.score_nodes, nodes), "score_nodes": (self.score_nodes, nodes)}
+        endpoint = (self.score_nodes, [nodes])
+        if self.takes_prior:
+            prior = tf.TensorSpec((None, None, self.num_patches), tf.float32, "prior")
+            endpoint = (self.score_nodes_with_prior, [nodes, prior])
+        return {"serving_default": endpoint, "score_nodes": endpoint}
 
     def save(self, folder):
         """Write the SavedModel with all signatures into ``folder``."""
         archive = keras.export.ExportArchive()
         for model in self.models:
             archive.track(model)
-        for name, (function, specification) in self.endpoints().items():
-            archive.add_endpoint(name, function, [specification])
+        for name, (function, specifications) in self.endpoints().items():
+            archive.add_endpoint(name, function, specifications)
         archive.write_out(str(folder), verbose=False)
 
-    def _scores(self, nodes):
-        mask = tf.ones(tf.shape(nodes)[:2], tf.bool)
-        outputs = self.detector({spec.NODES: nodes, spec.MASK: mask}, training=False)
+    def _scores(self, inputs):
+        """Score a dict of nodes and, for a detector that takes it, their prior."""
+        mask = tf.ones(tf.shape(inputs[spec.NODES])[:2], tf.bool)
+        inputs = {key: value for key, value in inputs.items() if key != spec.PRIOR or self.takes_prior}
+        outputs = self.detector({**inputs, spec.MASK: mask}, training=False)
         return {
             key: tf.cast(outputs[key], tf.int32 if key == spec.ITERATIONS else tf.float32)
             for key in SCORE_KEYS
@@ -76,100 +90,136 @@ class ServingSignatures(NodeSignatures):
     Args:
         extractor: A built ``RelationAwareExtractor`` (frames of a snippet to nodes).
         detector: A built ``AnomalyDetector``, or a baseline with the same inputs (nodes of a video to scores).
-        snippets_per_step: Snippets that go through the backbone at once. It bounds the memory and changes no score.
+        snippets_per_step: Snippets that go through the backbone at once; None: 4, of a video network about 128 frames.
+            It bounds the memory and changes no score.
+        past_only: Of a video network: a snippet sees the frames before it and none after it.
+        crop: Cut the centre of frames of another size than the model's, as ``vad prepare`` does with ``data.crop``.
 
     Raises:
         RuntimeError: Keras does not run on TensorFlow; a SavedModel is a TensorFlow graph.
+        ValueError: The detector takes a prior, and the extractor gives none.
     """
 
-    def __init__(self, extractor, detector, snippets_per_step=SNIPPETS_PER_STEP):
+    def __init__(self, extractor, detector, snippets_per_step=None, past_only=False, crop=False):
         super().__init__(detector, 0, 0)
         settings = extractor.get_config()
-        self.extractor = extractor
+        self.extractor, self.crop = extractor, crop
         self.models = [extractor, detector]
         self.scales = tuple(settings["scales"])
-        self.snippets_per_step = snippets_per_step
         self.clip_frames = int(settings["clip_frames"])
         self.image_size_px = int(settings["image_size"])
-        blank = tf.zeros((1, self.clip_frames, self.image_size_px, self.image_size_px, 3), tf.uint8)
-        nodes, _ = self._nodes_of_snippets(blank, tf.ones((1, self.clip_frames), tf.bool))
-        self.num_patches, self.feature_dim = nodes.shape[2:]
+        self.num_patches, self.feature_dim = spec.num_patches(self.scales), sum(extractor.channel_groups)
+        reach = extractor.temporal_reach
+        self.temporal_reach = (reach, 0 if past_only else reach)
+        if self.takes_prior and not extractor.has_prior:
+            raise ValueError("the detector takes a prior, but the extractor was trained without `prior_labels`.")
+        # A block of consecutive snippets of one video shares its context; a step takes several blocks.
+        self.block_snippets = max(1, WINDOW_FRAMES // self.clip_frames) if reach and not past_only else 1
+        self.blocks_per_step = SNIPPETS_PER_STEP if self.block_snippets == 1 else 1
+        if snippets_per_step and self.block_snippets == 1:
+            self.blocks_per_step = snippets_per_step
+        elif snippets_per_step:
+            self.block_snippets = snippets_per_step
 
     def score_frames(self, frames):
         """Score raw frames: uint8 ``(B, T, H, W, 3)``, RGB, any height and width."""
-        nodes, _ = self._nodes_of_videos(frames, self._fit)
-        return self._scores(nodes)
+        return self._scores(self._nodes_of_videos(frames, self._fit)[0])
 
     def score_jpeg(self, jpeg_bytes):
         """Score JPEG files: strings ``(B, T)``, each of any size."""
-        nodes, _ = self._nodes_of_videos(jpeg_bytes, self._decode)
-        return self._scores(nodes)
+        return self._scores(self._nodes_of_videos(jpeg_bytes, self._decode)[0])
 
     def extract(self, frames):
-        """Return nodes ``(B, T, G, C)`` of raw frames and the snippet classifier's probability per frame ``(B, T)``."""
-        nodes, probability = self._nodes_of_videos(frames, self._fit)
-        return {spec.NODES: nodes, spec.ANOMALY_SCORE: probability}
+        """Return nodes ``(B, T, G, C)`` of raw frames and the snippet classifier's probability per frame ``(B, T)``.
+
+        An extractor with a prior also returns ``prior`` ``(B, T, G)``.
+        """
+        inputs, probability = self._nodes_of_videos(frames, self._fit)
+        return {**inputs, spec.ANOMALY_SCORE: probability}
 
     def endpoints(self):
         """Return name -> function and the specification of its input."""
         frames = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "frames")
         jpeg_bytes = tf.TensorSpec((None, None), tf.string, "jpeg_bytes")
         return super().endpoints() | {
-            "serving_default": (self.score_jpeg, jpeg_bytes),
-            "score_jpeg": (self.score_jpeg, jpeg_bytes),
-            "score_frames": (self.score_frames, frames),
-            "extract": (self.extract, frames),
+            "serving_default": (self.score_jpeg, [jpeg_bytes]),
+            "score_jpeg": (self.score_jpeg, [jpeg_bytes]),
+            "score_frames": (self.score_frames, [frames]),
+            "extract": (self.extract, [frames]),
         }
 
-    def _nodes_of_snippets(self, frames, mask):
-        outputs = self.extractor({"frames": frames, spec.MASK: mask}, training=False)
-        return tf.cast(outputs[spec.NODES], tf.float32), tf.cast(outputs["anomaly_probability"], tf.float32)
+    def _nodes_of_blocks(self, frames, mask, block_snippets):
+        """Blocks with their context, ``(n, before + m K + after, S, S, 3)`` -> values of ``n m K`` frames."""
+        before, num_frames = self.temporal_reach[0], block_snippets * self.clip_frames
+        maps = self.extractor.feature_maps(frames, mask)[:, before : before + num_frames]
+        maps = tf.reshape(maps, (-1, self.clip_frames, *self.extractor.map_shape))
+        mask = tf.reshape(mask[:, before : before + num_frames], (-1, self.clip_frames))
+        outputs = self.extractor({"maps": maps, spec.MASK: mask}, training=False)
+        values = {key: tf.cast(outputs[key], tf.float32) for key in (spec.NODES, spec.PRIOR) if key in outputs}
+        values = {key: tf.reshape(value, (-1, *value.shape[2:])) for key, value in values.items()}
+        probability = tf.cast(outputs["anomaly_probability"], tf.float32)
+        return values | {spec.ANOMALY_SCORE: tf.repeat(probability, self.clip_frames)}
+
+    def _shapes(self):
+        """Shape of what ``_nodes_of_blocks`` gives per frame."""
+        shapes = {spec.NODES: (self.num_patches, self.feature_dim), spec.ANOMALY_SCORE: ()}
+        return shapes | ({spec.PRIOR: (self.num_patches,)} if self.extractor.has_prior else {})
 
     def _nodes_of_videos(self, videos, to_frames):
-        """Loop over groups of snippets: ``(B, T, ...)`` -> nodes ``(B, T, G, C)`` and probability ``(B, T)``.
+        """Loop over groups of blocks: ``(B, T, ...)`` -> nodes ``(B, T, G, C)`` and prior, and probability ``(B, T)``.
 
         ``to_frames`` turns ``(n, ...)`` gathered elements and their locations (video, time step) into uint8 frames.
         """
         videos = _with_content(videos, "frames")
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
         snippets_per_video = (num_frames + self.clip_frames - 1) // self.clip_frames
-        num_snippets = num_videos * snippets_per_video
+        blocks_per_video = (snippets_per_video + self.block_snippets - 1) // self.block_snippets
+        # Blocks of about equal size. Of no frames there are none, which the check above refuses in its own words.
+        block_snippets = (snippets_per_video + blocks_per_video - 1) // tf.maximum(blocks_per_video, 1)
+        num_blocks, shapes = num_videos * blocks_per_video, self._shapes()
 
-        def step(start, nodes, probability):
-            snippets = tf.range(start, tf.minimum(start + self.snippets_per_step, num_snippets))
-            frames, mask = self._gather(videos, snippets, snippets_per_video, to_frames)
-            group_nodes, group_probability = self._nodes_of_snippets(frames, mask)
-            index = start // self.snippets_per_step
-            nodes = nodes.write(index, tf.reshape(group_nodes, (-1, self.num_patches, self.feature_dim)))
-            probability = probability.write(index, tf.repeat(group_probability, self.clip_frames))
-            return start + self.snippets_per_step, nodes, probability
+        def step(start, arrays):
+            blocks = tf.range(start, tf.minimum(start + self.blocks_per_step, num_blocks))
+            frames, mask = self._gather(videos, blocks, blocks_per_video, block_snippets * self.clip_frames, to_frames)
+            values = self._nodes_of_blocks(frames, mask, block_snippets)
+            index = start // self.blocks_per_step
+            return start + self.blocks_per_step, {key: arrays[key].write(index, values[key]) for key in shapes}
 
         def array(shape):
-            return tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False, element_shape=shape)
+            options = {"infer_shape": False, "element_shape": (None, *shape)}
+            return tf.TensorArray(tf.float32, size=0, dynamic_size=True, **options)
 
-        loop = (0, array((None, self.num_patches, self.feature_dim)), array((None,)))
-        _, nodes, probability = tf.while_loop(lambda start, *_: start < num_snippets, step, loop, parallel_iterations=1)
-        nodes = tf.reshape(nodes.concat(), (num_videos, -1, self.num_patches, self.feature_dim))
-        return nodes[:, :num_frames], tf.reshape(probability.concat(), (num_videos, -1))[:, :num_frames]
+        loop = (0, {key: array(shape) for key, shape in shapes.items()})
+        _, arrays = tf.while_loop(lambda start, _: start < num_blocks, step, loop, parallel_iterations=1)
+        found = {
+            key: tf.reshape(arrays[key].concat(), (num_videos, -1, *shape))[:, :num_frames]
+            for key, shape in shapes.items()
+        }
+        probability = found.pop(spec.ANOMALY_SCORE)
+        return found, probability
 
-    def _gather(self, videos, snippets, snippets_per_video, to_frames):
-        """Gather frames ``(n, K, side, side, 3)`` and mask ``(n, K)`` of some snippets; zeros after the last frame."""
+    def _gather(self, videos, blocks, blocks_per_video, block_frames, to_frames):
+        """Gather the frames of some blocks with their context, and the mask; zeros outside of the video."""
+        before, after = self.temporal_reach
+        side, length = self.image_size_px, before + block_frames + after
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
-        steps = (snippets % snippets_per_video)[:, None] * self.clip_frames + tf.range(self.clip_frames)
-        mask = steps < num_frames
-        video = tf.repeat(snippets // snippets_per_video, self.clip_frames)
+        steps = (blocks % blocks_per_video)[:, None] * block_frames - before + tf.range(length)
+        mask = (steps >= 0) & (steps < num_frames)
+        video = tf.repeat(blocks // blocks_per_video, length)
         locations = tf.stack([video, tf.reshape(steps, [-1])], axis=1)
-        locations = tf.minimum(locations, tf.stack([num_videos, num_frames]) - 1)
+        locations = tf.clip_by_value(locations, 0, tf.stack([num_videos, num_frames]) - 1)
         frames = to_frames(tf.gather_nd(videos, locations), locations)
-        frames = tf.reshape(frames, (-1, self.clip_frames, self.image_size_px, self.image_size_px, 3))
+        frames = tf.reshape(frames, (-1, length, side, side, 3))
         return frames * tf.cast(mask[:, :, None, None, None], tf.uint8), mask
 
     def _fit(self, frames, locations=None):
         """Resize ``(n, H, W, 3)`` to the model's square; frames of this size stay as they are."""
         side = self.image_size_px
+        size = [round(side / part) for part in spec.CENTER_CROP] if self.crop else (side, side)
 
         def resize():
-            resized = tf.image.resize(frames, (side, side), antialias=True)
+            resized = tf.image.resize(frames, size, antialias=True)
+            resized = tf.image.crop_to_bounding_box(resized, (size[0] - side) // 2, (size[1] - side) // 2, side, side)
             return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 
         fits = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], side))

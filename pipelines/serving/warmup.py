@@ -46,19 +46,23 @@ def write_warmup_requests(version_folder, model_name, inputs):
 def warmup_inputs(signatures):
     """Make the inputs of each signature: noise, one snippet and one frame; nodes for a model that takes nodes only."""
     if not signatures.clip_frames:
-        nodes = np.zeros((1, 2, signatures.num_patches, signatures.feature_dim), np.float32)
-        return {name: {"nodes": nodes} for name in signatures.endpoints()}
+        return {name: _node_inputs(signatures, 2) for name in signatures.endpoints()}
     side, num_frames = signatures.image_size_px, signatures.clip_frames + 1
     frames = np.random.default_rng(0).integers(0, 256, (1, num_frames, side, side, 3), dtype=np.uint8)
     jpegs = np.array([[tf.io.encode_jpeg(frame).numpy() for frame in frames[0]]], dtype=object)
-    nodes = np.zeros((1, num_frames, signatures.num_patches, signatures.feature_dim), np.float32)
     return {
         "serving_default": {"jpeg_bytes": jpegs},
         "score_jpeg": {"jpeg_bytes": jpegs},
         "score_frames": {"frames": frames},
         "extract": {"frames": frames},
-        "score_nodes": {"nodes": nodes},
+        "score_nodes": _node_inputs(signatures, num_frames),
     }
+
+
+def _node_inputs(signatures, num_frames):
+    shape = (1, num_frames, signatures.num_patches)
+    inputs = {"nodes": np.zeros((*shape, signatures.feature_dim), np.float32)}
+    return inputs | ({"prior": np.zeros(shape, np.float32)} if signatures.takes_prior else {})
 
 
 def prediction_log(model_name, signature, tensors):

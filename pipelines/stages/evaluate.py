@@ -8,7 +8,7 @@ import numpy as np
 
 import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.bags import segment_bounds, segments_of, whole_bags
+from pipelines.data.bags import segment_bounds, segments_of, takes_prior, whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.records import expand_to_frames
@@ -114,7 +114,7 @@ def score_videos(config, subset="test"):
             "for some videos, or run `vad repeat --folds 5`."
         )
     detector = load_detector(config)
-    bags = whole_bags(nodes, videos, batch_size=1, segments=segments)
+    bags = whole_bags(nodes, videos, batch_size=1, segments=segments, prior=takes_prior(detector))
     for inputs, _, origin in track(bags, "Scoring videos", total=len(videos)):
         video = manifest.by_id[origin["video_id"].numpy()[0].decode()]
         indices = origin["frame_indices"].numpy()[0]

@@ -11,6 +11,7 @@ import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of
 from pipelines.config import UserError, deciding_settings
 from pipelines.data.bags import node_shape
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.window_maps import past_only
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
@@ -80,6 +81,9 @@ def describe(config, signatures, weights):
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         made_with={name: version(name) for name in ("tensorflow", "keras")},
         weights=weights,
+        temporal_reach=signatures.temporal_reach,
+        crop=config.data.crop,
+        takes_prior=signatures.takes_prior,
     )
 
 
@@ -103,8 +107,8 @@ def _signatures(config, models):
     try:
         if config.features.root:
             return NodeSignatures(*models, *node_shape(RunFolder.of(config).nodes))
-        return ServingSignatures(*models)
-    except RuntimeError as error:
+        return ServingSignatures(*models, past_only=past_only(config), crop=config.data.crop)
+    except (RuntimeError, ValueError) as error:
         raise UserError(str(error)) from None
 
 
@@ -124,8 +128,10 @@ def _same_version(model_folder, weights, config):
     if folder is None or not (folder / MODEL_INFO_FILE).is_file():
         return None
     info = read_model_info(folder)
-    settings = (config.alarms.threshold, config.data.frames_per_sec, config.data.jpeg_quality)
-    unchanged = info.weights == weights and (info.threshold, info.frames_per_sec, info.jpeg_quality) == settings
+    data = config.data
+    settings = (config.alarms.threshold, data.frames_per_sec, data.jpeg_quality, data.crop)
+    held = (info.threshold, info.frames_per_sec, info.jpeg_quality, info.crop)
+    unchanged = info.weights == weights and held == settings
     return folder if unchanged else None
 
 

@@ -1,5 +1,6 @@
 """Stage 3: clips and extractor -> node features of every video (``nodes/nodes-*.tfrecord``) and their manifest."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from pipelines.data.examples import serialize_bag
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, write_manifest
 from pipelines.data.map_cache import MapCache
 from pipelines.data.shards import describe_reuse, plan_shards
+from pipelines.data.window_maps import padded_snippets, past_only, plan_maps, window_maps
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.marker import is_marked, mark
+from vad_keras import spec
 
 BATCH_SNIPPETS = 8
 
@@ -38,7 +41,10 @@ def run(config) -> Path:
     run_folder, clips = RunFolder.of(config), open_clips(config)
     folder, videos = run_folder.nodes, clips.manifest.videos
     extractor = _load_extractor(config)
-    settings = fingerprint(clips.manifest.fingerprint.encode(), run_folder.extractor.read_bytes())
+    facts = [clips.manifest.fingerprint.encode(), run_folder.extractor.read_bytes()]
+    if extractor.temporal_reach:
+        facts.append(past_only(config))
+    settings = fingerprint(*facts)
     _remove_outdated(folder, settings)
     shards = plan_shards(folder, "nodes", videos, config.data.videos_per_shard, lambda group: settings)
     missing = [shard for shard in shards if not shard.path.exists()]
@@ -49,7 +55,7 @@ def run(config) -> Path:
         for shard in missing:
             _write_shard(shard, nodes)
         next(nodes, None)  # lets the progress bar end
-    write_manifest(folder, videos, clips.manifest.skipped, settings)
+    write_manifest(folder, videos, clips.manifest.skipped, settings, extractor.channel_groups)
     done = f"{len(videos):,} videos, {sum(video.num_sampled for video in videos):,} frames"
     done += describe_reuse(len(shards) - len(missing), len(shards))
     write_summary(config, "extract", done, output=folder, seconds=time.monotonic() - start)
@@ -59,7 +65,8 @@ def run(config) -> Path:
 def extract_nodes(config, extractor, videos):
     """Compute the nodes of some prepared videos, in order.
 
-    They are computed from the cached maps of a frozen backbone if these are complete, else from the frames.
+    They are computed from the cached maps of a frozen backbone if these are complete, else from the frames. A video
+    network sees its windows of the whole video, across the snippets.
 
     Args:
         config: The run's ``Config``; its ``work_dir`` holds the clips and the maps.
@@ -67,31 +74,53 @@ def extract_nodes(config, extractor, videos):
         videos: ``VideoInfo`` entries of the clips' manifest.
 
     Yields:
-        ``(VideoInfo, nodes float16 (T, G, C), original frame indices (T,))``.
+        ``(VideoInfo, nodes float16 (T, G, C), original frame indices (T,), prior float32 (T, G) or None)``.
     """
     clips = open_clips(config)
     if not extractor.train_backbone:
-        maps = MapCache(RunFolder.of(config).maps, clips, extractor)
+        maps = MapCache(RunFolder.of(config).maps, clips, extractor, past_only(config))
         if maps.is_complete:
-            return _from_maps(maps, extractor, videos)
+            cached = ((video, _cached(maps, video)) for video in videos)
+            return _from_maps(clips.clip_frames, extractor, cached, maps.frame_indices)
+    if extractor.temporal_reach:
+        computed = _computed(clips, extractor, videos, past_only(config))
+        return _from_maps(clips.clip_frames, extractor, computed, clips.frame_indices)
     return _from_frames(clips, extractor, videos)
 
 
-def _from_maps(maps, extractor, videos):
-    """Compute nodes from cached maps."""
-    length = maps.clips.clip_frames
-    signature = [tf.TensorSpec([None, length, *maps.shape], tf.float16), tf.TensorSpec([None, length], tf.bool)]
+def _cached(maps, video):
+    """Yield the cached maps of a video as padded snippets, a few at a time, and their mask."""
+    for first in range(0, maps.clips.num_snippets(video), BATCH_SNIPPETS):
+        yield maps.read(video, first, min(BATCH_SNIPPETS, maps.clips.num_snippets(video) - first))
+
+
+def _computed(clips, extractor, videos, past_only):
+    """Yield each video with its maps, computed in windows, as padded snippets."""
+    pieces = window_maps(clips, extractor, videos, past_only)
+    for video in videos:
+        count = len(plan_maps(extractor, video.num_sampled, clips.clip_frames, past_only))
+        maps = (maps for _, _, maps in itertools.islice(pieces, count))
+        yield video, padded_snippets(maps, clips.clip_frames, BATCH_SNIPPETS)
+
+
+def _from_maps(clip_frames, extractor, maps_of_videos, frame_indices):
+    """Compute nodes and their prior from the maps of each video, ``(VideoInfo, batches of maps and mask)``."""
+    signature = [
+        tf.TensorSpec([None, clip_frames, *extractor.map_shape], tf.float16),
+        tf.TensorSpec([None, clip_frames], tf.bool),
+    ]
 
     @tf.function(input_signature=signature)
-    def compute(values, mask):
-        return tf.cast(extractor.nodes_from_maps(tf.cast(values, extractor.compute_dtype), mask), tf.float16)
+    def compute(maps, mask):
+        values = {spec.NODES: extractor.nodes_from_maps(tf.cast(maps, extractor.compute_dtype), mask)}
+        values[spec.NODES] = tf.cast(values[spec.NODES], tf.float16)
+        return values | ({spec.PRIOR: extractor.prior_from_maps(maps, mask)} if extractor.has_prior else {})
 
-    for video in videos:
-        parts = []
-        for first in range(0, maps.clips.num_snippets(video), BATCH_SNIPPETS):
-            count = min(BATCH_SNIPPETS, maps.clips.num_snippets(video) - first)
-            parts += list(compute(*maps.read(video, first, count)).numpy())
-        yield video, np.concatenate(parts)[: video.num_sampled], np.array(maps.frame_indices(video))
+    for video, batches in maps_of_videos:
+        parts = [compute(*batch) for batch in batches]
+        values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        values = {key: np.concatenate(value)[: video.num_sampled] for key, value in values.items()}
+        yield video, values[spec.NODES], np.array(frame_indices(video)), values.get(spec.PRIOR)
 
 
 def _from_frames(clips, extractor, videos):
@@ -113,13 +142,13 @@ def _from_frames(clips, extractor, videos):
     for video in videos:
         parts, indices = zip(*(next(snippets) for _ in range(clips.num_snippets(video))), strict=True)
         count = video.num_sampled
-        yield video, np.concatenate(parts)[:count], np.concatenate(indices)[:count]
+        yield video, np.concatenate(parts)[:count], np.concatenate(indices)[:count], None
 
 
 def _write_shard(shard, nodes):
     with replacing(shard.path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-        for _, (video, values, frame_indices) in zip(shard.videos, nodes, strict=False):
-            writer.write(serialize_bag(values, video.video_id, video.label, frame_indices))
+        for _, (video, values, frame_indices, prior) in zip(shard.videos, nodes, strict=False):
+            writer.write(serialize_bag(values, video.video_id, video.label, frame_indices, prior))
 
 
 def _load_extractor(config):

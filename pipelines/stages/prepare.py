@@ -50,6 +50,8 @@ def _fingerprint(config, videos):
     """Hash everything that decides the content of a shard: settings, files (size and modification time) and labels."""
     data = config.data
     facts = [[RECORDS_VERSION, data.frames_per_sec, data.clip_frames, data.image_size_px, data.jpeg_quality]]
+    if data.crop:
+        facts[0].append("crop")
     for video in videos:
         known = [video.video_id, str(video.path), *stamp(video.path)]
         known += [video.subset, video.label, video.class_name, video.intervals]

@@ -26,6 +26,7 @@ from pipelines.serving.alarms import find_alarms
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.scorer import FrameScores, Scorer
 from pipelines.serving.top_frames import find_top_frames
+from vad_keras import spec
 
 SCORE_DIGITS = 6
 PICTURE_SIDE_PX = 240
@@ -138,7 +139,8 @@ def _finished(engine, path, target, threshold):
 
 def _score_file(engine, path, target, threshold, num_top_frames, show_progress):
     """Score one video, write its files and return the content of its JSON file."""
-    reader = VideoReader(path, engine.info.frames_per_sec, engine.info.image_size_px)
+    info = engine.info
+    reader = VideoReader(path, info.frames_per_sec, info.image_size_px, crop=info.crop)
     sampled, frame_indices = _score_frames(engine, reader, show_progress)
     scores = expand_to_frames(sampled.anomaly_score, frame_indices, reader.num_frames).astype(float)
     times_sec = np.asarray(reader.frame_times_sec)
@@ -157,7 +159,7 @@ def _score_file(engine, path, target, threshold, num_top_frames, show_progress):
     }
     _write_csv(_with_suffix(target, ".csv"), result["scores"], times_sec)
     moments_sec = times_sec[frame_indices[top]]
-    pictures = _read_pictures(path, engine.info.frames_per_sec, frame_indices[top])
+    pictures = _read_pictures(path, info, frame_indices[top])
     thumbnails = list(zip(moments_sec, pictures, strict=True))[:MAX_THUMBNAILS]
     plot_timeline(_with_suffix(target, ".png"), times_sec, scores, threshold, title=path.name, thumbnails=thumbnails)
     if top:
@@ -176,13 +178,16 @@ def _score_frames(engine, reader, show_progress):
         parts.append(scorer.push(snippet.frames[snippet.mask]))
         indices.append(snippet.frame_indices[snippet.mask])
     return FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
-def _read_pictures(path, frames_per_sec, frame_indices):
-    """Read frames by index, in the proportions of the video. A second pass, so that scoring keeps no frame."""
+
+
+def _read_pictures(path, info, frame_indices):
+    """Read frames by index, in the proportions of the video or of its cut. Scoring kept no frame, so it reads again."""
     wanted, pictures = set(frame_indices.tolist()), []
-    reader = VideoReader(path, frames_per_sec, PICTURE_SIDE_PX)
+    reader = VideoReader(path, info.frames_per_sec, PICTURE_SIDE_PX, crop=info.crop)
+    stretch = spec.CENTER_CROP[1] / spec.CENTER_CROP[0] if info.crop else 1.0
     for frame_index, _, rgb in reader if wanted else ():
         if frame_index in wanted:
-            width_px = round(PICTURE_SIDE_PX * reader.width / reader.height)
+            width_px = round(PICTURE_SIDE_PX * stretch * reader.width / reader.height)
             pictures.append(np.asarray(Image.fromarray(rgb).resize((width_px, PICTURE_SIDE_PX))))
         if len(pictures) == len(wanted):
             break

@@ -13,7 +13,15 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.config.values import parse_override
-from pipelines.data.bags import node_shape, segments_of, steps_per_epoch, training_bags, untuned, whole_bags
+from pipelines.data.bags import (
+    node_shape,
+    segments_of,
+    steps_per_epoch,
+    takes_prior,
+    training_bags,
+    untuned,
+    whole_bags,
+)
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
@@ -122,19 +130,27 @@ def build_optimizer(options):
 
 def _fit(config, detector, training, validation, state):
     options, nodes = config.train_detector, RunFolder.of(config).nodes
+    prior = takes_prior(detector)
     batches = training_bags(
-        nodes, training, options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
+        nodes,
+        training,
+        options.batch_size,
+        options.bag_frames,
+        options.sampling,
+        config.seed,
+        options.cache_nodes,
+        prior,
     )
     monitor = options.monitor if validation else None
     callbacks = training_callbacks(state, "Training detector", monitor, options.patience_epochs)
     if validation and config.evaluate.images:
-        callbacks.append(_score_images(config, validation, state))
+        callbacks.append(_score_images(config, validation, state, prior))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     detector.fit(
         batches,
         epochs=options.epochs,
         steps_per_epoch=steps_per_epoch(training, options.batch_size),
-        validation_data=_validation_bags(config, nodes, validation) if validation else None,
+        validation_data=_validation_bags(config, nodes, validation, prior) if validation else None,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
@@ -166,34 +182,34 @@ def validation_batches(videos, batch_size):
     ]
 
 
-def _validation_bags(config, nodes, videos):
+def _validation_bags(config, nodes, videos, prior):
     """Whole validation videos, kept in memory."""
     batches = []
     for batch in validation_batches(videos, VALIDATION_BATCH):
-        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments_of(config))))
+        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments_of(config), prior)))
         batches.append(tf.data.Dataset.from_tensors((inputs, labels)))
     return untuned(functools.reduce(lambda first, second: first.concatenate(second), batches))
 
 
-def _score_images(config, validation, state):
+def _score_images(config, validation, state, prior):
     """TensorBoard images of a few validation videos, abnormal ones first."""
     chosen = sorted(validation, key=lambda video: -video.label)[:IMAGE_VIDEOS]
     return ScoreImages(
         state.logs / "images",
-        lambda: [_inputs_of(config, video) for video in chosen],
+        lambda: [_inputs_of(config, video, prior) for video in chosen],
         every_epochs=max(1, config.train_detector.epochs // IMAGES_PER_TRAINING),
         scales=() if config.features.root else config.extractor.scales,
         threshold=config.alarms.threshold,
     )
 
 
-def _inputs_of(config, video):
-    """Nodes and times of one video, and its frames if the clips still exist, as ``ScoreImages`` reads them."""
+def _inputs_of(config, video, prior):
+    """Nodes, prior and times of one video, and its frames if the clips still exist, as ``ScoreImages`` reads them."""
     run_folder = RunFolder.of(config)
-    inputs, _, origin = next(iter(whole_bags(run_folder.nodes, [video])))
+    inputs, _, origin = next(iter(whole_bags(run_folder.nodes, [video], prior=prior)))
     read = {
         "title": video.video_id,
-        "nodes": inputs["nodes"].numpy()[0],
+        **{key: inputs[key].numpy()[0] for key in (spec.NODES, spec.PRIOR) if key in inputs},
         "times_sec": origin["frame_indices"].numpy()[0] / video.fps,
     }
     if not config.features.root and (run_folder.clips / MANIFEST_NAME).exists():

@@ -11,6 +11,7 @@ from pipelines.config import UserError
 from pipelines.data.clips import open_clips
 from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
+from pipelines.data.window_maps import past_only
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
@@ -18,6 +19,7 @@ from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras.models import RelationAwareExtractor
+from vad_keras.models.video_networks import VIDEO_BACKBONES
 from vad_keras.spec import ABNORMAL, NORMAL
 
 STAGE = "train_extractor"
@@ -37,7 +39,8 @@ def run(config) -> Path:
     start, run_folder, clips = time.monotonic(), RunFolder.of(config), open_clips(config)
     videos = training_videos(clips.manifest)
     sections = config.extractor, config.train_extractor
-    settings = training_fingerprint(config.seed, sections, clips.manifest.fingerprint, videos)
+    records = clips.manifest.fingerprint + (":past" if has_video_network(config) and past_only(config) else "")
+    settings = training_fingerprint(config.seed, sections, records, videos)
     state = TrainingState(run_folder, STAGE, run_folder.extractor, settings)
     if state.is_finished:
         write_summary(config, STAGE, "already trained with these clips and settings", output=state.output)
@@ -78,7 +81,7 @@ def fit_extractor(config, clips, videos, state):
 
 def open_maps(config, clips, extractor):
     """Open the cache of the feature maps of a run, which may not be filled yet."""
-    return MapCache(RunFolder.of(config).maps, clips, extractor)
+    return MapCache(RunFolder.of(config).maps, clips, extractor, past_only(config))
 
 
 def _filled_maps(config, clips, extractor):
@@ -95,8 +98,8 @@ def build_extractor(config):
         UserError: The weights cannot be loaded, or a setting does not fit the model.
     """
     options = dataclasses.asdict(config.extractor)
-    if options["weights"] == "none":
-        options["weights"] = None
+    for key in ("weights", "video_backbone", "video_weights"):
+        options[key] = None if options[key] == "none" else options[key]
     data = config.data
     try:
         return RelationAwareExtractor(
@@ -111,6 +114,11 @@ def build_extractor(config):
             f"extractor.weights = {config.extractor.weights!r} cannot be downloaded ({error}). "
             "Set it to the path of a weights file, or to none."
         ) from error
+
+
+def has_video_network(config):
+    """Whether a video network computes maps, alone or beside an image backbone."""
+    return not {config.extractor.backbone, config.extractor.video_backbone}.isdisjoint(VIDEO_BACKBONES)
 
 
 def _fit(config, extractor, clips, source, training, validation, state):

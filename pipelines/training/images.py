@@ -23,8 +23,8 @@ class ScoreImages(keras.callbacks.Callback):
     Args:
         log_dir: Folder of the event files, such as ``logs/train_detector/images``.
         read_videos: Function that is called once, at the first use. It returns a list of dicts with ``title``,
-            ``nodes`` ``(T, G, C)``, ``times_sec`` ``(T,)`` and, where known, ``frame_labels`` ``(T,)`` and ``frames``
-            ``(T, H, W, 3)``.
+            ``nodes`` ``(T, G, C)``, ``times_sec`` ``(T,)`` and, where known, ``prior`` ``(T, G)``, ``frame_labels``
+            ``(T,)`` and ``frames`` ``(T, H, W, 3)``.
         every_epochs: Number of epochs between two images.
         scales: Scales of the patches; empty when patches are not a grid over the frame: timelines alone.
         threshold: A score at or above it is an alarm.
@@ -62,7 +62,7 @@ class ScoreImages(keras.callbacks.Callback):
             self.videos = self.writer = None
 
     def _write(self, video):
-        outputs = self._outputs(np.asarray(video["nodes"]))
+        outputs = self._outputs({key: np.asarray(video[key]) for key in (spec.NODES, spec.PRIOR) if key in video})
         scores = outputs[spec.ANOMALY_SCORE]
         labels, title = video.get("frame_labels"), video["title"]
         _image(f"timeline/{title}", timeline_figure(video["times_sec"], scores, self.threshold, labels, title))
@@ -76,10 +76,11 @@ class ScoreImages(keras.callbacks.Callback):
         frames = None if frames is None else [frames[index] for index in chosen]
         _image(f"patches/{title}", heat_map_figure(frames, before[chosen], after[chosen], self.scales, texts))
 
-    def _outputs(self, nodes):
+    def _outputs(self, inputs):
         """Outputs of the model for one video, without the batch axis."""
-        mask = np.ones((1, len(nodes)), bool)
-        outputs = self.model({spec.NODES: nodes[None].astype("float32"), spec.MASK: mask}, training=False)
+        inputs = {key: value[None].astype("float32") for key, value in inputs.items()}
+        mask = np.ones((1, inputs[spec.NODES].shape[1]), bool)
+        outputs = self.model({**inputs, spec.MASK: mask}, training=False)
         return {
             name: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))[0] for name, value in outputs.items()
         }

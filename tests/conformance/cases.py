@@ -26,7 +26,8 @@ class Case:
 def changed(descriptor, argument, value):
     """The case in which one argument has another value."""
     inputs = descriptor.inputs | descriptor.other_inputs.get(argument, {})
-    return Case(descriptor, f"{argument}={value}", descriptor.options | {argument: value}, inputs)
+    options = descriptor.options | descriptor.other_options.get(argument, {}) | {argument: value}
+    return Case(descriptor, f"{argument}={value}", options, inputs)
 
 
 def described(promise):

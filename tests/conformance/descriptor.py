@@ -34,6 +34,7 @@ class Descriptor:
     options: dict = field(default_factory=dict)  # arguments it is made with, or a function is called with
     changes: dict = field(default_factory=dict)  # argument -> another value, or a function of a folder that makes one
     other_inputs: dict = field(default_factory=dict)  # argument -> inputs that its other value needs
+    other_options: dict = field(default_factory=dict)  # argument -> options that its other value needs
     call_options: dict = field(default_factory=dict)
     outputs: tuple = ("output",)
     training_calls: int = 1  # of a model whose arguments show only as training goes on

@@ -30,6 +30,18 @@ def backbone_weights(folder):
     return str(path)
 
 
+def video_weights(folder):
+    """Weights file of the video network."""
+    from tests.torchvision_arrays import state_dict
+
+    path = folder / "video.npz"
+    np.savez(path, **state_dict())
+    return str(path)
+
+
+PAIR = {"video_backbone": "mc3_18"}
+PRIOR = {"prior_labels": ("fight", "no fight", "run"), "prior_abnormal": ("fight",)}
+
 NO_STATE = dict.fromkeys(("config", "keras_file", "saved_model"), "a pure function has neither state nor configuration")
 NUMPY = NO_STATE | dict.fromkeys(
     ("backends", "compiled", "mixed", "singles", "padding", "cut"),
@@ -186,7 +198,13 @@ MODELS = [
             "dropout": 0.1,
             "train_backbone": False,
             "seed": 2,
+            "video_backbone": "mc3_18",
+            "video_weights": video_weights,
+            "prior_labels": PRIOR["prior_labels"],
+            "prior_abnormal": ("fight", "run"),
         },
+        # these three need a video network, whose own tests compare them with it
+        other_options={"video_weights": PAIR, "prior_labels": PAIR | PRIOR, "prior_abnormal": PAIR | PRIOR},
         other_inputs={
             "image_size": {"frames": frames(size=48)},
             "clip_frames": {"frames": frames(2), "mask": SNIPPET_MASK[:, :2]},

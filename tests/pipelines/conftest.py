@@ -50,7 +50,9 @@ def write_nodes():
     return _write_nodes
 
 
-def _write_nodes(folder, videos, shards=2, size=(5, 8), fingerprint="nodes", abnormal_part=(0.4, 0.7), seed=0):
+def _write_nodes(
+    folder, videos, shards=2, size=(5, 8), fingerprint="nodes", abnormal_part=(0.4, 0.7), seed=0, prior=False
+):
     """Node records and their manifest.
 
     Args:
@@ -62,6 +64,7 @@ def _write_nodes(folder, videos, shards=2, size=(5, 8), fingerprint="nodes", abn
         fingerprint: of the manifest.
         abnormal_part: share of the length at which the event begins and ends.
         seed: of the noise.
+        prior: whether each node also has a prior, its frame's position.
 
     Returns:
         List of `VideoInfo`; each sampled frame stands for 4 original ones, at 8 a second.
@@ -80,7 +83,8 @@ def _write_nodes(folder, videos, shards=2, size=(5, 8), fingerprint="nodes", abn
         if label:
             nodes[first:last, :, 2:] += 2.0
         nodes[..., 0], nodes[..., 1] = np.arange(count)[:, None], number
-        records.append(serialize_bag(nodes, video_id, label, 4 * np.arange(count)))
+        log_odds = nodes[..., 0] if prior else None
+        records.append(serialize_bag(nodes, video_id, label, 4 * np.arange(count), log_odds))
         info = {"path": f"{video_id}.mp4", "subset": subset, "label": label, "class_name": "Event" if label else ""}
         info |= {"fps": 8.0, "num_frames": 4 * count - 1, "width": 32, "height": 32, "num_sampled": count}
         intervals = ((4 * first, 4 * last),) if label else ()

@@ -51,16 +51,20 @@ class ActionLogits(layers.Dense):
             features: as in a call.
             abnormal: names of the actions that count as abnormal, some of ``labels``.
         """
+        self.check_abnormal(abnormal)
+        logits = self(features)
+        abnormal = [index for index, label in enumerate(self.labels) if label in abnormal]
+        others = [index for index in range(len(self.labels)) if index not in abnormal]
+        return _log_sum(logits, abnormal) - _log_sum(logits, others)
+
+    def check_abnormal(self, abnormal):
+        """Raise a ``ValueError`` unless these are some of ``labels``, and not all."""
         unknown = sorted(set(abnormal) - set(self.labels))
         if unknown or not 0 < len(set(abnormal)) < len(self.labels):
             raise ValueError(
                 f"`abnormal` must name some of `labels`, and not all. Received: {tuple(abnormal)} of "
                 f"{len(self.labels)} labels{f', unknown: {unknown}' if unknown else ''}."
             )
-        logits = self(features)
-        abnormal = [index for index, label in enumerate(self.labels) if label in abnormal]
-        others = [index for index in range(len(self.labels)) if index not in abnormal]
-        return _log_sum(logits, abnormal) - _log_sum(logits, others)
 
     def get_config(self):
         config = {**super().get_config(), "labels": self.labels}

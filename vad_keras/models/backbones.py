@@ -1,10 +1,12 @@
-"""Image backbones of the feature extractor, as a plain dict: how each is built and what it expects of its input."""
+"""Backbones of the feature extractor, as a plain dict: how each is built and what it expects of its input."""
 
 import warnings
 from pathlib import Path
 
 import keras
 from keras import layers
+
+from vad_keras.models.video_networks import VIDEO_BACKBONES, build_video_backbone
 
 
 def small_backbone(input_shape, include_top=False, weights=None):
@@ -35,16 +37,19 @@ BACKBONES = {
         "offset": (1.0, 1.0, 1.0),
     },
     "small": {"build": small_backbone, "channels": "RGB", "scale": 1.0 / 127.5, "offset": (1.0, 1.0, 1.0)},
+    **VIDEO_BACKBONES,
 }
 
 
 def build_backbone(name, image_size, weights=None):
     """Build the convolutional part of a backbone, images ``(N, S, S, 3)`` to maps ``(N, h, w, C)``.
 
+    A video backbone takes clips ``(B, K, S, S, 3)`` of any size instead, see ``build_video_backbone``.
+
     Args:
         name: key of ``BACKBONES``.
         image_size: ``S``.
-        weights: None, ``"imagenet"`` or the path of a weights file.
+        weights: None, ``"imagenet"`` (image backbones) or the path of a weights file.
 
     Raises:
         ValueError: for an unknown name, or a weights file of another architecture.
@@ -57,10 +62,12 @@ def build_backbone(name, image_size, weights=None):
     """
     if name not in BACKBONES:
         raise ValueError(f"`backbone` must be one of {tuple(BACKBONES)}. Received: {name!r}.")
-    if weights == "imagenet" and name == "small":
+    if weights == "imagenet" and (name == "small" or name in VIDEO_BACKBONES):
         raise ValueError(
-            'There are no "imagenet" `weights` of the small backbone. Use None, a file or another backbone.'
+            f'There are no "imagenet" `weights` of the backbone {name!r}. Use None, a file or another backbone.'
         )
+    if name in VIDEO_BACKBONES:
+        return build_video_backbone(name, weights)
     published = weights if weights == "imagenet" else None
     backbone = BACKBONES[name]["build"](input_shape=(image_size, image_size, 3), include_top=False, weights=published)
     if weights is not None and published is None:

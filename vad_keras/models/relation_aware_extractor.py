@@ -8,9 +8,11 @@ from vad_keras.layers.patch_pooling import MultiScalePatchPooling
 from vad_keras.layers.relation_gate import RelationGate
 from vad_keras.layers.temporal_relation import TemporalRelation, repeat_last_frame
 from vad_keras.losses.bags import labels_of_bags
-from vad_keras.models.backbones import BACKBONES, build_backbone
-from vad_keras.models.checked_model import CheckedModel, check_features, check_keys, check_mask
-from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES
+from vad_keras.models.action_logits import ActionLogits, load_action_logits
+from vad_keras.models.checked_model import check_features, check_keys, check_mask
+from vad_keras.models.frame_encoder import FrameEncoder
+from vad_keras.models.video_networks import VIDEO_BACKBONES
+from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES, PRIOR
 
 FRAMES = "frames"
 MAPS = "maps"
@@ -19,14 +21,17 @@ ANOMALY_PROBABILITY = "anomaly_probability"
 
 
 @keras.saving.register_keras_serializable("vad_keras")
-class RelationAwareExtractor(CheckedModel):
+class RelationAwareExtractor(FrameEncoder):
     """Turn snippets of ``K`` frames into node features, and learn them by classifying snippets as abnormal or normal.
 
-    1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``; with ``motion`` each position also
-       gets how much it differs from the frame before, ``(B, K, h, w, 2 C)``;
+    1. frames -> feature maps of the last convolutional block, ``(B, K, h, w, C)``; with ``video_backbone`` the maps of
+       both networks side by side; with ``motion`` each position also gets how much it differs from the frame before,
+       ``(B, K, h, w, 2 C)``;
     2. the relation gate re-weighs the positions of a snippet by their inner products;
     3. multi-scale patch pooling: the nodes, ``(B, K, G, C)``;
-    4. for training, the mean over the patches of each frame goes through temporal relations (TRN) to one logit.
+    4. for training, the mean over the patches of each frame goes through temporal relations (TRN) to one logit;
+    5. with ``prior_labels`` the classifier of the video network, applied to the mean of each patch of its map, gives
+       each node the log-odds of the abnormal actions, ``(B, K, G)``.
 
     ``compile(optimizer)`` and ``fit`` work with a dataset of ``({"frames": ..., "mask": ...}, label)``: without a
     ``loss`` the binary cross-entropy of the logits is taken; a ``loss`` and ``metrics`` given to ``compile`` see the
@@ -35,11 +40,15 @@ class RelationAwareExtractor(CheckedModel):
     With ``train_backbone=True`` all batch norms of the backbone but the first are frozen ("partial batch norm"); with
     ``False`` the whole backbone is frozen, so that its maps may be computed once (``feature_maps``) and kept.
 
+    A video backbone sees the ``K`` frames of a snippet together. Its map of a frame depends on the frames around it, so
+    the maps of a snippet alone are not those of the whole video: compute them with ``temporal_reach`` more frames on
+    each side (``plan_windows``), or give them as ``maps``.
+
     Args:
-        backbone: ``"resnet50"`` (the paper), ``"mobilenet_v2"`` or ``"small"``.
+        backbone: ``"resnet50"`` (the paper), ``"mobilenet_v2"``, ``"small"``, or the video network ``"mc3_18"``.
         weights: of the backbone: None (random), ``"imagenet"`` (downloads) or the path of a weights file. A saved
             extractor holds its weights itself and needs no such file again.
-        image_size: side of the square frames in pixels.
+        image_size: side of the square frames in pixels; None: the size of the backbone, 224 or 112.
         clip_frames: ``K``.
         scales: grids of the patches.
         pooling: ``"max"`` or ``"average"``.
@@ -50,6 +59,12 @@ class RelationAwareExtractor(CheckedModel):
         dropout: share of the frame features that is dropped in training.
         train_backbone: learn the backbone as well.
         seed: of dropout and of the tuples drawn in training.
+        video_backbone: None, or a video network (``"mc3_18"``) beside an image backbone: appearance and motion. Frames
+            are resized inside the model, so that both have maps of one size (224 pixels become 112).
+        video_weights: of the video backbone: None (random) or the path of a ``.npz`` or ``.pth`` file.
+        prior_labels: names of the outputs of the classifier in the weights file of the video network, in their order;
+            empty: no prior.
+        prior_abnormal: those of ``prior_labels`` that count as abnormal.
 
     Call arguments:
         inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
@@ -58,10 +73,11 @@ class RelationAwareExtractor(CheckedModel):
 
     Output shape:
         Dict with ``anomaly_probability`` ``(B,)`` and ``logits`` ``(B,)``, both float32, and ``nodes``
-        ``(B, K, G, C)``, 0 in padded frames.
+        ``(B, K, G, C)``, 0 in padded frames. With ``prior_labels`` also ``prior``, float32 ``(B, K, G)``, likewise.
 
     Raises:
-        ValueError: for an unknown backbone, a weights file that does not fit, or frames of another size or number.
+        ValueError: for an unknown backbone, a weights file that does not fit, a prior without a video network, or
+            frames of another size or number.
         FileNotFoundError: when the weights file is not there.
 
     Example:
@@ -80,7 +96,7 @@ class RelationAwareExtractor(CheckedModel):
         self,
         backbone="resnet50",
         weights=None,
-        image_size=224,
+        image_size=None,
         clip_frames=DEFAULT_CLIP_FRAMES,
         scales=DEFAULT_SCALES,
         pooling="max",
@@ -90,50 +106,62 @@ class RelationAwareExtractor(CheckedModel):
         dropout=0.8,
         train_backbone=True,
         seed=None,
+        video_backbone=None,
+        video_weights=None,
+        prior_labels=(),
+        prior_abnormal=(),
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        checks.integers(1, image_size=image_size, relation_units=relation_units)
+        super().__init__(backbone, weights, image_size, train_backbone, video_backbone, video_weights, **kwargs)
+        checks.integers(1, relation_units=relation_units)
         checks.integers(2, clip_frames=clip_frames)  # a relation needs two frames
         checks.integers(0, gate_dim=gate_dim)
         checks.numbers_in("[0, 1)", dropout=dropout)
-        self.backbone_name = backbone
-        self.image_size = image_size
         self.clip_frames = clip_frames
         self.motion = motion
-        self.train_backbone = train_backbone
         self.seed = seed
-        self.backbone = self._under_own_policy(build_backbone, backbone, image_size, weights)
-        self._freeze()
         dtype = {"dtype": self.dtype_policy}
         self.gate = RelationGate(gate_dim, name="gate", **dtype) if gate_dim else None
         self.patches = MultiScalePatchPooling(scales, pooling, name="patches", **dtype)
+        head_weights = weights if backbone in VIDEO_BACKBONES else video_weights
+        self._build_prior(head_weights, prior_labels, prior_abnormal)
         self.relation = TemporalRelation(
             relation_units, clip_frames, dropout=dropout, seed=seed, name="relation", **dtype
         )
         self.head = keras.layers.Dense(1, dtype="float32", name="head")
         self.build()
 
-    def _under_own_policy(self, function, *arguments):
-        """Call with this model's dtype policy in force, since ``keras.applications`` know only the global one."""
-        previous = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.dtype_policy)
-        try:
-            return function(*arguments)
-        finally:
-            keras.config.set_dtype_policy(previous)
+    def _build_prior(self, weights, labels, abnormal):
+        """The classifier of the video network, never trained here, and its patches; None without ``labels``."""
+        self.prior_abnormal, self.prior_head, self.prior_patches = tuple(abnormal), None, None
+        if not labels:
+            if abnormal:
+                raise ValueError(f"`prior_abnormal` needs `prior_labels`. Received: {tuple(abnormal)} without labels.")
+            return
+        if self.video_name is None:
+            raise ValueError(
+                f"`prior_labels` need a video network, one of {tuple(VIDEO_BACKBONES)}, as `backbone` or "
+                f"`video_backbone`. Received: {self.backbone_name!r}."
+            )
+        if weights is None:
+            self.prior_head = ActionLogits(labels, name="prior_head")
+            self.prior_head.build((None, self.network_shapes[-1][-1]))
+        else:
+            self.prior_head = load_action_logits(weights, labels)
+        self.prior_head.check_abnormal(abnormal)
+        self.prior_head.trainable = False
+        self.prior_patches = MultiScalePatchPooling(self.patches.scales, "average", dtype="float32")
 
-    def _freeze(self):
-        self.backbone.trainable = self.train_backbone
-        norms = [layer for layer in self.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
-        for layer in norms[1:]:
-            layer.trainable = False
+    @property
+    def channel_groups(self):
+        """Channels of the parts that lie side by side in a node, such as ``(1280, 512)``; they sum to ``C``."""
+        return tuple(shape[-1] for shape in self.network_shapes) * (2 if self.motion else 1)
 
     def build(self, input_shape=None):
         if self.built:
             return
-        height, width, channels = self.backbone.output_shape[1:]
-        channels *= 2 if self.motion else 1
+        height, width, _ = self.map_shape
+        channels = sum(self.channel_groups)
         if self.gate:
             self.gate.build((None, self.clip_frames, height, width, channels))
         self.relation.build((None, self.clip_frames, channels))
@@ -146,38 +174,9 @@ class RelationAwareExtractor(CheckedModel):
         name = MAPS if MAPS in inputs else FRAMES
         check_features(name, inputs[name], "(B, K, h, w, C)" if name == MAPS else "(B, K, S, S, 3)")
         if name == FRAMES:
-            self._check_frames(inputs[FRAMES])
+            self.check_frames(inputs[FRAMES], self.clip_frames)
         if inputs.get(MASK) is not None:
             check_mask(inputs[MASK], name, inputs[name])
-
-    def _check_frames(self, frames):
-        size = self.image_size
-        if tuple(frames.shape[1:]) != (self.clip_frames, size, size, 3):
-            raise ValueError(
-                f"`frames` must have shape (B, {self.clip_frames}, {size}, {size}, 3). "
-                f"Received: {tuple(frames.shape)}. Pad and mask a short snippet, and resize frames of another size."
-            )
-
-    def feature_maps(self, frames, training=False):
-        """Step 1 alone: frames ``(B, K, S, S, 3)`` -> ``(B, K, h, w, C)``."""
-        self._check_frames(frames)
-        size = self.image_size
-        images = self._preprocess(ops.reshape(frames, (-1, size, size, 3)))
-        maps = self.backbone(images, training=training and self.train_backbone)
-        return ops.reshape(maps, (-1, self.clip_frames, *maps.shape[1:]))
-
-    def _masked_feature_maps(self, frames, mask, training):
-        if mask is not None and training:
-            frames = repeat_last_frame(frames, mask)  # so that padding never enters the first batch norm's statistics
-        return self.feature_maps(frames, training)
-
-    def _preprocess(self, images):
-        expected = BACKBONES[self.backbone_name]
-        images = ops.cast(images, "float32")
-        if expected["channels"] == "BGR":
-            images = ops.flip(images, axis=-1)
-        images = images * expected["scale"] - ops.convert_to_tensor(expected["offset"], dtype="float32")
-        return ops.cast(images, self.compute_dtype)
 
     def nodes_from_maps(self, maps, mask=None, training=False):
         """Steps 2 and 3 alone: maps ``(B, K, h, w, C)`` -> nodes ``(B, K, G, C)``, 0 in padded frames.
@@ -191,6 +190,24 @@ class RelationAwareExtractor(CheckedModel):
         if mask is None:
             return nodes
         return ops.where(ops.cast(mask, "bool")[:, :, None, None], nodes, ops.zeros_like(nodes))
+
+    @property
+    def has_prior(self):
+        """Whether the extractor gives a prior."""
+        return self.prior_head is not None
+
+    def prior_from_maps(self, maps, mask=None):
+        """Step 5 alone: maps ``(B, K, h, w, C)`` -> log-odds ``(B, K, G)``, float32, 0 in padded frames.
+
+        The classifier is linear, so it is applied to the mean of each patch of the maps, whatever ``pooling`` is, and
+        before the gate.
+        """
+        if not self.has_prior:
+            raise ValueError("the extractor has no prior. Give it `prior_labels` and `prior_abnormal`.")
+        maps = maps[..., -self.network_shapes[-1][-1] :]
+        patches = self.prior_patches(ops.cast(maps, "float32"))
+        prior = self.prior_head.log_odds(patches, self.prior_abnormal)
+        return prior if mask is None else ops.where(ops.cast(mask, "bool")[:, :, None], prior, 0.0)
 
     def _changes(self, maps, mask):
         """Absolute difference of each frame's maps from the frame before; padding counts as a still picture."""
@@ -211,10 +228,11 @@ class RelationAwareExtractor(CheckedModel):
     def call(self, inputs, training=False):
         self.check_inputs(inputs)
         mask = inputs.get(MASK)
-        maps = inputs[MAPS] if MAPS in inputs else self._masked_feature_maps(inputs[FRAMES], mask, training)
+        maps = inputs[MAPS] if MAPS in inputs else self.feature_maps(inputs[FRAMES], mask, training)
         nodes = self.nodes_from_maps(maps, mask, training)
         logits = self.classify_nodes(nodes, mask, training)
-        return {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
+        outputs = {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
+        return {**outputs, PRIOR: self.prior_from_maps(maps, mask)} if self.has_prior else outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         y = labels_of_bags(y)[:, None]
@@ -243,4 +261,8 @@ class RelationAwareExtractor(CheckedModel):
             "dropout": self.relation.dropout.rate,
             "train_backbone": self.train_backbone,
             "seed": self.seed,
+            "video_backbone": self.video_backbone_name,
+            "video_weights": None,
+            "prior_labels": self.prior_head.labels if self.prior_head else (),
+            "prior_abnormal": self.prior_abnormal,
         }

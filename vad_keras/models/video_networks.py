@@ -140,6 +140,7 @@ VIDEO_BACKBONES = {
         "offset": tuple(mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)),
         # As published: a frame is resized to 128 rows and 171 columns, then its centre is cropped.
         "image_size": 112,
+        "stride": 16,
         "resize": (128, 171),
         "frame_rate": 15.0,
         "clip_frames": 16,

@@ -70,11 +70,14 @@ class Manifest:
         videos: The videos of the records, in record order.
         skipped: Pairs of a file that was skipped and the reason.
         fingerprint: Hash of everything that decides the records.
+        channel_groups: Of nodes, the sizes of the parts that lie side by side in a node, such as ``(1280, 512)`` for
+            appearance and motion; empty when unknown.
     """
 
     videos: tuple[VideoInfo, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
+    channel_groups: tuple[int, ...] = ()
     by_id: dict = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
@@ -95,13 +98,15 @@ def array_to_intervals(labels):
     return tuple(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True))
 
 
-def write_manifest(folder, videos, skipped=(), fingerprint=""):
+def write_manifest(folder, videos, skipped=(), fingerprint="", channel_groups=()):
     """Write ``videos.json`` into a folder in one step and return its path."""
     content = {
         "videos": [dataclasses.asdict(video) for video in videos],
         "skipped": [{"file": str(file), "reason": reason} for file, reason in skipped],
         "config": fingerprint,
     }
+    if channel_groups:
+        content["channel_groups"] = list(channel_groups)
     return write_json(Path(folder) / MANIFEST_NAME, content)
 
 
@@ -116,7 +121,7 @@ def read_manifest(folder):
         content = json.loads(path.read_text(encoding="utf-8"))
         videos = tuple(VideoInfo.from_json(entry) for entry in content["videos"])
         skipped = tuple((entry["file"], entry["reason"]) for entry in content["skipped"])
-        return Manifest(videos, skipped, content["config"])
+        return Manifest(videos, skipped, content["config"], tuple(content.get("channel_groups", ())))
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist. Run {COMMANDS['clips']} for clips, {COMMANDS['nodes']} for nodes."

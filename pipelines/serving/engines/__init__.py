@@ -18,21 +18,21 @@ class Engine(Protocol):
     info: ModelInfo
     version: str
 
-    def extract(self, frames: np.ndarray) -> np.ndarray:
-        """Compute the nodes of consecutive frames.
+    def extract(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute what ``score_nodes`` takes, from consecutive frames.
 
         Args:
             frames: uint8 ``(n, S, S, 3)``, RGB, the last snippet may be short. S is ``info.image_size_px``.
 
         Returns:
-            float32 ``(n, G, C)``.
+            ``nodes`` float32 ``(n, G, C)`` and, for a model with ``info.takes_prior``, ``prior`` float32 ``(n, G)``.
         """
 
-    def score_nodes(self, nodes: np.ndarray) -> dict[str, np.ndarray]:
+    def score_nodes(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Score the nodes of consecutive frames.
 
         Args:
-            nodes: float32 ``(n, G, C)``.
+            inputs: What ``extract`` returns; the nodes may have been rounded since.
 
         Returns:
             The outputs of the signature ``score_nodes`` for one video, by name: ``anomaly_score`` ``(n,)`` always,

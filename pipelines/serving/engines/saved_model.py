@@ -26,10 +26,12 @@ class SavedModelEngine:
         self._signatures = self._model.signatures
 
     def extract(self, frames):
-        """Compute the nodes ``(n, G, C)`` of uint8 frames ``(n, S, S, 3)``."""
-        return self._signatures["extract"](frames=frames[np.newaxis])[spec.NODES][0].numpy()
+        """Compute the nodes ``(n, G, C)`` of uint8 frames ``(n, S, S, 3)`` and, if the model takes it, their prior."""
+        outputs = self._signatures["extract"](frames=frames[np.newaxis])
+        taken = (spec.NODES, spec.PRIOR) if self.info.takes_prior else (spec.NODES,)
+        return {name: outputs[name][0].numpy() for name in taken}
 
-    def score_nodes(self, nodes):
-        """Return the outputs of the signature ``score_nodes`` for float32 nodes ``(n, G, C)`` of one video."""
-        outputs = self._signatures["score_nodes"](nodes=nodes[np.newaxis])
+    def score_nodes(self, inputs):
+        """Return the outputs of the signature ``score_nodes`` for what ``extract`` returns of one video."""
+        outputs = self._signatures["score_nodes"](**{name: value[np.newaxis] for name, value in inputs.items()})
         return {name: value[0].numpy() for name, value in outputs.items()}

@@ -11,14 +11,16 @@ from pipelines.config.sections_training import DetectorConfig, ExtractorConfig
 from pipelines.data.bags import SAMPLINGS
 from vad_keras.models import AnomalyDetector, RelationAwareExtractor
 from vad_keras.models.anomaly_detector import FRAME_POOLINGS, NODE_NORMALIZATIONS, SCORE_SOURCES
+from vad_keras.models.backbones import BACKBONES
 from vad_keras.models.baselines import BASELINES
-from vad_keras.models.relation_aware_extractor import BACKBONES
+from vad_keras.models.video_networks import VIDEO_BACKBONES
 
 
 def test_choices_are_those_of_the_code_that_takes_them():
     assert set(choices("train_detector.model")) == {"anomaly_detector", *BASELINES}
     assert choices("train_detector.sampling") == SAMPLINGS
     assert set(choices("extractor.backbone")) == set(BACKBONES)
+    assert set(choices("extractor.video_backbone")) == {"none", *VIDEO_BACKBONES}
     assert choices("detector.frame_pooling") == FRAME_POOLINGS
     assert choices("detector.score_from") == SCORE_SOURCES
     assert choices("detector.node_normalization") == NODE_NORMALIZATIONS
@@ -33,9 +35,12 @@ def test_the_detector_takes_every_choice_and_no_other(key):
         AnomalyDetector(**{name: "nothing"})
 
 
+NONE_IN_TOML = {"weights", "video_backbone", "video_weights"}  # "none" stands for None
+
+
 @pytest.mark.parametrize(
     ("section", "model", "chosen_here"),
-    [(DetectorConfig, AnomalyDetector, set()), (ExtractorConfig, RelationAwareExtractor, {"weights"})],
+    [(DetectorConfig, AnomalyDetector, set()), (ExtractorConfig, RelationAwareExtractor, NONE_IN_TOML)],
 )
 def test_each_setting_of_a_model_is_an_argument_of_it_with_the_same_default(section, model, chosen_here):
     arguments = inspect.signature(model).parameters

@@ -10,12 +10,14 @@ import pytest
 from pipelines.config import UserError
 from pipelines.data.bags import (
     SAMPLINGS,
+    has_prior,
     node_shape,
     read_bags,
     segment_bounds,
     segment_means,
     segments_of,
     steps_per_epoch,
+    takes_prior,
     training_bags,
     whole_bags,
 )
@@ -211,3 +213,26 @@ def test_no_videos_and_no_records_are_refused(nodes, tmp_path):
 def test_only_segment_means_divide_whole_videos_into_segments(sampling):
     options = SimpleNamespace(bag_frames=32, sampling=sampling)
     assert segments_of(SimpleNamespace(train_detector=options)) == (32 if sampling == "segment_mean" else 0)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_prior_is_cut_and_padded_as_its_nodes(tmp_path, write_nodes, sampling):
+    videos = write_nodes(tmp_path, {f"v{i}": ("train", label, n) for i, (label, n) in enumerate(LENGTHS)}, prior=True)
+    assert has_prior(tmp_path)
+    for inputs, _ in itertools.islice(training_bags(tmp_path, videos, 4, BAG_FRAMES, sampling, prior=True), 4):
+        assert inputs["prior"].dtype == np.float32 and inputs["prior"].shape == (4, BAG_FRAMES, 5)
+        np.testing.assert_allclose(inputs["prior"], inputs["nodes"][..., 0], rtol=1e-3)
+    for segments in (0, 3):
+        for inputs, _, _ in whole_bags(tmp_path, videos, 2, segments, prior=True):
+            np.testing.assert_allclose(inputs["prior"], inputs["nodes"][..., 0], rtol=1e-3)
+    assert not any("prior" in inputs for inputs, *_ in whole_bags(tmp_path, videos))
+
+
+def test_a_prior_that_is_not_stored_names_the_way_out(nodes):
+    assert not has_prior(nodes[0])
+    with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`.*run `vad train-extractor`"):
+        whole_bags(*nodes, prior=True)
+
+
+def test_a_model_says_whether_it_takes_a_prior():
+    assert takes_prior(SimpleNamespace(uses_prior=True)) and not takes_prior(SimpleNamespace())

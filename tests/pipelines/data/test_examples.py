@@ -67,3 +67,18 @@ def test_a_bag_has_the_bytes_that_tensorflow_writes(num_frames):
 def test_a_bag_needs_one_index_per_frame():
     with pytest.raises(ValueError, match=r"one frame index per time step.*\(5, 3, 4\) and 2 indices"):
         serialize_bag(np.zeros((5, 3, 4)), "a", 1, [0, 2])
+
+
+def test_a_prior_is_stored_beside_the_nodes():
+    prior = np.array([[0.5, -2.0], [3.0, 1.0]])
+    expected = by_tensorflow(
+        nodes=byte_list(np.ones((2, 2, 1), "<f2").tobytes()),
+        shape=int_list(2, 2, 1),
+        video_id=byte_list(b"a"),
+        label=int_list(1),
+        frame_indices=int_list(0, 16),
+        prior=byte_list(prior.astype("<f4").tobytes()),
+    )
+    assert serialize_bag(np.ones((2, 2, 1)), "a", 1, [0, 16], prior) == expected
+    with pytest.raises(ValueError, match=r"`prior` must be \(T, G\) = \(2, 2\). Received: \(2, 1\)"):
+        serialize_bag(np.ones((2, 2, 1)), "a", 1, [0, 16], prior[:, :1])

@@ -256,3 +256,12 @@ def test_memory_does_not_grow_with_the_length(make_video, tmp_path):
 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+
+def test_a_crop_keeps_the_centre_of_a_larger_picture(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (128, 171, 3)).astype("uint8")
+    Image.fromarray(picture).save(tmp_path / "0001.png")
+    (frame,) = VideoReader(tmp_path, size_px=112, crop=True)
+    np.testing.assert_array_equal(frame.rgb, picture[8:120, 29:141])
+    (squashed,) = VideoReader(tmp_path, size_px=112)
+    assert squashed.rgb.shape == frame.rgb.shape and not np.array_equal(squashed.rgb, frame.rgb)

@@ -41,6 +41,7 @@ class FakeEngine:
         num_patches=1,
         feature_dim=1,
         jpeg_quality=100,
+        temporal_reach=(0, 0),
         config={"detector": {"temporal_localities": [1, 2], "max_iterations": 1}},
     )
     version = "1"
@@ -50,9 +51,10 @@ class FakeEngine:
 
     def extract(self, frames):
         self.extracted.append(len(frames))
-        return frames[:, :1, 0, :1].astype(np.float32)
+        return {"nodes": frames[:, :1, 0, :1].astype(np.float32)}
 
-    def score_nodes(self, nodes):
+    def score_nodes(self, inputs):
+        nodes = inputs["nodes"]
         self.scored.append(nodes[:, 0, 0].astype(int).tolist())
         return {"anomaly_score": nodes[:, 0, 0]}
 

@@ -80,6 +80,13 @@ def test_frames_of_another_size_are_squashed_in_the_graph(exported, loaded):
     assert loaded["score_jpeg"](jpeg_bytes=tf.constant(jpegs))["anomaly_score"].shape == (1, 5)
 
 
+def test_of_frames_of_another_size_the_centre_may_be_cut(exported):
+    signatures = ServingSignatures(exported.extractor, exported.detector, crop=True)
+    frames = some_frames(1, 5, height=37, width=49)  # 32 rows and columns are 112/128 and 112/171 of them
+    cut = signatures.score_frames(np.ascontiguousarray(frames[:, :, 2:34, 8:40]))
+    np.testing.assert_allclose(signatures.score_frames(frames)["anomaly_score"], cut["anomaly_score"], atol=1e-6)
+
+
 def test_a_batch_scores_like_its_videos_one_by_one(loaded):
     frames = some_frames(3, 9)
     together = loaded["score_frames"](frames=frames)["anomaly_score"]

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError
+from pipelines.data.bags import whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_bag
@@ -113,3 +114,40 @@ def test_an_extractor_of_another_size_is_refused(trained):
     train_extractor.build_extractor(other).save(RunFolder.of(config).extractor)
     with pytest.raises(UserError, match=r"48 px.*32 px"):
         extract.run(config)
+
+
+VIDEO = (
+    "extractor.video_backbone=mc3_18",
+    'extractor.prior_labels=["fight", "no fight"]',
+    'extractor.prior_abnormal=["fight"]',
+    "extractor.scales=[1]",
+)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_video_network_sees_the_whole_video_and_gives_a_prior(trained, frozen):
+    config = trained(*VIDEO, f"extractor.train_backbone={str(not frozen).lower()}")
+    extractor, clips = keras.saving.load_model(RunFolder.of(config).extractor), open_clips(config)
+    if frozen:
+        open_maps(config, clips, extractor).fill(extractor)
+    manifest = read_manifest(extract.run(config))
+    assert manifest.channel_groups == (96, 512)
+    inputs, _, origin = next(iter(whole_bags(RunFolder.of(config).nodes, manifest.videos[:1], prior=True)))
+    video = manifest.by_id[origin["video_id"].numpy()[0].decode()]  # of 7 frames, in two snippets
+    snippets = clips.dataset(lambda: iter([(video.video_id, 0), (video.video_id, 1)]))
+    parts = [clip["frames"][clip["mask"]] for clip in snippets]
+    maps = np.asarray(extractor.feature_maps(np.concatenate(parts)[None]))
+    maps = np.pad(maps, [(0, 0), (0, 1), (0, 0), (0, 0), (0, 0)]).reshape(2, 4, 2, 2, 608)
+    mask = np.arange(8).reshape(2, 4) < 7
+    nodes = np.asarray(extractor.nodes_from_maps(maps, mask))[mask]
+    prior = np.asarray(extractor.prior_from_maps(maps, mask))[mask]
+    np.testing.assert_allclose(inputs["nodes"][0], nodes, rtol=5e-3, atol=2e-3 * np.abs(nodes).max())
+    np.testing.assert_allclose(inputs["prior"][0], prior, rtol=5e-3, atol=2e-3 * np.abs(prior).max())
+
+
+def test_causal_cliques_extract_again_from_the_past_alone(trained):
+    config = trained(*VIDEO)
+    before = bags_of(extract.run(config))[0]["nodes"]
+    past = dataclasses.replace(config, detector=dataclasses.replace(config.detector, alignment="causal"))
+    after = bags_of(extract.run(past))[0]["nodes"]
+    assert not np.array_equal(after, before)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tests.torchvision_arrays import state_dict
 from vad_keras.models import RelationAwareExtractor
 
 SMALL = {"backbone": "small", "image_size": 32, "clip_frames": 4, "gate_dim": 8, "relation_units": 16, "seed": 0}
@@ -221,3 +222,51 @@ def test_motion_sees_no_padding():
         results.append(outputs_of(extractor, inputs))
     assert_same(*results, rtol=1e-5, atol=1e-6)
     assert not results[0]["nodes"][3, 0, :, 96:].any()
+
+
+VIDEO = SMALL | {"video_backbone": "mc3_18"}
+PRIOR = {"prior_labels": ("fight", "no fight", "run"), "prior_abnormal": ("fight", "run")}
+
+
+@pytest.fixture(scope="module")
+def with_prior(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "weights.npz"
+    np.savez(path, **state_dict(num_labels=3))
+    return RelationAwareExtractor(**VIDEO, video_weights=path, **PRIOR)
+
+
+def test_the_prior_is_the_classifier_on_the_mean_of_each_patch(with_prior):
+    inputs = inputs_of(batch=2, lengths=[4, 2])
+    maps = ops.convert_to_numpy(with_prior.feature_maps(inputs["frames"], inputs["mask"]))
+    outputs = outputs_of(with_prior, inputs)
+    kernel, bias = (ops.convert_to_numpy(weight).astype("f8") for weight in with_prior.prior_head.weights)
+    logits = maps[..., 96:].astype("f8") @ kernel + bias  # of the 2 x 2 positions
+    patches = {0: logits.mean((2, 3)), 1: logits[:, :, 0, 0], 4: logits[:, :, 1, 1]}
+    assert outputs["prior"].shape == (2, 4, 14) and outputs["prior"].dtype == np.float32
+    for patch, expected in patches.items():
+        odds = np.log((np.exp(expected[..., 0]) + np.exp(expected[..., 2])) / np.exp(expected[..., 1]))
+        np.testing.assert_allclose(outputs["prior"][0, :, patch], odds[0], rtol=1e-3, atol=1e-3)
+    assert not outputs["prior"][1, 2:].any() and outputs["prior"][1, :2].all()
+
+
+def test_a_saved_extractor_holds_the_classifier_and_training_leaves_it(with_prior, tmp_path):
+    before = with_prior.prior_head.get_weights()
+    with_prior.compile(keras.optimizers.SGD(0.1, weight_decay=0.1))
+    with_prior.fit(inputs_of(batch=2), np.array([0, 1]), verbose=0)
+    for old, new in zip(before, with_prior.prior_head.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with_prior.save(tmp_path / "extractor.keras")
+    loaded = keras.saving.load_model(tmp_path / "extractor.keras")
+    assert_same(outputs_of(with_prior, inputs_of(batch=1)), outputs_of(loaded, inputs_of(batch=1)), rtol=0)
+    assert loaded.get_config() == with_prior.get_config()
+
+
+def test_a_prior_without_a_video_network_or_labels_is_refused(extractor):
+    with pytest.raises(ValueError, match=r"`prior_labels` need a video network.*Received: 'small'"):
+        RelationAwareExtractor(**SMALL, **PRIOR)
+    with pytest.raises(ValueError, match=r"`prior_abnormal` needs `prior_labels`"):
+        RelationAwareExtractor(**SMALL, prior_abnormal=("fight",))
+    with pytest.raises(ValueError, match=r"unknown: \['fall'\]"):
+        RelationAwareExtractor(**VIDEO, **PRIOR | {"prior_abnormal": ("fall",)})
+    with pytest.raises(ValueError, match="the extractor has no prior"):
+        extractor.prior_from_maps(np.zeros((1, 4, 2, 2, 96)))

@@ -39,10 +39,15 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path):
     manifest = read_manifest(tmp_path)
     assert manifest.videos == videos
     assert manifest.skipped == (("bad.mp4", "empty"),)
-    assert manifest.fingerprint == "abc"
+    assert (manifest.fingerprint, manifest.channel_groups) == ("abc", ())
     assert manifest.by_id["test/b"] == videos[1]
     assert [path.name for path in tmp_path.iterdir()] == ["videos.json"]
     assert json.loads((tmp_path / "videos.json").read_text())["skipped"] == [{"file": "bad.mp4", "reason": "empty"}]
+
+
+def test_a_manifest_of_nodes_knows_the_parts_of_a_node(tmp_path):
+    write_manifest(tmp_path, (info(),), channel_groups=(1280, 512))
+    assert read_manifest(tmp_path).channel_groups == (1280, 512)
 
 
 def test_a_missing_or_broken_manifest_says_which_command_to_run(tmp_path):

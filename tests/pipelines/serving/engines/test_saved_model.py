@@ -19,10 +19,11 @@ def engine(exported):
 def test_the_outputs_are_those_of_the_signatures_for_one_video(exported, engine):
     signatures = tf.saved_model.load(str(exported.folder)).signatures
     frames = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype("uint8")
-    nodes = engine.extract(frames)
-    assert (nodes.shape, nodes.dtype) == ((6, 5, 96), np.float32)
+    inputs = engine.extract(frames)
+    nodes = inputs["nodes"]
+    assert inputs.keys() == {"nodes"} and (nodes.shape, nodes.dtype) == ((6, 5, 96), np.float32)
     np.testing.assert_array_equal(nodes, signatures["extract"](frames=frames[None])["nodes"][0])
-    outputs, expected = engine.score_nodes(nodes), signatures["score_nodes"](nodes=nodes[None])
+    outputs, expected = engine.score_nodes(inputs), signatures["score_nodes"](nodes=nodes[None])
     assert outputs.keys() == expected.keys() and outputs["anomaly_score"].shape == (6,)
     for name, values in outputs.items():
         np.testing.assert_array_equal(values, expected[name][0], err_msg=name)
