@@ -13,8 +13,8 @@ INFERENCES = ("mean_field", "algorithm_1")
 class MeanFieldCell(keras.layers.Layer):
     """One mean-field update ``Q <- softmax(-(E_u + (affinity Q) U))`` (Eq. 6 to 8).
 
-    The compatibility ``U = (A + A^T) / 2`` is trainable and symmetric; A starts as the Potts model: ``potts_weight`` for
-    different labels, 0 for equal ones.
+    The compatibility ``U = (A + A^T) / 2`` is trainable and symmetric; A starts as the Potts model: ``potts_weight``
+    for different labels, 0 for equal ones.
 
     ``call`` is the formula as it is written. ``MeanFieldCRF`` runs ``logit_update``, the same update at half the cost;
     ``tests/vad_keras/layers/test_mean_field_crf.py::test_the_crf_is_its_cell_called_again_and_again`` holds them equal.

@@ -1,10 +1,13 @@
-"""The maximum of features over a long stretch of time around each frame."""
+"""The surroundings of each frame over a long stretch of time, and whether anything abnormal happens in them."""
 
 import keras
 from keras import ops
 
 from vad_keras import checks
 from vad_keras.cliques import ALIGNMENTS
+from vad_keras.spec import precision
+
+LENGTH = 10.0  # of the surroundings: at length 1 an optimizer takes thousands of steps to the weights
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -60,6 +63,77 @@ class TemporalContext(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "frames": self.frames, "alignment": self.alignment}
+
+
+@keras.saving.register_keras_serializable("vad_keras")
+class ContextScore(keras.layers.Layer):
+    """Classify the surroundings of each frame as a whole, ``(B, T, G, C)`` -> ``(B, T)``.
+
+    1. the mean of the nodes over the patches of each frame, ``(B, T, C)``;
+    2. the maximum of each channel over the ``W`` frames around each frame (``TemporalContext``), scaled to one length;
+    3. a logistic regression with dropout and an L2 penalty.
+
+    A single label per video teaches well whether a video holds an abnormal event, and badly when. So this layer answers
+    the first question for a window as long as a video; another score says when (``AnomalyDetector``).
+
+    Args:
+        frames: ``W``, the length of the window.
+        alignment: ``"centered"`` or ``"causal"``.
+        dropout: rate on the channels.
+        penalty: of the squared length of the weights, for surroundings of length 1.
+
+    Call arguments:
+        nodes: ``(B, T, G, C)``.
+        mask: bool ``(B, T)``, True for real frames. None: all frames are real.
+
+    Output shape:
+        ``(B, T)`` in [0, 1], float32; 0 in padded frames.
+
+    Example:
+
+    >>> import numpy as np
+    >>> tuple(ContextScore(frames=8)(np.ones((2, 5, 3, 6), "float32")).shape)
+    (2, 5)
+    """
+
+    def __init__(self, frames, alignment="centered", dropout=0.0, penalty=3e-4, **kwargs):
+        super().__init__(**kwargs)
+        checks.numbers_in("[0, 1)", dropout=dropout)
+        checks.numbers_in("[0, inf)", penalty=penalty)
+        self.penalty = penalty
+        self.context = TemporalContext(frames, alignment, dtype=self.dtype_policy, name="context")
+        self.unit = keras.layers.UnitNormalization(dtype="float32", name="unit")
+        self.dropout = keras.layers.Dropout(dropout, dtype="float32", name="dropout")
+        ridge = keras.regularizers.L2(penalty * LENGTH**2)
+        self.classifier = keras.layers.Dense(1, kernel_regularizer=ridge, dtype="float32", name="classifier")
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if len(input_shape) != 4:
+            raise ValueError(f"`nodes` must have shape (B, T, G, C). Received: {tuple(input_shape)}.")
+        shape = (*input_shape[:2], input_shape[3])
+        self.unit.build(shape)
+        self.classifier.build(shape)
+        self.built = True
+
+    def call(self, nodes, mask=None, training=False):
+        dtype = precision(self.compute_dtype)
+        surroundings = self.context(ops.mean(ops.cast(nodes, dtype), axis=2), mask=mask)
+        surroundings = self.dropout(LENGTH * self.unit(surroundings), training=training)
+        score = ops.sigmoid(self.classifier(surroundings)[..., 0])
+        return score if mask is None else ops.where(ops.cast(mask, "bool"), score, 0.0)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[:2])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "frames": self.context.frames,
+            "alignment": self.context.alignment,
+            "dropout": self.dropout.rate,
+            "penalty": self.penalty,
+        }
 
 
 def _pad(values, before, after):

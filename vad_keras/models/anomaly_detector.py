@@ -5,9 +5,9 @@ from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.layers.clique_self_attention import CliqueSelfAttention
-from vad_keras.layers.context_score import ContextScore
 from vad_keras.layers.mean_field_crf import MeanFieldCRF
 from vad_keras.layers.prior_logit import PriorLogit
+from vad_keras.layers.temporal_context import ContextScore
 from vad_keras.losses.contrastive_mil import checked_options, contrastive_mil
 from vad_keras.models.bag_model import BagModel
 
