@@ -279,6 +279,14 @@ METRICS = [
     ),
     Descriptor(metrics.frame_auc, RANKED, exempt=NUMPY),
     Descriptor(metrics.interval_of_draws, {"values": FRAME_SCORES}, exempt=NUMPY),
+    Descriptor(
+        metrics.interval_of_jackknife,
+        {"value": 0.5, "left_out": FRAME_SCORES},
+        {},
+        {"limits": (0.0, 1.0)},
+        exempt=NUMPY,
+    ),
+    Descriptor(metrics.leave_one_out, {"num_videos": 7}, exempt=NUMPY),
     Descriptor(metrics.recall_at_fpr, RANKED, {"fpr": 0.1}, {"fpr": 0.9}, exempt=NUMPY),
     Descriptor(
         metrics.video_auc,

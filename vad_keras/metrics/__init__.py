@@ -6,6 +6,7 @@ from vad_keras.metrics.bootstrap import bootstrap_videos, draw_videos, interval_
 from vad_keras.metrics.draws import evaluate_draws
 from vad_keras.metrics.false_alarm_rate import false_alarm_rate
 from vad_keras.metrics.frame_auc import frame_auc
+from vad_keras.metrics.jackknife import interval_of_jackknife, leave_one_out
 from vad_keras.metrics.recall_at_fpr import recall_at_fpr
 from vad_keras.metrics.report import evaluate_videos
 from vad_keras.metrics.video_auc import video_auc
@@ -20,6 +21,8 @@ __all__ = [
     "false_alarm_rate",
     "frame_auc",
     "interval_of_draws",
+    "interval_of_jackknife",
+    "leave_one_out",
     "recall_at_fpr",
     "video_auc",
 ]
