@@ -21,7 +21,7 @@ def run(config, folders) -> Path:
     """Write one report of finished runs to ``report/`` in the folder ``work_dir``.
 
     Runs that differ only in their seed are seeds of one system. Systems are named by the settings in which they differ.
-    All metrics are computed again from the scores, with the threshold and the bootstrap settings of ``config``.
+    All metrics are computed again from the scores, with the threshold and the smoothing of ``config``.
 
     Args:
         config: ``Config`` of the report.
@@ -48,8 +48,6 @@ def run(config, folders) -> Path:
         {name: [run["videos"] for run in of_system] for name, of_system in systems.items()},
         f"{Path(origin['data']).resolve().name}, own split",
         origin | {"config": config_to_dict(config)},
-        samples=config.evaluate.bootstrap_samples,
-        seed=config.seed,
         threshold=config.alarms.threshold,
         smoothing_sec=config.evaluate.smoothing_sec,
         images=config.evaluate.images,

@@ -52,7 +52,7 @@ class Fold:
 
     def config_of(self, system):
         """Return the configuration of one training, with a folder of its own."""
-        quiet = dataclasses.replace(system.config.evaluate, images=False, bootstrap_samples=0)
+        quiet = dataclasses.replace(system.config.evaluate, images=False)
         changes = {"work_dir": str(self.folder / system.name), "seed": self.seed, "evaluate": quiet}
         if not (system.config.extractor.train_backbone or system.config.extractor.gate_dim):
             untrained = dataclasses.replace(system.config.train_extractor, epochs=0)  # no node depends on stage 1

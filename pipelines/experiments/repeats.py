@@ -176,8 +176,6 @@ def _write_report(config, folder, results, manifest, origin, facts):
         scored,
         f"{config.data_name}, {split_name(config)}",
         origin | {"config": config_to_dict(config)},
-        samples=config.evaluate.bootstrap_samples,
-        seed=config.seed,
         threshold=config.alarms.threshold,
         facts=columns,
         smoothing_sec=config.evaluate.smoothing_sec,

@@ -51,8 +51,6 @@ def run(config) -> Path:
         {model: [videos]},
         f"{config.data_name}, own split",
         origin,
-        samples=options.bootstrap_samples,
-        seed=config.seed,
         threshold=config.alarms.threshold,
         smoothing_sec=options.smoothing_sec,
         images=options.images,

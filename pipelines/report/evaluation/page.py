@@ -84,22 +84,20 @@ def _differences_section(content):
     lines = "\n".join(f"* {line}" for line in significance_texts(content))
     tables = "\n\n".join(markdown_table(*difference_rows(content, names)) for names in (MAIN_METRICS, FURTHER_METRICS))
     return (
-        f"## Difference to {content['reference']}\n\nMean over seeds, paired on the same draws of videos. {LEGEND}.\n\n"
+        f"## Difference to {content['reference']}\n\nMean over seeds, paired by video. {LEGEND}.\n\n"
         f"{lines}\n\n{tables}"
     )
 
 
 def _smoothing_text(content):
     width = content["smoothing"]["width_sec"]
-    legend = f" {LEGEND}." if content["bootstrap"]["samples"] else ""
     return (
         f"Smoothing is a centred moving average over {width:g} seconds within each video. The width is a setting and "
-        f"was not tuned. All other metrics in this report are computed on the raw scores of the model.{legend}"
+        f"was not tuned. All other metrics in this report are computed on the raw scores of the model. {LEGEND}."
     )
 
 
 def _definitions(content):
-    samples = content["bootstrap"]["samples"]
     lines = [
         "AUC, AP and recall are between 0 and 1. They are computed on all original frames of all test videos together, "
         "unless stated otherwise. The AUC inside abnormal videos ignores the normal videos: it shows whether the "
@@ -108,13 +106,11 @@ def _definitions(content):
         f"{content['threshold']:g}. The score of a video is its highest frame score.",
         "The video-label oracle knows the label of each video and gives it to all frames of that video.",
         "± is the standard deviation over seeds.",
+        "Intervals are 95 % intervals of the mean over seeds for other videos of the same kind, from leaving out one "
+        "video at a time (jackknife, Student's t, logit scale). There is none where a metric is at its limit or hangs "
+        "on a single video.",
     ]
-    if samples:
-        lines.append(
-            "Intervals are 95 % percentile intervals of the mean over seeds, from a bootstrap over whole videos "
-            f"({samples:,} draws with replacement, seed {content['bootstrap']['seed']})."
-        )
-    if samples and content["differences"]:
+    if content["differences"]:
         lines.append(
             "Intervals are not corrected for the number of comparisons. Where there is no true difference, about one "
             "in twenty intervals still excludes 0, and more than that when there are few videos."

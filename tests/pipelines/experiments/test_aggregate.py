@@ -23,7 +23,6 @@ TINY = (
     "train_detector.batch_size=4",
     "train_detector.bag_frames=8",
     "train_detector.validation_fraction=0.4",
-    "evaluate.bootstrap_samples=20",
     "evaluate.images=false",
 )
 
@@ -49,7 +48,7 @@ def finished(tmp_path):
         settings = {"data": "videos", "split": "own", "split_fingerprint": "one", "seed": seed, "commit": "abc"}
         settings |= {"command": "vad evaluate", "config": config_to_dict(config)}
         evaluation = folder / "evaluation"
-        options = {"samples": 0, "seed": 0, "threshold": 0.5, "images": False}
+        options = {"threshold": 0.5, "images": False}
         write_report(evaluation, {"anomaly_detector": [videos]}, "x", settings | origin, **options)
         np.savez(evaluation / "scores.npz", **{video["video_id"]: video["scores"] for video in videos})
         return folder, videos
@@ -62,7 +61,7 @@ def together(tmp_path):
     """Function that runs the stage on folders and returns what it wrote."""
 
     def run(*folders):
-        config = load_config(overrides=[f"work_dir={tmp_path / 'both'}", "evaluate.bootstrap_samples=20"])
+        config = load_config(overrides=[f"work_dir={tmp_path / 'both'}"])
         options = dataclasses.replace(config.evaluate, images=False)
         return json.loads(aggregate.run(dataclasses.replace(config, evaluate=options), folders).read_text())
 
