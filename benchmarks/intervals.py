@@ -104,7 +104,7 @@ def intervals(labels, systems):
 def row(case, num_videos, repetitions):
     """Share of the intervals that hold the truth, in percent, of each metric."""
     random, truth = np.random.default_rng(0), truths(case)
-    held = {name: 0 for name in METRICS}
+    held = dict.fromkeys(METRICS, 0)
     for _ in range(repetitions):
         for name, (low, high) in intervals(*simulate(random, num_videos, *CASES[case])).items():
             held[name] += low <= truth[name] <= high
@@ -117,7 +117,7 @@ def row(case, num_videos, repetitions):
 def main(arguments=None):
     """Print how many of the intervals of a report hold the truth, in percent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.intervals", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=1000, metavar="N", help="simulated test sets (default: 1000)")
+    parser.add_argument("--repetitions", type=int, default=500, metavar="N", help="simulated test sets (default: 500)")
     parser.add_argument("--videos", type=int, nargs="+", default=NUM_VIDEOS, metavar="N", help="videos of a test set")
     options = parser.parse_args(arguments)
     jobs = [(case, number, options.repetitions) for number in options.videos for case in CASES]

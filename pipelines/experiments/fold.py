@@ -67,7 +67,7 @@ class Fold:
 
     def result_of(self, system):
         """Return ``(facts, {video_id: scores})`` of a finished training; None if the system must be trained."""
-        run = RunFolder(self.folder / system.name)
+        run = self.run_of(system)
         if not (run.path / RESULT).exists():
             return None
         result = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
@@ -76,6 +76,10 @@ class Fold:
             return None
         with np.load(run.evaluation_scores) as scores:
             return result["facts"], dict(scores)
+
+    def run_of(self, system):
+        """Return the run folder of one training."""
+        return RunFolder(self.folder / system.name)
 
     def _settings(self, system):
         deciding = deciding_settings(self.config_of(system))

@@ -44,6 +44,11 @@ ENERGY = random(3, 5, 3, 2)
 AFFINITY = random(3, 5, 3, 5, 3, seed=1, low=0.0) / 4.0
 SCORES = random(3, 5, 3, seed=2, low=0.01)
 BAGS = {"labels": LABELS, "scores": SCORES}
+def numbers_of_events(function, inputs):
+    """The numbers of `evaluate_events`, without the reasons of those that are missing."""
+    return {name: value for name, value in function(**inputs).items() if name != "missing"}
+
+
 FRAME_LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 0, 0, 1])
 FRAME_SCORES = random(10, seed=3, low=0.0).astype("float64")
 RANKED = {"labels": FRAME_LABELS, "scores": FRAME_SCORES}
@@ -53,6 +58,7 @@ VIDEOS = {
         {"scores": FRAME_SCORES[5:], "label": 0},
     ]
 }
+EVENTS = {"videos": [video | {"fps": 1 / 3600} for video in VIDEOS["videos"]]}  # one frame per hour
 
 LAYERS = [
     Descriptor(
@@ -271,6 +277,12 @@ METRICS = [
         VIDEOS | {"counts": np.array([[1, 1], [1, 2], [3, 1]])},
         {},
         {"threshold": 0.1},
+        exempt=NUMPY,
+    ),
+    Descriptor(metrics.evaluate_events, EVENTS, {}, {"rates": (2, 12)}, call=numbers_of_events, exempt=NUMPY),
+    Descriptor(
+        metrics.evaluate_location,
+        {"values": FRAME_SCORES.reshape(2, 5), "event_pixels": np.eye(2, 5), "cell_pixels": np.arange(1, 6)},
         exempt=NUMPY,
     ),
     Descriptor(metrics.evaluate_videos, VIDEOS, {}, {"threshold": 0.1}, exempt=NUMPY),

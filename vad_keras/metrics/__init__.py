@@ -8,6 +8,7 @@ from vad_keras.metrics.events import evaluate_events
 from vad_keras.metrics.false_alarm_rate import false_alarm_rate
 from vad_keras.metrics.frame_auc import frame_auc
 from vad_keras.metrics.jackknife import interval_of_jackknife, leave_one_out
+from vad_keras.metrics.location import evaluate_location
 from vad_keras.metrics.recall_at_fpr import recall_at_fpr
 from vad_keras.metrics.report import evaluate_videos
 from vad_keras.metrics.video_auc import video_auc
@@ -19,6 +20,7 @@ __all__ = [
     "draw_videos",
     "evaluate_draws",
     "evaluate_events",
+    "evaluate_location",
     "evaluate_videos",
     "false_alarm_rate",
     "frame_auc",

@@ -26,8 +26,8 @@ def evaluate_events(videos, rates=(1, 6, 24)):
     times the camera-days.
 
     Args:
-        videos: list of dicts, as for ``evaluate_videos``, each with ``"fps"``, frames per second. Abnormal videos without
-            frame labels are left out.
+        videos: list of dicts, as for ``evaluate_videos``, each with ``"fps"``, frames per second. Abnormal videos
+            without frame labels are left out.
         rates: false alarms per camera-day.
 
     Returns:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.report.evaluation.events import measure_events
+from pipelines.report.evaluation.location import measure_location
 from pipelines.report.evaluation.scored_videos import aligned, smoothed
 from vad_keras.metrics import evaluate_draws, evaluate_videos, frame_auc, interval_of_jackknife, leave_one_out
 
@@ -59,8 +61,9 @@ def measure(systems, *, threshold, reference=None, smoothing_sec=0.0):
     Returns:
         dict: ``counts``, ``systems`` (their ``metrics``, ``classes`` and ``videos``), ``differences``, ``smoothing``,
         ``videos`` (their labels) and the settings. A metric is ``{"seeds": [...], "mean", "sd", "interval_95": [low,
-        high]}`` with the interval of the mean over seeds, see ``interval_of_jackknife``. A difference is ``{"difference", "interval_95",
-        "significant"}``: significant when its interval excludes 0, None without an interval.
+        high]}`` with the interval of the mean over seeds, see ``interval_of_jackknife``. A difference is
+        ``{"difference", "interval_95", "significant"}``: significant when its interval excludes 0, None without an
+        interval. ``events`` and ``location`` are those of ``measure_events`` and ``measure_location``.
 
     Raises:
         ValueError: The systems were not scored on the same videos, or ``reference`` is not one of them.
@@ -82,6 +85,7 @@ def measure(systems, *, threshold, reference=None, smoothing_sec=0.0):
             if name != reference
         },
     }
+    content |= {"events": measure_events(systems), "location": measure_location(systems)}
     if smoothing_sec:
         content["smoothing"] = _smoothing(systems, measured, threshold, smoothing_sec)
     return content | {"videos": truth}

@@ -77,7 +77,8 @@ def test_the_rate_allows_whole_false_alarms_of_the_test_videos():
     assert found["missing"]["event_recall_at_0.4_per_day"].startswith("0.4 false alarms per day are less than one in")
     assert np.isnan(found["event_recall_at_0.4_per_day"])
     # at .9 there are three in 50 hours: too many for 1 a day (2 allowed), allowed by 1.5 a day (3 allowed)
-    assert [found[f"event_recall_{point}"] for point in ("no_false_alarm", "at_1_per_day", "at_1.5_per_day")] == [0, 0, 1]
+    points = ("no_false_alarm", "at_1_per_day", "at_1.5_per_day")
+    assert [found[f"event_recall_{point}"] for point in points] == [0, 0, 1]
     assert found["missing"]["time_to_detection_sec_at_1_per_day"] == "no event is found"
     assert found["time_to_detection_sec_at_1.5_per_day"] == 0.0
 
@@ -102,7 +103,8 @@ def test_every_point_equals_the_plain_count(content):
     if not events:
         return
     days = sum(len(one["scores"]) for one in videos) / 24
-    for point, allowed in (("no_false_alarm", 0), ("at_6_per_day", int(6 * days)), ("at_24_per_day", int(24 * days + 1e-9))):
+    points = {"no_false_alarm": 0, "at_6_per_day": int(6 * days), "at_24_per_day": int(24 * days + 1e-9)}
+    for point, allowed in points.items():
         if point != "no_false_alarm" and allowed < 1:
             assert np.isnan(found[f"event_recall_{point}"]) and f"event_recall_{point}" in found["missing"]
             continue

@@ -51,8 +51,8 @@ def brute_force(videos, threshold):
                     candidates.add((start, frame))
                     start = None
         kept = []
-        ordered = sorted(candidates, key=lambda pair: (-round(float(np.mean(one["scores"][pair[0] : pair[1]])), 9), pair))
-        for pair in ordered:
+        means = {(a, b): round(float(np.mean(one["scores"][a:b])), 9) for a, b in candidates}
+        for pair in sorted(candidates, key=lambda pair, means=means: (-means[pair], pair)):
             if all(overlap(pair, other) <= 0.5 for other in kept):
                 kept.append(pair)
         detections += [(float(np.mean(one["scores"][a:b])), place, (a, b)) for a, b in kept]
@@ -61,7 +61,8 @@ def brute_force(videos, threshold):
         places = [n for n, one in enumerate(videos) if one["class_name"] in ("", kind)]
         free = {n: [tuple(run) for run in runs(videos[n]["frame_labels"]).tolist()] for n in places}
         number, right, area = sum(map(len, free.values())), 0, 0.0
-        for rank, (_, place, pair) in enumerate(sorted((d for d in detections if d[1] in places), reverse=True), start=1):
+        of_class = sorted((entry for entry in detections if entry[1] in places), reverse=True)
+        for rank, (_, place, pair) in enumerate(of_class, start=1):
             best = max(free[place], key=lambda event, pair=pair: overlap(pair, event), default=None)
             if best is not None and overlap(pair, best) >= threshold:
                 free[place].remove(best)

@@ -57,6 +57,7 @@ def test_the_page_has_every_section_and_its_provenance(make_videos):
     assert titles == [
         "Metrics",
         "Difference to a",
+        "Events",
         "Metrics per class",
         "With and without smoothing",
         "Definitions",
