@@ -21,6 +21,7 @@ from pipelines.cli.options import (
     SeedsOption,
     SetOption,
     VersionOption,
+    WithoutClassOption,
     load_named,
     repeat_overrides,
 )
@@ -205,15 +206,24 @@ def repeat(
 
 @app.command(rich_help_panel=EVALUATION)
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluated runs.", show_default=False)],
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Folders of evaluated runs, or one report folder such as comparison/.",
+            show_default=False,
+        ),
+    ],
     config: ConfigOption = None,
     overrides: SetOption = None,
+    without: WithoutClassOption = None,
 ):
     """Compare finished runs in one report.
 
     Runs that differ only in their seed count as one system. Writes report/ in the folder work_dir. Nothing is trained.
+    With --without-class, the report of a repeat, compare or ablate is computed again from its stored scores, too.
     """
-    return run(["experiments.aggregate"], load_named(config, overrides), runs, modifies_run=False)
+    return run(["experiments.aggregate"], load_named(config, overrides), runs, without or (), modifies_run=False)
 
 
 @app.command(rich_help_panel=EVALUATION)

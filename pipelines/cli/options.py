@@ -65,6 +65,10 @@ SeedsOption = Annotated[int | None, typer.Option(min=1, metavar="N", help="Retra
 JobsOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Run N trainings at the same time; they share the cores.")
 ]
+WithoutClassOption = Annotated[
+    list[str] | None,
+    typer.Option("--without-class", metavar="CLASS", help="Leave out the videos of a class. Repeatable."),
+]
 RivalsArgument = Annotated[
     list[str] | None,
     typer.Argument(

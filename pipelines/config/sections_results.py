@@ -16,7 +16,6 @@ setting = partial(settings.setting, decides=False)
 class EvaluateConfig:
     """Contents of a report."""
 
-    bootstrap_samples: NonNegativeInt = setting(1000, "Bootstrap samples over videos for the 95 % intervals")
     smoothing_sec: NonNegativeFloat = setting(2.0, "Moving average reported beside the plain scores; 0: none", "s")
     images: bool = setting(True, "Plot timelines, heat maps and curves")
 

@@ -1,6 +1,7 @@
 """Compare finished runs in one report: seeds are pooled, systems compared, nothing is trained (``vad report``)."""
 
 import json
+import re
 import shlex
 import time
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError, config_to_dict, deciding_settings
+from pipelines.report.evaluation.location import with_patch_scores
 from pipelines.report.evaluation.report import write_report
-from pipelines.report.evaluation.scored_videos import difference_of_truths, with_scores
+from pipelines.report.evaluation.scored_videos import difference_of_truths, with_scores, without_classes
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
@@ -17,46 +19,113 @@ from pipelines.run.provenance import provenance
 SAME = {"data": "data", "split": "split", "split_fingerprint": "training or test videos or their labels"}
 
 
-def run(config, folders) -> Path:
+def run(config, folders, without=()) -> Path:
     """Write one report of finished runs to ``report/`` in the folder ``work_dir``.
 
     Runs that differ only in their seed are seeds of one system. Systems are named by the settings in which they differ.
-    All metrics are computed again from the scores, with the threshold and the bootstrap settings of ``config``.
+    All metrics are computed again from the scores, with the threshold and the smoothing of ``config``.
 
     Args:
         config: ``Config`` of the report.
-        folders: Folders of runs that ``vad evaluate`` has evaluated.
+        folders: Folders of runs that ``vad evaluate`` has evaluated; or a single report folder of ``vad repeat``,
+            ``vad compare`` or ``vad ablate``.
+        without: Classes whose videos are left out. The report is then written to ``report/without_<classes>/``.
 
     Returns:
         Path of ``metrics.json``.
 
     Raises:
-        UserError: A run was not evaluated, differs from the first in its data or split, or is given twice.
+        UserError: A run was not evaluated, differs from the first in its data or split, or is given twice; or no video
+            has a class of ``without``.
     """
     start, origin = time.monotonic(), provenance()
+    experiments = [folder for folder in folders if (Path(folder) / "metrics.json").is_file()]
+    if experiments and len(folders) > 1:
+        raise UserError(f"{experiments[0]} is the report of an experiment. Give it alone, or give evaluated runs.")
+    stored = read_experiment(experiments[0]) if experiments else read_runs(folders)
+    systems = _without(stored["systems"], without)
+    origin |= stored["origin"] | ({"without the classes": list(without)} if without else {})
+    folder, name = RunFolder.of(config).report, "_".join(("without", *without))
+    folder = folder / re.sub(r"[^\w-]+", "_", name) if without else folder
+    write_report(
+        folder,
+        systems,
+        stored["title"] + (f", without {', '.join(without)}" if without else ""),
+        origin | {"config": config_to_dict(config)},
+        threshold=config.alarms.threshold,
+        reference=stored["reference"],
+        facts=stored["facts"],
+        smoothing_sec=config.evaluate.smoothing_sec,
+        images=config.evaluate.images,
+    )
+    done = f"{len(folders)} runs of {len(systems)} system{'s' if len(systems) > 1 else ''}"
+    write_summary(config, "report", done, output=folder, seconds=time.monotonic() - start)
+    return folder / "metrics.json"
+
+
+def _without(systems, classes):
+    try:
+        return {name: [without_classes(videos, classes) for videos in seeds] for name, seeds in systems.items()}
+    except ValueError as error:
+        raise UserError(f"`--without-class`: {error}") from None
+
+
+def read_runs(folders):
+    """Return the scored videos of evaluated runs by system and seed, and what a report says about them."""
     runs = [read_run(folder) for folder in folders]
     for other in runs[1:]:
         _check_same(runs[0], other)
     systems = grouped(runs)
-    origin |= {key: runs[0]["origin"].get(key) for key in SAME}
+    origin = {key: runs[0]["origin"].get(key) for key in SAME}
     origin |= {"seed": ", ".join(str(seed) for seed in sorted({run["origin"]["seed"] for run in runs}))}
     origin |= {"runs": {name: [_facts(run) for run in of_system] for name, of_system in systems.items()}}
     origin |= {"commits of the runs": ", ".join(sorted({run["origin"]["commit"] for run in runs}))}
-    folder = RunFolder.of(config).report
-    write_report(
-        folder,
-        {name: [run["videos"] for run in of_system] for name, of_system in systems.items()},
-        f"{Path(origin['data']).resolve().name}, own split",
-        origin | {"config": config_to_dict(config)},
-        samples=config.evaluate.bootstrap_samples,
-        seed=config.seed,
-        threshold=config.alarms.threshold,
-        smoothing_sec=config.evaluate.smoothing_sec,
-        images=config.evaluate.images,
-    )
-    done = f"{len(runs)} runs of {len(systems)} system{'s' if len(systems) > 1 else ''}"
-    write_summary(config, "report", done, output=folder, seconds=time.monotonic() - start)
-    return folder / "metrics.json"
+    return {
+        "systems": {name: [run["videos"] for run in of_system] for name, of_system in systems.items()},
+        "title": f"{Path(origin['data']).resolve().name}, own split",
+        "origin": origin,
+        "reference": None,
+        "facts": {},
+    }
+
+
+def read_experiment(folder):
+    """Return the same of a report folder of ``vad repeat``, ``vad compare`` or ``vad ablate``.
+
+    Raises:
+        UserError: It does not name its trainings, or the scores of one are missing.
+    """
+    folder = Path(folder)
+    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    runs = content.get("origin", {}).get("runs", {})
+    if not runs or not all(isinstance(of_seed, list) for seeds in runs.values() for of_seed in seeds):
+        raise UserError(
+            f"{folder / 'metrics.json'} does not name the trainings of an experiment. If an earlier version wrote it, "
+            "run the same `vad repeat`, `vad compare` or `vad ablate` again: finished trainings are kept."
+        )
+    systems = {
+        name: [_scored_in_folds(content["videos"], [RunFolder(folder / path) for path in of_seed]) for of_seed in seeds]
+        for name, seeds in runs.items()
+    }
+    facts = {name: system["facts"] for name, system in content["systems"].items() if "facts" in system}
+    origin = {key: content["origin"].get(key) for key in ("data", "split", "seed", "trained", "runs")}
+    origin["commits of the runs"] = content["origin"]["commit"]
+    title, reference = content["title"], content["reference"]
+    return {"systems": systems, "title": title, "origin": origin, "reference": reference, "facts": facts}
+
+
+def _scored_in_folds(truth, runs):
+    """The scored test videos of all folds of a seed."""
+    scores = {}
+    for run in runs:
+        if not run.evaluation_scores.is_file():
+            raise UserError(f"{run.evaluation_scores} does not exist. Run the command of the experiment again.")
+        with np.load(run.evaluation_scores) as of_fold:
+            scores |= dict(of_fold)
+    videos = with_scores(truth, scores)
+    for run in runs:
+        videos = with_patch_scores(videos, run.evaluation_patch_scores)
+    return videos
 
 
 def read_run(folder):
@@ -84,6 +153,7 @@ def read_run(folder):
             videos = with_scores(content["videos"], dict(scores))
         except ValueError as error:
             raise UserError(f"{run.evaluation}: {error}") from None
+    videos = with_patch_scores(videos, run.evaluation_patch_scores)
     return {"folder": str(folder), "origin": content["origin"], "truth": content["videos"], "videos": videos}
 
 

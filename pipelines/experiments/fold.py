@@ -52,7 +52,7 @@ class Fold:
 
     def config_of(self, system):
         """Return the configuration of one training, with a folder of its own."""
-        quiet = dataclasses.replace(system.config.evaluate, images=False, bootstrap_samples=0)
+        quiet = dataclasses.replace(system.config.evaluate, images=False)
         changes = {"work_dir": str(self.folder / system.name), "seed": self.seed, "evaluate": quiet}
         if not (system.config.extractor.train_backbone or system.config.extractor.gate_dim):
             untrained = dataclasses.replace(system.config.train_extractor, epochs=0)  # no node depends on stage 1
@@ -67,7 +67,7 @@ class Fold:
 
     def result_of(self, system):
         """Return ``(facts, {video_id: scores})`` of a finished training; None if the system must be trained."""
-        run = RunFolder(self.folder / system.name)
+        run = self.run_of(system)
         if not (run.path / RESULT).exists():
             return None
         result = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
@@ -76,6 +76,10 @@ class Fold:
             return None
         with np.load(run.evaluation_scores) as scores:
             return result["facts"], dict(scores)
+
+    def run_of(self, system):
+        """Return the run folder of one training."""
+        return RunFolder(self.folder / system.name)
 
     def _settings(self, system):
         deciding = deciding_settings(self.config_of(system))

@@ -5,6 +5,7 @@ pooled and evaluated once. Finished trainings are kept: an interrupted command r
 command reuses them.
 """
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipelines.config import UserError, config_to_dict
 from pipelines.data.listing.manifest import read_manifest
 from pipelines.experiments.fold import Fold
 from pipelines.experiments.systems import full_model, read_rivals
+from pipelines.report.evaluation.location import with_patch_scores
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.terminal.progress import format_duration
 from pipelines.report.terminal.summary import write_summary
@@ -66,8 +68,12 @@ def run_systems(config, systems, command, folder, facts=None):
         system: [[fold.result_of(twin) for fold in of_seed] for of_seed in folds.values()]
         for system, twin in twins.items()
     }
+    runs = {
+        system: [[fold.run_of(twin) for fold in of_seed] for of_seed in folds.values()]
+        for system, twin in twins.items()
+    }
     origin |= {"data": config.data.root, "split": split_name(config), "seed": list(seeds)}
-    _write_report(config, folder, results, manifest, origin, facts or {})
+    _write_report(config, folder, results, runs, manifest, origin, facts or {})
     count = f"{len(videos)} videos, {split_name(config)}, {len(systems)} systems"
     write_summary(config, command, count, output=folder, seconds=time.monotonic() - start)
     return folder / "metrics.json"
@@ -163,21 +169,23 @@ def _train_group(fold, systems, threads, backend):
     fold.remove_nodes(systems[0])
 
 
-def _write_report(config, folder, results, manifest, origin, facts):
-    """Write the report of ``{system: results}``; results are those of ``Fold.result_of``, by seed and fold."""
+def _write_report(config, folder, results, runs, manifest, origin, facts):
+    """Write the report of ``{system: results}``; results and runs are by seed and fold, see ``Fold``."""
     scored, columns, trained = {}, {}, set()
     for system, of_system in results.items():
-        scored[system.title] = [_pooled(manifest, of_seed) for of_seed in of_system]
+        scored[system.title] = [_pooled(manifest, *of_seed) for of_seed in zip(of_system, runs[system], strict=True)]
         columns[system.title] = _mean_facts(of_system) | facts.get(system.name, {})
         trained |= {found.get("trained", "unknown") for of_seed in of_system for found, _ in of_seed}
     origin["trained"] = sorted(trained)  # commits and backends; some trainings may be older than this command
+    origin["runs"] = {
+        system.title: [[os.path.relpath(run.path, folder.resolve()) for run in of_seed] for of_seed in of_system]
+        for system, of_system in runs.items()
+    }
     write_report(
         folder,
         scored,
         f"{config.data_name}, {split_name(config)}",
         origin | {"config": config_to_dict(config)},
-        samples=config.evaluate.bootstrap_samples,
-        seed=config.seed,
         threshold=config.alarms.threshold,
         facts=columns,
         smoothing_sec=config.evaluate.smoothing_sec,
@@ -185,10 +193,13 @@ def _write_report(config, folder, results, manifest, origin, facts):
     )
 
 
-def _pooled(manifest, results):
+def _pooled(manifest, results, runs):
     """Return the scored test videos of all folds of a seed."""
     scores = {key: value for _, of_fold in results for key, value in of_fold.items()}
-    return [as_evaluated(manifest.by_id[key], scores[key]) for key in sorted(scores)]
+    videos = [as_evaluated(manifest.by_id[key], scores[key]) for key in sorted(scores)]
+    for run in runs:
+        videos = with_patch_scores(videos, run.evaluation_patch_scores)
+    return videos
 
 
 def _mean_facts(results):

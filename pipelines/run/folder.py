@@ -71,6 +71,11 @@ class RunFolder:
         return self.evaluation / "scores.npz"
 
     @property
+    def evaluation_patch_scores(self):
+        """Patch scores of the test videos that have pixel masks, see ``write_patch_scores``."""
+        return self.evaluation / "patch_scores.npz"
+
+    @property
     def scores(self):
         """Results of ``vad score``."""
         return self.path / "scores"

@@ -11,8 +11,10 @@ from pipelines.config import UserError, config_to_dict
 from pipelines.data.bags import segment_bounds, segments_of, takes_prior, whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.listing.masks import PixelMasks
 from pipelines.data.records import expand_to_frames
 from pipelines.report.evaluation.figures import plot_test_timelines, plot_top_heat_maps
+from pipelines.report.evaluation.location import with_patch_scores, write_patch_scores
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary
@@ -43,6 +45,7 @@ def run(config) -> Path:
     run_folder, options, model = RunFolder.of(config), config.evaluate, config.train_detector.model
     scored = write_scores(config)
     videos = [as_evaluated(video, outputs[spec.ANOMALY_SCORE]) for video, outputs in scored]
+    videos = with_patch_scores(videos, run_folder.evaluation_patch_scores)
     origin |= {"data": config.data.root, "split": "own", "seed": config.seed, "config": config_to_dict(config)}
     origin["split_fingerprint"] = _split_fingerprint(read_manifest(run_folder.nodes))
     figures, note = _plot(config, run_folder.evaluation, scored) if options.images else ([], "")
@@ -51,8 +54,6 @@ def run(config) -> Path:
         {model: [videos]},
         f"{config.data_name}, own split",
         origin,
-        samples=options.bootstrap_samples,
-        seed=config.seed,
         threshold=config.alarms.threshold,
         smoothing_sec=options.smoothing_sec,
         images=options.images,
@@ -74,11 +75,16 @@ def _main_metrics(metrics):
 def write_scores(config):
     """Score the test videos and write ``evaluation/scores.npz``, ``{video_id: (num_frames,)}``.
 
+    ``patch_scores.npz`` beside it holds the patch scores of the videos with pixel masks, see ``write_patch_scores``.
+
     Returns:
         List of ``(VideoInfo, outputs)``, see ``score_videos``.
     """
     scored = list(score_videos(config))
-    with replacing(RunFolder.of(config).evaluation_scores) as temporary:
+    run_folder, masks = RunFolder.of(config), PixelMasks(config.data)
+    with_place = [] if config.features.root else scored  # imported features have no known place in the picture
+    write_patch_scores(run_folder.evaluation_patch_scores, with_place, masks.of, config.extractor.scales)
+    with replacing(run_folder.evaluation_scores) as temporary:
         np.savez(temporary, **{video.video_id: outputs[spec.ANOMALY_SCORE] for video, outputs in scored})
     return scored
 

@@ -57,6 +57,11 @@ PRIOR = random(3, 5, 3, seed=8)
 AFFINITY = random(3, 5, 3, 5, 3, seed=1, low=0.0) / 4.0
 SCORES = random(3, 5, 3, seed=2, low=0.01)
 BAGS = {"labels": LABELS, "scores": SCORES}
+def numbers_of_events(function, inputs):
+    """The numbers of `evaluate_events`, without the reasons of those that are missing."""
+    return {name: value for name, value in function(**inputs).items() if name != "missing"}
+
+
 FRAME_LABELS = np.array([0, 0, 1, 1, 0, 1, 0, 0, 0, 1])
 FRAME_SCORES = random(10, seed=3, low=0.0).astype("float64")
 RANKED = {"labels": FRAME_LABELS, "scores": FRAME_SCORES}
@@ -66,6 +71,7 @@ VIDEOS = {
         {"scores": FRAME_SCORES[5:], "label": 0},
     ]
 }
+EVENTS = {"videos": [video | {"fps": 1 / 3600} for video in VIDEOS["videos"]]}  # one frame per hour
 
 LAYERS = [
     Descriptor(
@@ -318,12 +324,26 @@ METRICS = [
         {"threshold": 0.1},
         exempt=NUMPY,
     ),
+    Descriptor(metrics.evaluate_events, EVENTS, {}, {"rates": (2, 12)}, call=numbers_of_events, exempt=NUMPY),
+    Descriptor(
+        metrics.evaluate_location,
+        {"values": FRAME_SCORES.reshape(2, 5), "event_pixels": np.eye(2, 5), "cell_pixels": np.arange(1, 6)},
+        exempt=NUMPY,
+    ),
     Descriptor(metrics.evaluate_videos, VIDEOS, {}, {"threshold": 0.1}, exempt=NUMPY),
     Descriptor(
         metrics.false_alarm_rate, {"scores_of_normal_videos": FRAME_SCORES}, {}, {"threshold": 0.1}, exempt=NUMPY
     ),
     Descriptor(metrics.frame_auc, RANKED, exempt=NUMPY),
     Descriptor(metrics.interval_of_draws, {"values": FRAME_SCORES}, exempt=NUMPY),
+    Descriptor(
+        metrics.interval_of_jackknife,
+        {"value": 0.5, "left_out": FRAME_SCORES},
+        {},
+        {"limits": (0.0, 1.0)},
+        exempt=NUMPY,
+    ),
+    Descriptor(metrics.leave_one_out, {"num_videos": 7}, exempt=NUMPY),
     Descriptor(metrics.recall_at_fpr, RANKED, {"fpr": 0.1}, {"fpr": 0.9}, exempt=NUMPY),
     Descriptor(
         metrics.video_auc,

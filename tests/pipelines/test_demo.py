@@ -29,7 +29,6 @@ TINY = (
     "detector.value_dim=8",
     "train_detector.epochs=2",
     "train_detector.batch_size=4",
-    "evaluate.bootstrap_samples=20",
     "score.top_frames=2",
 )
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.data.listing.dataset import About, ListedVideo
+from pipelines.data.listing.masks import MASKS_NAME
 from pipelines.data.synthetic.scene import Camera, random_look
 from pipelines.data.synthetic.story import event_frames, simulate
 from pipelines.run.files import replacing, write_json, write_text
@@ -60,6 +61,8 @@ def load(config, track=iter):
             for job in track(jobs):
                 job.result()
     _write_lists(root, videos)
+    if todo or not (root / MASKS_NAME).exists():
+        _write_masks(root / MASKS_NAME, videos, settings)
     return videos
 
 
@@ -85,7 +88,7 @@ def _claim(root, settings):
     if note.exists():
         if json.loads(note.read_text(encoding="utf-8")) == wanted:
             return
-        for path in [*root.glob("*/fight_*.mp4"), *root.glob("*/normal_*.mp4")]:
+        for path in [*root.glob("*/fight_*.mp4"), *root.glob("*/normal_*.mp4"), *root.glob(MASKS_NAME)]:
             path.unlink()
     elif root.exists() and any(root.iterdir()):
         raise UserError(
@@ -97,12 +100,8 @@ def _claim(root, settings):
 
 def render(path, settings, position, intervals):
     """Render one story and write it as an H.264 file."""
-    fps, num_frames = settings.frames_per_sec, round(settings.duration_sec * settings.frames_per_sec)
-    shared = np.random.default_rng([settings.seed, position // 2, 1])
-    camera = Camera(shared, settings.width_px, settings.height_px, settings.people_size)
-    looks = [random_look(shared) for _ in range(int(shared.integers(3, 6)))]
-    rng = np.random.default_rng([settings.seed, position, 2])
-    story = simulate(rng, len(looks), num_frames, fps, intervals[0] if intervals else None, settings.people_size)
+    fps = settings.frames_per_sec
+    camera, looks, story = _scene(settings, position, intervals)
     with replacing(path) as temporary, av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options=QUALITY)
         stream.width, stream.height, stream.pix_fmt = settings.width_px, settings.height_px, "yuv420p"
@@ -111,6 +110,31 @@ def render(path, settings, position, intervals):
             picture = camera.shoot(poses, looks, index / fps)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+
+
+def _scene(settings, position, intervals):
+    """Return camera, looks and story of a video."""
+    shared = np.random.default_rng([settings.seed, position // 2, 1])
+    camera = Camera(shared, settings.width_px, settings.height_px, settings.people_size)
+    looks = [random_look(shared) for _ in range(int(shared.integers(3, 6)))]
+    rng = np.random.default_rng([settings.seed, position, 2])
+    fps, num_frames = settings.frames_per_sec, round(settings.duration_sec * settings.frames_per_sec)
+    event = intervals[0] if intervals else None
+    return camera, looks, simulate(rng, len(looks), num_frames, fps, event, settings.people_size)
+
+
+def _write_masks(path, videos, settings):
+    """Write which pixels show the two people who fight, for each abnormal video; see ``PixelMasks``."""
+    masks = {}
+    for position, video in enumerate(videos):
+        if video.label:
+            camera, looks, story = _scene(settings, position, video.intervals)
+            mask = np.zeros((len(story.poses), settings.height_px, settings.width_px), bool)
+            for frame in range(*story.event):
+                mask[frame] = camera.silhouette(story.poses[frame][:2], looks[:2])
+            masks[video.video_id] = np.packbits(mask, axis=-1)
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **masks)
 
 
 def _write_lists(root, videos):

@@ -1,6 +1,6 @@
 """Pictures of a simulated surveillance camera: background, people, changing light and sensor noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -9,6 +9,8 @@ OVERSAMPLING = 2
 BACKGROUNDS = ("street", "yard", "corridor", "car_park")
 SKIN = ((224, 186, 156), (198, 152, 118), (150, 106, 78), (104, 72, 54))
 HAIR = ((34, 28, 26), (70, 50, 36), (128, 98, 62), (150, 146, 142))
+WHITE = (255, 255, 255)
+COVERED = 100  # grey level above which a pixel of a white silhouette counts as covered; far limbs are a darker grey
 NOISE_LEVEL = 2.5  # standard deviation of the sensor noise, in grey levels
 
 
@@ -67,6 +69,17 @@ class Camera:
         light = 1 + 0.04 * np.sin(self.light_phase + 2 * np.pi * self.light_hz * time_sec)
         noise = self.rng.normal(0, NOISE_LEVEL, pixels.shape[:2])[..., None] + self.rng.normal(0, 0.8, pixels.shape)
         return np.clip(pixels * light + noise, 0, 255).astype(np.uint8)
+
+
+    def silhouette(self, poses, looks):
+        """Return which pixels show these people, bool ``(height, width)``, whoever stands in front of them."""
+        picture = Image.new("RGB", self.size)
+        canvas = ImageDraw.Draw(picture, "RGBA")
+        for pose, look in zip(poses, looks, strict=True):
+            white = replace(look, skin=WHITE, hair=WHITE, top=WHITE, trousers=WHITE)
+            _paint_person(canvas, pose, white, self.size, self.people_size)
+        pixels = np.asarray(picture.resize((self.width_px, self.height_px), Image.Resampling.BOX))
+        return pixels.max(axis=-1) > COVERED
 
 
 def ground_to_picture(pose, size):

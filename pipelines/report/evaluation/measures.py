@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.report.evaluation.events import measure_events
+from pipelines.report.evaluation.location import measure_location
 from pipelines.report.evaluation.scored_videos import aligned, smoothed
-from vad_keras.metrics import draw_videos, evaluate_draws, evaluate_videos, frame_auc, interval_of_draws
+from vad_keras.metrics import evaluate_draws, evaluate_videos, frame_auc, interval_of_jackknife, leave_one_out
 
 MAIN_METRICS = {
     "frame_auc": "frame AUC",
@@ -39,21 +41,19 @@ class Measured:
     Args:
         reports: Result of ``evaluate_videos`` for each seed.
         values: Key -> one float per seed.
-        draws: Key -> mean over the seeds in each draw, ``(samples,)``; None without a bootstrap.
+        left_out: Key -> mean over the seeds without each of the videos, ``(num_videos,)``.
     """
 
     reports: list
     values: dict
-    draws: dict
+    left_out: dict
 
 
-def measure(systems, *, samples, seed, threshold, reference=None, smoothing_sec=0.0):
+def measure(systems, *, threshold, reference=None, smoothing_sec=0.0):
     """Measure systems that scored the same videos.
 
     Args:
         systems: ``{name: [videos of a seed, ...]}``, see ``write_report``.
-        samples: Draws of the bootstrap over videos, the same for all systems; 0: no intervals.
-        seed: Seed of the draws.
         threshold: Threshold of the false alarm rate.
         reference: Name of the system that the others are compared with; None: the first.
         smoothing_sec: Width of the moving average that is reported beside the raw scores; 0: none.
@@ -61,8 +61,9 @@ def measure(systems, *, samples, seed, threshold, reference=None, smoothing_sec=
     Returns:
         dict: ``counts``, ``systems`` (their ``metrics``, ``classes`` and ``videos``), ``differences``, ``smoothing``,
         ``videos`` (their labels) and the settings. A metric is ``{"seeds": [...], "mean", "sd", "interval_95": [low,
-        high]}`` with the interval of the mean over seeds. A difference is ``{"difference", "interval_95",
-        "significant"}``: significant when its interval excludes 0, None without an interval.
+        high]}`` with the interval of the mean over seeds, see ``interval_of_jackknife``. A difference is
+        ``{"difference", "interval_95", "significant"}``: significant when its interval excludes 0, None without an
+        interval. ``events`` and ``location`` are those of ``measure_events`` and ``measure_location``.
 
     Raises:
         ValueError: The systems were not scored on the same videos, or ``reference`` is not one of them.
@@ -71,11 +72,10 @@ def measure(systems, *, samples, seed, threshold, reference=None, smoothing_sec=
     reference = next(iter(systems)) if reference is None else reference
     if reference not in systems:
         raise ValueError(f"`reference` must be one of the systems {list(systems)}. Received: {reference!r}.")
-    counts = draw_videos(len(truth), samples, seed) if samples else None
-    measured = {name: _measured(seeds, counts, threshold) for name, seeds in systems.items()}
+    measured = {name: _measured(seeds, threshold) for name, seeds in systems.items()}
     content = {
         "threshold": threshold,
-        "bootstrap": {"samples": samples, "seed": seed, "drawn": "videos"},
+        "intervals": {"percent": 95, "method": "jackknife", "left_out": "videos"},
         "reference": reference,
         "counts": {key: measured[reference].reports[0][key] for key in COUNTS},
         "systems": {name: _system(systems[name], of_system) for name, of_system in measured.items()},
@@ -85,8 +85,9 @@ def measure(systems, *, samples, seed, threshold, reference=None, smoothing_sec=
             if name != reference
         },
     }
+    content |= {"events": measure_events(systems), "location": measure_location(systems)}
     if smoothing_sec:
-        content["smoothing"] = _smoothing(systems, measured, counts, threshold, smoothing_sec)
+        content["smoothing"] = _smoothing(systems, measured, threshold, smoothing_sec)
     return content | {"videos": truth}
 
 
@@ -95,14 +96,12 @@ def classes_of(content):
     return list(content["systems"][content["reference"]]["classes"])
 
 
-def _measured(seeds, counts, threshold):
+def _measured(seeds, threshold):
     reports = [evaluate_videos(videos, threshold) for videos in seeds]
     values = _joined([_flat(report) for report in reports])
-    draws = None
-    if counts is not None:
-        drawn = _joined([_flat(evaluate_draws(videos, counts, threshold)) for videos in seeds])
-        draws = {key: np.mean(of_seeds, axis=0) for key, of_seeds in drawn.items()}
-    return Measured(reports, values, draws)
+    counts = leave_one_out(len(seeds[0]))
+    left_out = _joined([_flat(evaluate_draws(videos, counts, threshold)) for videos in seeds])
+    return Measured(reports, values, {key: np.mean(of_seeds, axis=0) for key, of_seeds in left_out.items()})
 
 
 def _flat(report):
@@ -124,11 +123,11 @@ def _system(seeds, measured):
     return {"num_seeds": len(seeds), "metrics": _metrics(measured), "classes": classes, "videos": videos}
 
 
-def _smoothing(systems, measured, counts, threshold, width_sec):
+def _smoothing(systems, measured, threshold, width_sec):
     """The metrics of the smoothed scores, and their differences to those of the raw scores."""
     entries = {}
     for name, seeds in systems.items():
-        smooth = _measured([smoothed(videos, width_sec) for videos in seeds], counts, threshold)
+        smooth = _measured([smoothed(videos, width_sec) for videos in seeds], threshold)
         entries[name] = {"metrics": _metrics(smooth), "differences": _differences(smooth, measured[name])}
     return {"width_sec": width_sec, "systems": entries}
 
@@ -140,26 +139,25 @@ def _metrics(measured):
 def _metric(measured, key):
     values = [float(value) for value in measured.values[key]]
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    interval = _interval(measured.draws and measured.draws[key])
+    limits = (0, 100) if key == "false_alarm_rate_percent" else (0, 1)
+    interval = _interval(np.mean(values), measured.left_out[key], limits)
     return {"seeds": values, "mean": float(np.mean(values)), "sd": spread, "interval_95": interval}
 
 
 def _differences(measured, reference):
-    """Paired differences: both systems see the same draws of videos."""
+    """Paired differences: both systems lack the same video."""
     entries = {}
     for name in MAIN_METRICS | FURTHER_METRICS:
         difference = float(np.mean(measured.values[name]) - np.mean(reference.values[name]))
-        low, high = _interval(measured.draws and measured.draws[name] - reference.draws[name])
+        low, high = _interval(difference, measured.left_out[name] - reference.left_out[name])
         significant = None if np.isnan(low) else not low <= 0 <= high
         entries[name] = {"difference": difference, "interval_95": [low, high], "significant": significant}
     return entries
 
 
-def _interval(draws):
-    if draws is None:
-        return [float("nan")] * 2
-    interval = interval_of_draws(draws)
-    return [float(interval["low"]), float(interval["high"])]
+def _interval(value, left_out, limits=None):
+    interval = interval_of_jackknife(value, left_out, limits)
+    return [interval["low"], interval["high"]]
 
 
 def _video(of_seeds):

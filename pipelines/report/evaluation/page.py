@@ -1,5 +1,6 @@
 """An evaluation as a Markdown report, and the part of it that is printed on a terminal."""
 
+from pipelines.report.evaluation.event_tables import event_counts, event_tables, location_table, missing_reasons
 from pipelines.report.evaluation.measures import FURTHER_METRICS, MAIN_METRICS
 from pipelines.report.evaluation.tables import (
     LEGEND,
@@ -18,6 +19,10 @@ def print_report(content, console=None):
     """Print all metrics of a single system; of several systems the main metrics, differences and further columns."""
     if len(content["systems"]) == 1:
         print_table(*metric_rows(content), title=_heading(content), console=console)
+        print_table(*event_tables(content)[0], title=f"Events: {event_counts(content)}", console=console)
+        rows, columns = location_table(content)
+        if rows:
+            print_table(rows, columns, title="Place", console=console)
     else:
         print_table(*system_rows(content, MAIN_METRICS, short=True), title=_heading(content), console=console)
         title = f"Difference to {content['reference']} ({LEGEND})"
@@ -37,6 +42,9 @@ def markdown_page(content, figures=()):
     sections = [f"# {content['title']}\n\n{_counts_text(content)}", _metrics_section(content)]
     if content["differences"]:
         sections.append(_differences_section(content))
+    sections.append(_events_section(content))
+    if location_table(content)[0]:
+        sections.append(_location_section(content))
     rows, columns = class_rows(content)
     if rows:
         sections.append(
@@ -84,22 +92,34 @@ def _differences_section(content):
     lines = "\n".join(f"* {line}" for line in significance_texts(content))
     tables = "\n\n".join(markdown_table(*difference_rows(content, names)) for names in (MAIN_METRICS, FURTHER_METRICS))
     return (
-        f"## Difference to {content['reference']}\n\nMean over seeds, paired on the same draws of videos. {LEGEND}.\n\n"
+        f"## Difference to {content['reference']}\n\nMean over seeds, paired by video. {LEGEND}.\n\n"
         f"{lines}\n\n{tables}"
     )
 
 
+def _events_section(content):
+    tables = "\n\n".join(markdown_table(*table) for table in event_tables(content))
+    missing = "\n".join(f"* Missing: {line}" for line in missing_reasons(content))
+    return "\n\n".join(part for part in (f"## Events\n\n{event_counts(content)}", tables, missing) if part)
+
+
+def _location_section(content):
+    location = content["location"]
+    missing = "\n".join(f"* Missing: {name}: {reason}." for name, reason in location["missing"].items())
+    text = f"{location['num_frames']:,} abnormal frames of {location['num_videos']:,} videos have a pixel mask."
+    parts = (f"## Place\n\n{text}", markdown_table(*location_table(content)), missing)
+    return "\n\n".join(part for part in parts if part)
+
+
 def _smoothing_text(content):
     width = content["smoothing"]["width_sec"]
-    legend = f" {LEGEND}." if content["bootstrap"]["samples"] else ""
     return (
         f"Smoothing is a centred moving average over {width:g} seconds within each video. The width is a setting and "
-        f"was not tuned. All other metrics in this report are computed on the raw scores of the model.{legend}"
+        f"was not tuned. All other metrics in this report are computed on the raw scores of the model. {LEGEND}."
     )
 
 
 def _definitions(content):
-    samples = content["bootstrap"]["samples"]
     lines = [
         "AUC, AP and recall are between 0 and 1. They are computed on all original frames of all test videos together, "
         "unless stated otherwise. The AUC inside abnormal videos ignores the normal videos: it shows whether the "
@@ -108,13 +128,18 @@ def _definitions(content):
         f"{content['threshold']:g}. The score of a video is its highest frame score.",
         "The video-label oracle knows the label of each video and gives it to all frames of that video.",
         "± is the standard deviation over seeds.",
+        "An event is a run of abnormal frames. An alarm is a run of frames with a score at or above a threshold; it is "
+        "false if it shares no frame with an event. An operating point lowers the threshold as far as the allowed "
+        "number of false alarms in all test videos permits, and has no value where that number is below one. The "
+        "seconds to detection are a median over the events found.",
+        "mAP takes the class from the video: the scores name none. Pointing game: whether the brightest part of the "
+        "heat map touches the event, or the share of the event in that part (pixels). Events and places have no "
+        "interval: their thresholds and counts hang on a few videos.",
+        "Intervals are 95 % intervals of the mean over seeds for other videos of the same kind, from leaving out one "
+        "video at a time (jackknife, Student's t, logit scale). There is none where a metric is at its limit or hangs "
+        "on a single video.",
     ]
-    if samples:
-        lines.append(
-            "Intervals are 95 % percentile intervals of the mean over seeds, from a bootstrap over whole videos "
-            f"({samples:,} draws with replacement, seed {content['bootstrap']['seed']})."
-        )
-    if samples and content["differences"]:
+    if content["differences"]:
         lines.append(
             "Intervals are not corrected for the number of comparisons. Where there is no true difference, about one "
             "in twenty intervals still excludes 0, and more than that when there are few videos."

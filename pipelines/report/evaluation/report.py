@@ -23,8 +23,6 @@ def write_report(
     title,
     origin,
     *,
-    samples,
-    seed,
     threshold,
     reference=None,
     facts=None,
@@ -44,8 +42,6 @@ def write_report(
             ``evaluate_videos`` takes them, each with a ``video_id`` and ``fps``. Their order does not matter.
         title: Title, such as the name of the data and its split.
         origin: dict of what the result comes from: ``data``, ``split``, ``seed``, ``commit``, ``command``, ``config``.
-        samples: Draws of the bootstrap over videos; 0: no intervals and no statement about significance.
-        seed: Seed of the draws.
         threshold: Threshold of the false alarm rate.
         reference: Name of the system that the others are compared with; None: the first.
         facts: ``{name: {column: value}}``, further columns of some systems, such as the number of parameters.
@@ -65,8 +61,7 @@ def write_report(
     unknown = sorted(set(facts) - set(systems))
     if unknown:
         raise ValueError(f"`facts` must be of the systems {list(systems)}. Received also: {unknown}.")
-    settings = {"samples": samples, "seed": seed, "threshold": threshold, "reference": reference}
-    measured = measure(systems, **settings, smoothing_sec=smoothing_sec)
+    measured = measure(systems, threshold=threshold, reference=reference, smoothing_sec=smoothing_sec)
     content = {"title": title, "origin": dict(origin)} | measured
     for name, of_system in facts.items():
         content["systems"][name]["facts"] = dict(of_system)

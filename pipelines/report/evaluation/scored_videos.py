@@ -71,6 +71,19 @@ def with_scores(truth, scores):
     return [entry | {"video_id": name, "scores": scores[name], **_frames(entry)} for name, entry in truth.items()]
 
 
+def without_classes(videos, classes):
+    """Return the videos whose class is none of ``classes``.
+
+    Raises:
+        ValueError: No video has one of the classes.
+    """
+    known = sorted({video["class_name"] for video in videos if video.get("class_name")})
+    unknown = [name for name in classes if name not in known]
+    if unknown:
+        raise ValueError(f"no test video has the class `{unknown[0]}`. Classes: {', '.join(known) or 'none'}.")
+    return [video for video in videos if video.get("class_name") not in classes]
+
+
 def difference_of_truths(first, other):
     """Describe in words how the labels of two sets of videos differ."""
     missing, more = sorted(first.keys() - other.keys()), sorted(other.keys() - first.keys())

@@ -51,6 +51,32 @@ def patch_heat_map(patch_scores, scales, size_px):
     return total / len(scales)
 
 
+def patch_cells(scales, size_px):
+    """Divide a picture into cells: the areas between the borders of all patches, where ``patch_heat_map`` is constant.
+
+    Args:
+        scales: As for ``patch_heat_map``.
+        size_px: As for ``patch_heat_map``.
+
+    Returns:
+        ``(patches, cells)``: the patch of each scale that covers each cell, ``(len(scales), C)``, and the cell of each
+        pixel, ``(H, W)``. The value of a cell is ``patch_scores[patches].mean(axis=0)``.
+
+    Example:
+    >>> patches, cells = patch_cells(scales=(1, 2), size_px=2)
+    >>> patches.tolist(), cells.tolist()
+    ([[0, 0, 0, 0], [1, 2, 3, 4]], [[0, 1], [2, 3]])
+    """
+    height, width = (size_px, size_px) if np.isscalar(size_px) else size_px
+    covering, first = [], 0
+    for scale in scales:
+        rows, columns = np.arange(height) * scale // height, np.arange(width) * scale // width
+        covering.append((first + rows[:, None] * scale + columns[None, :]).ravel())
+        first += scale * scale
+    patches, cells = np.unique(np.stack(covering), axis=1, return_inverse=True)
+    return patches, np.reshape(cells, (height, width))
+
+
 def plot_heat_maps(path, frames, before, after, scales, titles=None):
     """Plot frames and, below them, their patch scores before and after the CRF; return the path of the PNG.
 

@@ -23,7 +23,6 @@ TINY = (
     "train_detector.batch_size=4",
     "train_detector.bag_frames=8",
     "train_detector.validation_fraction=0.4",
-    "evaluate.bootstrap_samples=20",
     "evaluate.images=false",
 )
 
@@ -49,7 +48,7 @@ def finished(tmp_path):
         settings = {"data": "videos", "split": "own", "split_fingerprint": "one", "seed": seed, "commit": "abc"}
         settings |= {"command": "vad evaluate", "config": config_to_dict(config)}
         evaluation = folder / "evaluation"
-        options = {"samples": 0, "seed": 0, "threshold": 0.5, "images": False}
+        options = {"threshold": 0.5, "images": False}
         write_report(evaluation, {"anomaly_detector": [videos]}, "x", settings | origin, **options)
         np.savez(evaluation / "scores.npz", **{video["video_id"]: video["scores"] for video in videos})
         return folder, videos
@@ -62,7 +61,7 @@ def together(tmp_path):
     """Function that runs the stage on folders and returns what it wrote."""
 
     def run(*folders):
-        config = load_config(overrides=[f"work_dir={tmp_path / 'both'}", "evaluate.bootstrap_samples=20"])
+        config = load_config(overrides=[f"work_dir={tmp_path / 'both'}"])
         options = dataclasses.replace(config.evaluate, images=False)
         return json.loads(aggregate.run(dataclasses.replace(config, evaluate=options), folders).read_text())
 
@@ -153,3 +152,65 @@ def test_a_run_that_comes_twice_or_is_not_finished_is_named(finished, together, 
     np.savez(first / "evaluation" / "scores.npz", a0=np.zeros(3))
     with pytest.raises(UserError, match=r"evaluation: scores and videos must match\. a0: 3 scores, 30 frames"):
         together(first)
+
+
+def test_a_class_is_left_out_of_all_metrics(finished, tmp_path):
+    lengths = LENGTHS | {"b0": 21}
+    kinds = {"a0": "Fight", "a1": "Arson", "b0": "Arson"}
+
+    def videos(seed):
+        return [video | {"class_name": kinds.get(video["video_id"], "")} for video in scored(seed, lengths)]
+
+    runs = [finished(f"s{seed}", seed, videos=videos(seed)) for seed in (0, 1)]
+    config = load_config(overrides=[f"work_dir={tmp_path / 'both'}", "evaluate.images=false"])
+    path = aggregate.run(config, [folder for folder, _ in runs], ["Fight"])
+    assert path.parent == tmp_path / "both" / "report" / "without_Fight"
+    content = json.loads(path.read_text())
+    kept = [[video for video in videos if video["video_id"] != "a0"] for _, videos in runs]
+    entry = content["systems"]["anomaly_detector"]["metrics"]["frame_auc"]
+    assert entry["seeds"] == [evaluate_videos(videos)["frame_auc"] for videos in kept]
+    assert "a0" not in content["videos"] and list(content["systems"]["anomaly_detector"]["classes"]) == ["Arson"]
+    assert content["origin"]["without the classes"] == ["Fight"] and content["title"].endswith(", without Fight")
+    expected = r"`--without-class`: no test video has the class `Fights`\. Classes: Arson, Fight"
+    with pytest.raises(UserError, match=expected):
+        aggregate.run(config, [runs[0][0]], ["Fights"])
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """Report folder of an experiment of two systems, two seeds and two folds, and its scored videos."""
+    folder = tmp_path / "run" / "comparison"
+    systems = {"full model": [scored(0), scored(1)], "rival": [scored(2), scored(3)]}
+    runs = {}
+    for name, seeds in systems.items():
+        runs[name] = [[f"../folds/{name[0]}-{seed}-{fold}" for fold in (0, 1)] for seed in (0, 1)]
+        for paths, videos in zip(runs[name], seeds, strict=True):
+            for fold, path in enumerate(paths):
+                (folder / path / "evaluation").mkdir(parents=True, exist_ok=True)
+                arrays = {video["video_id"]: video["scores"] for video in videos[fold::2]}
+                np.savez(folder / path / "evaluation" / "scores.npz", **arrays)
+    origin = {"data": "videos", "split": "2-fold", "seed": [0, 1], "commit": "abc", "runs": runs}
+    facts = {"rival": {"parameters": 7}}
+    write_report(folder, systems, "x", origin, threshold=0.5, reference="rival", facts=facts, images=False)
+    return folder, systems
+
+
+def test_an_experiment_is_reported_again_from_the_scores_of_its_folds(experiment, tmp_path):
+    folder, systems = experiment
+    before = json.loads((folder / "metrics.json").read_text())
+    config = load_config(overrides=[f"work_dir={tmp_path / 'both'}", "evaluate.images=false"])
+    content = json.loads(aggregate.run(config, [folder]).read_text())
+    for name, seeds in systems.items():
+        entry = content["systems"][name]["metrics"]["frame_auc"]
+        assert entry["seeds"] == [evaluate_videos(videos)["frame_auc"] for videos in seeds]
+    for key in ("systems", "differences", "reference", "videos", "events"):
+        assert content[key] == before[key], key
+    with pytest.raises(UserError, match=r"comparison is the report of an experiment\. Give it alone"):
+        aggregate.run(config, [folder, folder])
+    (folder / "../folds/r-1-1/evaluation/scores.npz").unlink()
+    with pytest.raises(UserError, match=r"scores\.npz does not exist\. Run the command of the experiment again"):
+        aggregate.run(config, [folder])
+    before["origin"].pop("runs")
+    (folder / "metrics.json").write_text(json.dumps(before))
+    with pytest.raises(UserError, match=r"does not name the trainings of an experiment\. If an earlier version"):
+        aggregate.run(config, [folder])

@@ -126,8 +126,7 @@ def node_config(folder, *overrides):
         "train_detector.learning_rate=0.01",
         "train_detector.margin=20.0",  # so that the contrast of so few channels is not 0
         "train_detector.validation_fraction=0.4",
-        "evaluate.bootstrap_samples=20",
-    ]
+        ]
     return load_config(overrides=[*settings, *overrides])
 
 

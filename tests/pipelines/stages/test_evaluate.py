@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pipelines.config import UserError
+from pipelines.config import UserError, load_config
 from pipelines.data.bags import read_bags
 from pipelines.data.listing.manifest import read_manifest, write_manifest
+from pipelines.report.evaluation.location import measure_location, with_patch_scores
 from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate
 
@@ -115,6 +116,27 @@ def test_heat_maps_are_plotted_from_the_clips_if_they_exist(evaluated, monkeypat
     figures, note = evaluate._plot(config, tmp_path, [(videos[0], {"marginals": 0})])
     assert plotted == [(str(tmp_path), tmp_path / "heat_maps.png")]
     assert [name for name, _ in figures] == ["heat_maps.png"] and not note
+
+
+def test_patch_scores_are_kept_where_there_is_a_pixel_mask(monkeypatch, tmp_path):
+    mask = np.zeros((4, 6, 10), bool)
+    mask[1:3, 0, 0] = True
+    np.savez(tmp_path / "pixel_masks.npz", a=np.packbits(mask, axis=-1))
+    outputs = {"anomaly_score": np.zeros(4), "patch_score": np.tile([0.1, 0.9, 0.2, 0.2, 0.2], (4, 1))}
+    scored = [(SimpleNamespace(video_id=name, num_frames=4, height=6, width=10), outputs) for name in ("a", "n")]
+    monkeypatch.setattr(evaluate, "score_videos", lambda config: scored)
+    settings = [f"work_dir={tmp_path}", f"data.root={tmp_path}", "extractor.scales=[1, 2]"]
+    config = load_config(overrides=settings)
+    path = RunFolder.of(config).evaluation_patch_scores
+    assert evaluate.write_scores(config) == scored
+    with np.load(path) as content:
+        assert {key for key in content.files if key.startswith("patch_score/")} == {"patch_score/a"}
+    videos = with_patch_scores([{"video_id": "a"}, {"video_id": "n"}], path)
+    metrics = measure_location({"ours": [videos]})["systems"]["ours"]["patch_score"]
+    assert metrics["pointing_game"]["mean"] == 1.0  # the upper left patch is the brightest
+    assert metrics["pointing_game_pixel"]["mean"] == pytest.approx(1 / 15)
+    evaluate.write_scores(load_config(overrides=[*settings, "features.root=features"]))
+    assert not path.exists()  # imported features have no known place in the picture
 
 
 def test_scores_of_segment_means_go_back_to_the_frames_of_their_part(sultani_run):

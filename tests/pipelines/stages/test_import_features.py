@@ -243,7 +243,7 @@ def small(*overrides):
     training = {"epochs": 2, "batch_size": 4, "bag_frames": 16, "validation_fraction": 0.3}
     settings = [f"detector.{key}={value}" for key, value in detector.items()]
     settings += [f"train_detector.{key}={value}" for key, value in training.items()]
-    return load_config(overrides=[*settings, "evaluate.bootstrap_samples=20", *overrides])
+    return load_config(overrides=[*settings, *overrides])
 
 
 def train_and_evaluate(config):

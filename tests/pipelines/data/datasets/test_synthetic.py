@@ -2,6 +2,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.config import UserError, load_config
 from pipelines.data.datasets import load_dataset
+from pipelines.data.listing.masks import MASKS_NAME, PixelMasks
 
 SMALL = ["data.dataset=synthetic", "synthetic.duration_sec=2.0", "synthetic.width_px=64", "synthetic.height_px=48"]
 
@@ -49,6 +51,28 @@ def test_videos_are_real_files_that_the_folder_dataset_reads_alike(small):
     read = load_dataset(dataclasses.replace(config, data=dataclasses.replace(config.data, dataset="folder")))
     for video, again in zip(videos, read, strict=True):
         assert dataclasses.astuple(video) == dataclasses.astuple(dataclasses.replace(again, where="", labels_from=""))
+
+
+def test_the_masks_show_the_two_people_who_fight(small):
+    config, videos = small
+    path = videos[0].path.parents[1] / MASKS_NAME
+    content, masks = path.read_bytes(), PixelMasks(config.data)
+    for video in videos:
+        frames = pixels(video).astype(np.float32)
+        info = SimpleNamespace(video_id=video.video_id, num_frames=20, height=48, width=64)
+        mask = masks.of(info)
+        if not video.label:
+            assert mask is None
+            continue
+        ((start, end),) = video.intervals
+        assert mask.any(axis=(1, 2)).tolist() == [start <= frame < end for frame in range(20)]
+        shares = mask[start:end].mean(axis=(1, 2))
+        assert shares.min() > 0.005 and shares.max() < 0.4
+        people = np.abs(frames - np.median(frames, axis=0)).mean(axis=-1)
+        assert people[mask].mean() > 2 * people[~mask].mean()
+    path.unlink()
+    load_dataset(config)
+    assert path.read_bytes() == content
 
 
 def test_the_event_takes_15_to_35_percent(full_size):

@@ -42,6 +42,18 @@ def test_the_nearer_person_is_larger_and_drawn_in_front():
     np.testing.assert_array_equal(*pictures)
 
 
+def test_a_silhouette_is_where_the_picture_shows_the_person_and_draws_no_random_number(monkeypatch):
+    monkeypatch.setattr(synthetic_scene, "NOISE_LEVEL", 0.0)
+    camera = Camera(np.random.default_rng(0), 160, 120)
+    pose = Pose(across=0.3, depth=0.5, facing=1)
+    state = camera.rng.bit_generator.state
+    mask = camera.silhouette([pose], [look()])
+    assert mask.shape == (120, 160) and mask.dtype == bool and camera.rng.bit_generator.state == state
+    changed = np.abs(camera.shoot([pose], [look()], 0.0).astype(int) - camera.shoot([], [], 0.0)).max(-1) > 12
+    assert (mask & changed).sum() > 0.7 * mask.sum() and mask.sum() > 0.6 * changed.sum()
+    assert not camera.silhouette([], []).any()
+
+
 def test_the_light_drifts_slowly():
     camera = Camera(np.random.default_rng(0), 80, 60)
     means = np.array([camera.shoot([], [], time).mean() for time in np.arange(0, 40, 0.5)])

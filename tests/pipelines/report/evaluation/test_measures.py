@@ -1,18 +1,23 @@
-"""Tests of pipelines.report.evaluation.measures against the plain evaluation, draw by draw."""
+"""Tests of pipelines.report.evaluation.measures against the plain evaluation, video by video."""
 
 import numpy as np
 import pytest
 
 from pipelines.report.evaluation.measures import MAIN_METRICS, METRICS, classes_of, measure
 from pipelines.report.evaluation.scored_videos import smoothed
-from vad_keras.metrics import draw_videos, evaluate_videos
+from vad_keras.metrics import evaluate_videos, interval_of_jackknife
 
-SETTINGS = {"samples": 40, "seed": 3, "threshold": 0.6}
+SETTINGS = {"threshold": 0.6}
 
 
-def plain(videos, counts):
-    """`evaluate_videos` of the videos written out."""
-    return evaluate_videos([v for v, count in zip(videos, counts, strict=True) for _ in range(count)], 0.6)
+def without_each(videos, name):
+    """A metric of `evaluate_videos` without each of the videos."""
+    return np.array([evaluate_videos(videos[:i] + videos[i + 1 :], 0.6)[name] for i in range(len(videos))])
+
+
+def interval_of(value, left_out, limits=None):
+    found = interval_of_jackknife(value, left_out, limits)
+    return [found["low"], found["high"]]
 
 
 def test_seeds_mean_and_spread_are_those_of_the_single_evaluations(make_videos):
@@ -32,22 +37,22 @@ def test_seeds_mean_and_spread_are_those_of_the_single_evaluations(make_videos):
 def test_the_interval_is_that_of_the_mean_over_seeds(make_videos):
     seeds = [make_videos(seed) for seed in range(2)]
     content = measure({"ours": seeds}, **SETTINGS)
-    counts = draw_videos(12, 40, 3)
     for name in MAIN_METRICS:
-        means = [np.mean([plain(videos, row)[name] for videos in seeds]) for row in counts]
-        expected = np.percentile(means, [2.5, 97.5])
-        np.testing.assert_allclose(content["systems"]["ours"]["metrics"][name]["interval_95"], expected, atol=1e-12)
+        entry = content["systems"]["ours"]["metrics"][name]
+        left_out = np.mean([without_each(videos, name) for videos in seeds], axis=0)
+        limits = (0, 100) if name == "false_alarm_rate_percent" else (0, 1)
+        expected = interval_of(entry["mean"], left_out, limits)
+        np.testing.assert_allclose(entry["interval_95"], expected, rtol=1e-9)
+        assert limits[0] < expected[0] < entry["mean"] < expected[1] < limits[1]
 
 
-def test_differences_are_paired_on_the_same_draws(make_videos):
+def test_differences_are_paired_by_video(make_videos):
     ours, rival = [make_videos(0, 2.0), make_videos(1, 2.0)], [make_videos(2, 0.5)]
     content = measure({"rival": rival, "ours": ours}, **SETTINGS)
     entry = content["differences"]["ours"]["frame_auc"]
-    draws = [
-        np.mean([plain(videos, row)["frame_auc"] for videos in ours]) - plain(rival[0], row)["frame_auc"]
-        for row in draw_videos(12, 40, 3)
-    ]
-    np.testing.assert_allclose(entry["interval_95"], np.percentile(draws, [2.5, 97.5]), atol=1e-12)
+    left_out = np.mean([without_each(videos, "frame_auc") for videos in ours], axis=0)
+    expected = interval_of(entry["difference"], left_out - without_each(rival[0], "frame_auc"))
+    np.testing.assert_allclose(entry["interval_95"], expected, rtol=1e-9)
     assert entry["difference"] > 0 and entry["significant"] is True
     assert list(content["differences"]) == ["ours"] and content["reference"] == "rival"
 
@@ -63,9 +68,9 @@ def test_a_difference_whose_interval_includes_0_is_not_significant(make_videos):
     assert content["differences"]["same"]["frame_auc"] == nothing
 
 
-def test_without_a_bootstrap_no_significance_is_stated(make_videos):
-    settings = SETTINGS | {"samples": 0}
-    content = measure({"one": [make_videos(0)], "other": [make_videos(1)]}, **settings, smoothing_sec=1.0)
+def test_where_a_single_video_decides_no_significance_is_stated(make_videos):
+    one, other = make_videos(0)[:3], make_videos(1)[:3]  # one of them abnormal
+    content = measure({"one": [one], "other": [other]}, **SETTINGS, smoothing_sec=1.0)
     entry = content["differences"]["other"]["frame_auc"]
     assert entry["significant"] is None and np.isnan(entry["interval_95"]).all() and not np.isnan(entry["difference"])
     assert np.isnan(content["systems"]["one"]["metrics"]["frame_auc"]["sd"])

@@ -19,7 +19,7 @@ ORIGIN = {
 
 
 def content_of(systems, **changes):
-    settings = {"samples": 20, "seed": 5, "threshold": 0.5, "smoothing_sec": 1.0} | changes
+    settings = {"threshold": 0.5, "smoothing_sec": 1.0} | changes
     return {"title": "Five videos", "origin": ORIGIN} | measure(systems, **settings)
 
 
@@ -57,6 +57,7 @@ def test_the_page_has_every_section_and_its_provenance(make_videos):
     assert titles == [
         "Metrics",
         "Difference to a",
+        "Events",
         "Metrics per class",
         "With and without smoothing",
         "Definitions",
@@ -67,7 +68,7 @@ def test_the_page_has_every_section_and_its_provenance(make_videos):
         "vad evaluate",
         "own",
         "12 test videos, 6 of them abnormal",
-        "20 draws",
+        "jackknife",
         "not corrected for the number of comparisons",
         "n.s.: not significant, the 95 % interval includes 0",
         "![curves](curves.png)",
@@ -77,8 +78,8 @@ def test_the_page_has_every_section_and_its_provenance(make_videos):
 
 
 def test_a_page_of_one_system_without_classes_or_smoothing_leaves_their_sections_out(make_videos):
-    page = markdown_page(content_of({"a": [make_videos(classes=("",))]}, smoothing_sec=0, samples=0))
-    absent = ("## Difference", "## Metrics per", "## With and", "draws", "corrected", "n.s.")
+    page = markdown_page(content_of({"a": [make_videos(classes=("",))]}, smoothing_sec=0))
+    absent = ("## Difference", "## Metrics per", "## With and", "corrected", "n.s.")
     assert not any(text in page for text in absent)
     unknown = {"video_id": "x", "label": 1, "scores": [0.5], "fps": 1.0}
     page = markdown_page(content_of({"a": [[*make_videos(), unknown]]}))

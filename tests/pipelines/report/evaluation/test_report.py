@@ -13,7 +13,7 @@ from pipelines.report.evaluation.measures import METRICS
 from pipelines.report.evaluation.report import VIDEO_COLUMNS, write_report
 
 ORIGIN = {"data": "videos", "split": "own", "seed": 0, "commit": "abc", "command": "vad evaluate", "config": {"a": 1}}
-SETTINGS = {"samples": 20, "seed": 0, "threshold": 0.5}
+SETTINGS = {"threshold": 0.5}
 
 
 def report(folder, systems, **options):

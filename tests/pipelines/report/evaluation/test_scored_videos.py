@@ -11,6 +11,7 @@ from pipelines.report.evaluation.scored_videos import (
     smoothed,
     truth_of,
     with_scores,
+    without_classes,
 )
 
 
@@ -81,3 +82,12 @@ def test_smoothing_does_not_cross_from_video_to_video(make_videos):
         np.testing.assert_array_equal(one["scores"], other["scores"])
     with pytest.raises(ValueError, match=r"video v00 must have `fps`.*over 1 seconds. Received: None"):
         smoothed([videos[0] | {"fps": None}], 1.0)
+
+
+def test_videos_of_a_class_are_left_out(make_videos):
+    videos = make_videos()
+    kept = without_classes(videos, ["Fight"])
+    assert {video["class_name"] for video in kept} == {"", "Arson"} and len(kept) == 9
+    assert without_classes(videos, []) == videos
+    with pytest.raises(ValueError, match=r"no test video has the class `Fights`\. Classes: Arson, Fight\."):
+        without_classes(videos, ["Fights"])

@@ -4,9 +4,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.report.plots.heat_map import MAX_COLUMNS, heat_map_figure, overlay, patch_heat_map, plot_heat_maps
+from pipelines.report.plots.heat_map import (
+    MAX_COLUMNS,
+    heat_map_figure,
+    overlay,
+    patch_cells,
+    patch_heat_map,
+    plot_heat_maps,
+)
 
 SCALES = (1, 2, 3)
+
+
+def test_the_cells_of_a_picture_carry_the_same_map():
+    for scales, size_px in (((1, 2, 3), (24, 36)), ((1, 2, 3), (25, 37)), ((1, 4), 7), ((2,), (1, 3))):
+        scores = np.random.default_rng(0).random(sum(scale**2 for scale in scales))
+        patches, cells = patch_cells(scales, size_px)
+        values = scores[patches].mean(axis=0)
+        np.testing.assert_allclose(values[cells], patch_heat_map(scores, scales, size_px), atol=1e-12)
+        assert sorted(set(cells.ravel().tolist())) == list(range(patches.shape[1]))
+    assert patch_cells((1, 2, 3), (24, 36))[0].shape == (3, 16)  # cut at 1/3, 1/2 and 2/3
 
 
 def test_a_pixel_takes_the_mean_over_scales_of_the_patches_that_cover_it():
