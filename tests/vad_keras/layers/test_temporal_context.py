@@ -34,7 +34,7 @@ def test_without_a_mask_all_frames_are_real():
 
 @pytest.mark.parametrize("arguments", [{"frames": 0}, {"frames": 3, "alignment": "future"}])
 def test_wrong_arguments_are_named(arguments):
-    with pytest.raises(ValueError, match="frames|alignment"):
+    with pytest.raises(ValueError, match=r"frames|alignment"):
         TemporalContext(**arguments)
 
 
