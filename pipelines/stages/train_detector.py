@@ -15,6 +15,7 @@ from pipelines.config import UserError
 from pipelines.config.values import parse_override
 from pipelines.data.bags import (
     node_shape,
+    read_bags,
     segments_of,
     steps_per_epoch,
     takes_prior,
@@ -146,6 +147,8 @@ def _fit(config, detector, training, validation, state):
     if validation and config.evaluate.images:
         callbacks.append(_score_images(config, validation, state, prior))
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
+    if prior:
+        _adapt_prior(detector, nodes, training)
     detector.fit(
         batches,
         epochs=options.epochs,
@@ -155,6 +158,13 @@ def _fit(config, detector, training, validation, state):
         shuffle=False,
         verbose=0,
     )
+
+
+def _adapt_prior(detector, nodes, training):
+    """Set the scale of the prior by the normal training videos: all of their frames are known to be normal."""
+    normal = [video for video in training if video.label == spec.NORMAL]
+    bags = read_bags(nodes, normal, prior=True)
+    detector.prior.adapt(np.concatenate([np.ravel(bag[spec.PRIOR].numpy()) for bag in bags]))
 
 
 def _describe(options, training, validation, history):
