@@ -73,6 +73,13 @@ def test_the_pyramid_reaches_as_far_as_its_dilations():
     assert set(np.flatnonzero(moved)) == {10 + d + f for d in (-4, -2, -1, 0, 1, 2, 4) for f in (-1, 0, 1)}
 
 
+def test_the_network_adds_to_its_input():
+    made, x = network(), toy.NODES[:, :, 0]
+    made.fuse.kernel.assign(ops.zeros(made.fuse.kernel.shape))
+    expected = np.where(toy.MASK[..., None], x, 0)
+    np.testing.assert_array_equal(ops.convert_to_numpy(made(x, mask=toy.MASK)), expected)
+
+
 def test_the_attention_starts_as_an_identity_and_is_the_printed_product_by_hand():
     made, mask = network(), toy.MASK
     x = np.where(mask[..., None], toy.NODES[:, :, 0, :2], 0).astype("float32")
