@@ -21,6 +21,7 @@ DEFAULT_CLIP_FRAMES = 8
 
 NODES = "nodes"
 MASK = "mask"
+PRIOR = "prior"
 
 ANOMALY_SCORE = "anomaly_score"
 PATCH_SCORE = "patch_score"

@@ -18,11 +18,6 @@ SHUFFLED_BATCHES = 8  # size of the shuffle buffer in batches, without a cache
 SAMPLINGS = ("window", "segments", "mixed", "segment_mean")
 
 
-def segments_of(config):
-    """Return the number of segments that a whole video is averaged over for validation and scoring; 0: every frame."""
-    return config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
-
-
 def read_bags(folder, videos):
     """Read the bags of some videos, in record order.
 

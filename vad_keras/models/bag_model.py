@@ -60,7 +60,7 @@ class BagModel(CheckedModel, abc.ABC):
 
     def check_inputs(self, inputs):
         """Raise a ``ValueError`` unless the inputs are a dict of nodes ``(B, T, G, C)`` and, optional, their mask."""
-        check_keys(inputs, (spec.NODES, spec.MASK), (spec.NODES,))
+        check_keys(inputs, (spec.NODES, spec.MASK, spec.PRIOR), (spec.NODES,))
         nodes, mask = inputs[spec.NODES], inputs.get(spec.MASK)
         check_features(spec.NODES, nodes, NODE_AXES, PATCH_HINT)
         if self.num_channels not in (None, nodes.shape[-1]):

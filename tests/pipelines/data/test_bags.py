@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from pipelines.data.bags import (
     read_bags,
     segment_bounds,
     segment_means,
-    segments_of,
     steps_per_epoch,
     training_bags,
     whole_bags,
@@ -205,9 +203,3 @@ def test_no_videos_and_no_records_are_refused(nodes, tmp_path):
         read_bags(nodes[0], [])
     with pytest.raises(UserError, match=r"holds no nodes-\*\.tfrecord"):
         whole_bags(tmp_path / "nowhere", nodes[1])
-
-
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_only_segment_means_divide_whole_videos_into_segments(sampling):
-    options = SimpleNamespace(bag_frames=32, sampling=sampling)
-    assert segments_of(SimpleNamespace(train_detector=options)) == (32 if sampling == "segment_mean" else 0)

@@ -6,6 +6,8 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -18,7 +20,7 @@ from pipelines.stages import train_detector
 from pipelines.training.callbacks import best_epoch
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
-from vad_keras.models.baselines import BASELINES
+from vad_keras.models.baselines import BASELINES, AdamL2
 
 
 def history_of(config):
@@ -273,3 +275,63 @@ def test_without_decay_a_weight_that_gets_no_gradient_stays(detector_run, name):
     weight = keras.Variable(np.array([1.0, 2.0], "float32"))
     train_detector.build_optimizer(options).apply([np.zeros(2, "float32")], [weight])
     np.testing.assert_array_equal(weight.numpy(), [1.0, 2.0])
+
+
+def test_the_optimizer_has_its_penalty_clipping_and_schedule(detector_run):
+    changes = {"optimizer": "adam_l2", "weight_decay": 0.5, "clip_norm": 2.0, "drop_steps": (2, 3)}
+    changes["learning_rate"] = 0.1
+    optimizer = train_detector.build_optimizer(dataclasses.replace(detector_run.train_detector, **changes))
+    assert isinstance(optimizer, AdamL2) and (optimizer.l2, optimizer.global_clipnorm) == (0.5, 2.0)
+    weight, rates = keras.Variable(np.array([1.0, 2.0], "float32")), []
+    for _ in range(5):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([np.zeros(2, "float32")], [weight])
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.001, 0.001], rtol=1e-5)
+    assert train_detector.build_optimizer(detector_run.train_detector).global_clipnorm is None
+
+
+def test_a_number_of_steps_per_epoch_replaces_the_pass_over_the_videos(with_nodes):
+    config = with_nodes("train_detector.steps_per_epoch=3", "train_detector.epochs=2", "train_detector.batch_size=2")
+    whole = dataclasses.replace(config.train_detector, validation_fraction=0.0)
+    config = dataclasses.replace(config, train_detector=whole)
+    train_detector.run(config)
+    assert train_detector.steps_trained(config) == 6
+    optimizer = keras.saving.load_model(RunFolder.of(config).detector).optimizer
+    assert int(optimizer.iterations) == 6
+
+
+def test_the_steps_of_the_kept_weights_end_with_the_best_epoch(detector_run):
+    epoch, _ = best_epoch(history_of(detector_run), "val_loss")
+    assert train_detector.steps_trained(detector_run) == (epoch + 1) * 2  # 3 + 3 training videos, 2 + 2 per batch
+
+
+def test_the_auc_of_bags_is_exact_and_0_for_what_is_not_a_number(with_nodes):
+    config = with_nodes()
+    videos = training_videos(config)
+    detector = train_detector.build_detector(config)
+    detector.build({"nodes": (None, None, 5, 8)})
+    bags = list(train_detector.videos_in_memory(config, detector, videos))
+    labels = np.concatenate([of_batch.numpy() for _, of_batch in bags])
+    highest = np.concatenate([np.asarray(detector(inputs)["anomaly_score"]).max(axis=1) for inputs, _ in bags])
+    assert train_detector.bag_auc(detector, bags) == pytest.approx(roc_auc_score(labels, highest))
+    detector.scorer.trainable_weights[0].assign(detector.scorer.trainable_weights[0] * np.nan)
+    assert train_detector.bag_auc(detector, bags) == 0.0
+
+
+def test_a_late_prior_is_standardized_by_normal_training_videos(with_nodes, monkeypatch):
+    config = with_nodes("train_detector.model=sultani", "train_detector.late_prior=true")
+    read = []
+
+    def bags(folder, videos):
+        read.extend(video.label for video in videos)
+        priors = [[[[1.0, 5.0], [2.0, 1.0]]], [[[6.0, 0.0]]]]
+        return [({"prior": tf.constant(prior)}, 0, 0) for prior in priors]
+
+    monkeypatch.setattr(train_detector, "whole_bags", bags)
+    mean, sd = train_detector.prior_statistics("nodes", training_videos(config))
+    assert set(read) == {0} and (mean, sd) == pytest.approx((13 / 3, np.std([5, 2, 6])))
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"holds no prior\. Extract it, or set `train_detector.late_prior=false`"):
+        train_detector.run(config)
+    with pytest.raises(UserError, match=r"`train_detector\.late_prior` is for baselines only"):
+        train_detector.build_detector(with_nodes("train_detector.late_prior=true"))

@@ -62,6 +62,15 @@ def test_the_total_is_the_weighted_sum_with_the_published_weights():
     assert found["total"] == pytest.approx(expected + 8e-4 * found["temporal_smoothness"], rel=1e-5)
 
 
+def test_sparsity_and_smoothness_are_sums_over_the_batch_by_hand():
+    model = small()
+    found, outputs = toy.terms_of(model), toy.to_numpy(model(toy.INPUTS))
+    scores = [outputs["anomaly_score"][i, : toy.MASK[i].sum()] for i in np.flatnonzero(toy.LABELS)]
+    assert found["sparsity"] == pytest.approx(np.linalg.norm(np.concatenate(scores)), rel=1e-5)
+    steps = [np.square(np.diff(of_video)).sum() for of_video in scores]
+    assert found["temporal_smoothness"] == pytest.approx(sum(steps), rel=1e-5)
+
+
 def test_the_pyramid_reaches_as_far_as_its_dilations():
     made, mask = network(), np.ones((1, 21), bool)
     for convolution in (*made.pyramid, made.fuse):
