@@ -22,13 +22,12 @@ import keras
 import numpy as np
 
 from pipelines.config import config_to_dict, deciding_settings
-from pipelines.data.listing.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
+from pipelines.data.listing.manifest import MANIFEST_NAME, Manifest, write_manifest
 from pipelines.experiments import search
 from pipelines.run.files import fingerprint, write_json
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 from pipelines.stages import evaluate, extract, train_detector, train_extractor
-from pipelines.training.state import training_videos
 from vad_keras import spec
 
 RESULT = "result.json"
@@ -153,12 +152,10 @@ def measure_detector(config):
         ``training_bag_auc``, the AUC of the training videos as the detector was trained on them.
     """
     detector = evaluate.load_detector(config)
-    nodes = RunFolder.of(config).nodes
-    shape = train_detector.node_shape(nodes)
+    shape = train_detector.node_shape(RunFolder.of(config).nodes)
     inputs = {spec.NODES: np.zeros((1, TIMED_FRAMES, *shape), "float32"), spec.MASK: np.ones((1, TIMED_FRAMES), bool)}
     if config.train_detector.late_prior:
         detector.standardize_prior(0.0, 0.0)  # what was trained, without the prior
-    bags = train_detector.videos_in_memory(config, detector, training_videos(read_manifest(nodes)), as_trained=True)
     seconds = []
     for _ in range(1 + TIMED_CALLS):
         start = time.perf_counter()
@@ -169,5 +166,5 @@ def measure_detector(config):
         "inference_ms": 1e3 * statistics.median(seconds[1:]),
         "learning_rate": config.train_detector.learning_rate,
         "steps": train_detector.steps_trained(config),
-        "training_bag_auc": train_detector.bag_auc(detector, bags),
+        "training_bag_auc": train_detector.training_bag_auc(config, detector),
     }

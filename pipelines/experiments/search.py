@@ -94,7 +94,7 @@ def _curve(config, training, held_out):
     gc.collect()
     keras.utils.set_random_seed(config.seed)
     detector = train_detector.build_detector(config)
-    curve = _HeldOutCurve(train_detector.videos_in_memory(config, detector, held_out))
+    curve = _HeldOutCurve(list(train_detector.whole_batches(config, detector, held_out)))
     progress = TrainingProgress(f"Search, {config.train_detector.learning_rate:g}")
     train_detector.fit_detector(config, detector, training, (), [curve, progress])
     return curve.values

@@ -165,7 +165,7 @@ def fit_detector(config, detector, training, validation, callbacks):
         batches,
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
-        validation_data=videos_in_memory(config, detector, validation) if validation else None,
+        validation_data=_in_memory(whole_batches(config, detector, validation)) if validation else None,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
@@ -203,7 +203,7 @@ def bag_auc(detector, bags):
 
     Args:
         detector: The model.
-        bags: Batches of ``videos_in_memory``.
+        bags: Batches of ``whole_batches``.
     """
     labels, highest = [], []
     for inputs, of_batch in bags:
@@ -212,6 +212,14 @@ def bag_auc(detector, bags):
         labels.append(of_batch.numpy())
     highest = np.concatenate(highest)
     return float(frame_auc(np.concatenate(labels), highest)) if np.isfinite(highest).all() else 0.0
+
+
+def training_bag_auc(config, detector):
+    """Return the AUC of the training videos, cut as in training: segments with ``segment_mean``, else whole videos."""
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
+    segments = options.bag_frames if options.sampling == "segment_mean" else 0
+    bags = whole_bags(nodes, training_videos(read_manifest(nodes)), 1, segments)
+    return bag_auc(detector, ((inputs, labels) for inputs, labels, _ in bags))
 
 
 def _describe(options, training, validation, history):
@@ -239,8 +247,8 @@ def validation_batches(videos, batch_size):
     ]
 
 
-def videos_in_memory(config, detector, videos, as_trained=False):
-    """Return batches of whole videos, ``(inputs, labels)``, kept in memory.
+def whole_batches(config, detector, videos):
+    """Yield batches of whole videos, ``(inputs, labels)``.
 
     A model that scores segments gets segments, so that each counts once in its loss, unless a prior has every frame.
 
@@ -248,16 +256,18 @@ def videos_in_memory(config, detector, videos, as_trained=False):
         config: ``Config`` of the run.
         detector: The model.
         videos: Videos of both labels.
-        as_trained: With ``sampling="segment_mean"`` return segments to every model.
     """
     options, nodes = config.train_detector, RunFolder.of(config).nodes
-    scored = 0 if options.late_prior else getattr(detector, "segments", 0)
-    segments = options.bag_frames if as_trained and options.sampling == "segment_mean" else scored
-    batches = []
+    segments = 0 if options.late_prior else getattr(detector, "segments", 0)
     for batch in validation_batches(videos, VALIDATION_BATCH):
         inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments)))
-        batches.append(tf.data.Dataset.from_tensors((inputs, labels)))
-    return untuned(functools.reduce(lambda first, second: first.concatenate(second), batches))
+        yield inputs, labels
+
+
+def _in_memory(batches):
+    """Batches as a dataset that keeps them in memory."""
+    datasets = [tf.data.Dataset.from_tensors(batch) for batch in batches]
+    return untuned(functools.reduce(lambda first, second: first.concatenate(second), datasets))
 
 
 def _score_images(config, validation, state):

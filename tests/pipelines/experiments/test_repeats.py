@@ -330,10 +330,10 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
         assert set(np.load(folder / "evaluation" / "scores.npz")) == OWN_TEST
         assert bags[folder] | whole[folder] == trained_on and not bags[folder] & whole[folder]
         assert not (folder / "nodes").exists() and (folder / "detector.keras").is_file()
-        facts = report["systems"][system.title]["facts"]
+        (facts,) = (of["facts"] for title, of in report["systems"].items() if title.startswith(system.title))
         timed = {"training (s)", "1,000 frames (ms)"}
         assert set(facts) == {"parameters", "learning rate", "steps", "training-bag AUC", *timed}
-        assert facts["parameters"] > 0 and facts["steps"] == 2 and 0 <= float(facts["training-bag AUC"]) <= 1
+        assert facts["parameters"] > 0 and facts["steps"] > 0 and 0 <= float(facts["training-bag AUC"]) <= 1
     assert len(list(RunFolder.of(config).maps.glob("*.f16"))) == 1
     assert Clips(RunFolder.of(config).clips, CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
 

@@ -310,12 +310,24 @@ def test_the_auc_of_bags_is_exact_and_0_for_what_is_not_a_number(with_nodes):
     videos = training_videos(config)
     detector = train_detector.build_detector(config)
     detector.build({"nodes": (None, None, 5, 8)})
-    bags = list(train_detector.videos_in_memory(config, detector, videos))
+    bags = list(train_detector.whole_batches(config, detector, videos))
     labels = np.concatenate([of_batch.numpy() for _, of_batch in bags])
     highest = np.concatenate([np.asarray(detector(inputs)["anomaly_score"]).max(axis=1) for inputs, _ in bags])
     assert train_detector.bag_auc(detector, bags) == pytest.approx(roc_auc_score(labels, highest))
     detector.scorer.trainable_weights[0].assign(detector.scorer.trainable_weights[0] * np.nan)
     assert train_detector.bag_auc(detector, bags) == 0.0
+
+
+def test_the_auc_of_the_training_bags_is_of_the_segments_that_were_trained_on(sultani_run):
+    model = keras.saving.load_model(RunFolder.of(sultani_run).detector, compile=False)
+    labels, highest = [], []
+    for video in training_videos(sultani_run):
+        ((inputs, _, _),) = train_detector.whole_bags(RunFolder.of(sultani_run).nodes, [video], 1, segments=6)
+        assert inputs["nodes"].shape[1] == 6
+        labels.append(video.label)
+        highest.append(np.asarray(model(inputs)["anomaly_score"]).max())
+    expected = roc_auc_score(labels, highest)
+    assert train_detector.training_bag_auc(sultani_run, model) == pytest.approx(expected)
 
 
 def test_a_late_prior_is_standardized_by_normal_training_videos(with_nodes, monkeypatch):
