@@ -19,7 +19,7 @@ TESTED = {"a3", "n3"}
 def run(tmp_path, monkeypatch):
     """Function that searches with curves that are looked up instead of trained; it returns what was trained."""
     videos = [
-        VideoInfo(name, name, "test" if name in TESTED else "train", label, "", 8.0, 4, 2, 2, 4)
+        VideoInfo(name, name, "test" if name in TESTED else "train", label, "", 8.0, 4, 2, 2, 4, None)
         for name, label in VIDEOS.items()
     ]
     write_manifest(tmp_path / "nodes", videos, fingerprint="nodes")
