@@ -14,8 +14,8 @@ PATCHES = ("first", "mean")
 class Baseline(BagModel):
     """A published model that scores the moments of a video from one feature vector each, trained on video labels.
 
-    1. One vector per frame: patch 0, the whole frame, or the mean over patches, scaled to length 1 with ``normalize``;
-       ``(B, T, C)``. Padded frames are 0. With ``segments`` the mean of each of so many equal parts of a video.
+    1. One vector per frame: patch 0, the whole frame, or the mean over patches; with ``segments`` the mean of each of
+       so many equal parts of a video; then scaled to length 1 with ``normalize``; ``(B, T, C)``. Padded frames are 0.
     2. ``score_frames``, which each baseline defines; ``(B, T)`` in [0, 1], and what its loss needs besides. With
        ``segments`` a frame has the score of its part.
     3. ``loss_terms``, which each baseline defines, on one batch of bags.
@@ -58,8 +58,11 @@ class Baseline(BagModel):
         nodes = inputs[spec.NODES]
         mask = self.mask_of(inputs)
         x = self.frame_features(nodes)
-        x = ops.where(mask[:, :, None], x, ops.zeros_like(x))
-        outputs = (self._score_segments if self.segments else self.score_frames)(x, mask, training)
+        if self.segments:
+            outputs = self._score_segments(x, mask, training)
+        else:
+            x = self._scaled(x)
+            outputs = self.score_frames(ops.where(mask[:, :, None], x, ops.zeros_like(x)), mask, training)
         scores = ops.cast(outputs[spec.ANOMALY_SCORE], "float32")
         if self.prior_sd and not training:
             scores = self._with_prior(scores, inputs)
@@ -90,15 +93,17 @@ class Baseline(BagModel):
 
     def _score_segments(self, x, mask, training):
         """Step 2 on the parts of each video; each frame gets the outputs of its part."""
-        means = segment_means(x, mask, self.segments)
+        means = self._scaled(segment_means(x, mask, self.segments))
         outputs = self.score_frames(means, ops.ones(ops.shape(means)[:2], "bool"), training)
         of_frame = {key for key, value in outputs.items() if len(value.shape) > 1 and key not in self.OF_VIDEO}
         return {key: from_segments(value, mask) if key in of_frame else value for key, value in outputs.items()}
 
     def frame_features(self, nodes):
-        """Step 1, ``(B, T, G, C)`` -> float32 ``(B, T, C)``."""
+        """Vectors of step 1 before they are scaled, ``(B, T, G, C)`` -> float32 ``(B, T, C)``."""
         nodes = ops.cast(nodes, "float32")
-        x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+        return nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+
+    def _scaled(self, x):
         return ops.normalize(x, axis=-1) if self.normalize else x
 
     def attributes(self, *names):

@@ -90,6 +90,10 @@ def test_the_score_of_a_segment_is_that_of_its_mean_and_of_each_of_its_frames():
     np.testing.assert_allclose(found["seen"][..., 0], found["anomaly_score"])
     np.testing.assert_array_equal(found["patch_score"], np.repeat(found["anomaly_score"][..., None], 2, axis=-1))
     assert found["of_video"].shape == (2, 3) and found["one"].tolist() == [0, 6]
+    x = np.random.default_rng(0).normal(size=(1, 4, 1, 3)).astype("float32")
+    seen = ops.convert_to_numpy(ByVideo(segments=2, normalize=True)({"nodes": x})["seen"])[0]
+    means = x[0, :, 0].reshape(2, 2, 3).mean(axis=1)  # scaled as in training: after the mean
+    np.testing.assert_allclose(seen[::2], means / np.linalg.norm(means, axis=1, keepdims=True), rtol=1e-4)
     whole = scores(ByVideo(segments=3))["anomaly_score"]
     np.testing.assert_array_equal(whole, scores(ByVideo())["anomaly_score"])
     assert ByVideo.from_config(ByVideo(segments=2).get_config()).segments == 2
