@@ -116,10 +116,7 @@ class TrainDetectorConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How `vad repeat`, `vad compare` and `vad ablate` choose learning rate and steps, for every system alike.
-
-    The choice is made by inner folds of the training videos; then all training videos are used.
-    """
+    """Choice of learning rate and steps in `vad repeat`, `vad compare` and `vad ablate`, for every system alike."""
 
     inner_folds: NonNegativeInt = setting(0, "Inner folds of the training videos; 0: no search")
     learning_rates: tuple[NonNegativeFloat, ...] = setting((1e-4, 1e-3), "Tried beside that of the system")
