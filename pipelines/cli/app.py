@@ -15,6 +15,7 @@ from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
     ConfigOption,
     FoldsOption,
+    InnerFoldsOption,
     JobsOption,
     RivalsArgument,
     RowsArgument,
@@ -195,13 +196,15 @@ def repeat(
     folds: FoldsOption = None,
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
+    inner_folds: InnerFoldsOption = None,
 ):
     """Retrain with several folds and seeds.
 
     Models score only videos that they were not trained on. Writes one report with confidence intervals to repeats/ in
     the run's folder. The rivals of repeat.rivals are trained on the same folds.
     """
-    return run(["experiments.repeats"], load_named(config, repeat_overrides(overrides, folds, seeds, jobs)))
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs, inner_folds))
+    return run(["experiments.repeats"], loaded)
 
 
 @app.command(rich_help_panel=EVALUATION)
@@ -234,13 +237,13 @@ def compare(
     folds: FoldsOption = None,
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
+    inner_folds: InnerFoldsOption = None,
 ):
     """Compare the full model with published rivals.
 
-    Trains all of them on the same folds and features. Writes one table with confidence intervals to comparison/ in the
-    run's folder.
+    Trains all of them on the same folds and features. Writes one table with intervals to comparison/ of the run's folder.
     """
-    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs, inner_folds))
     chosen = dataclasses.replace(loaded.compare, rivals=tuple(rivals or loaded.compare.rivals))
     read_systems("rivals", loaded, chosen.rivals)  # reports an unknown name before TensorFlow is loaded
     return run(["experiments.compare"], dataclasses.replace(loaded, compare=chosen))
@@ -254,13 +257,13 @@ def ablate(
     folds: FoldsOption = None,
     seeds: SeedsOption = None,
     jobs: JobsOption = None,
+    inner_folds: InnerFoldsOption = None,
 ):
     """Compare the full model with ablations: Tables 1 and 2.
 
-    Trains all of them on the same folds. Writes one table with confidence intervals and the paper's values to ablation/
-    in the run's folder.
+    Trains all on the same folds. Writes one table with intervals and the paper's values to ablation/ of the run's folder.
     """
-    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs))
+    loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs, inner_folds))
     chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))
     read_systems("ablations", loaded, chosen.rows)  # reports an unknown name before TensorFlow is loaded
     return run(["experiments.ablate"], dataclasses.replace(loaded, ablate=chosen))

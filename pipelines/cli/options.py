@@ -69,6 +69,10 @@ WithoutClassOption = Annotated[
     list[str] | None,
     typer.Option("--without-class", metavar="CLASS", help="Leave out the videos of a class. Repeatable."),
 ]
+InnerFoldsOption = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Choose learning rate and steps by N inner folds. 0: as configured."),
+]
 RivalsArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -110,7 +114,7 @@ def _config_path(name):
     return name
 
 
-def repeat_overrides(overrides, folds, seeds, jobs):
-    """Return the overrides with those of the options that say how often training is repeated."""
-    given = {"folds": folds, "seeds": seeds, "jobs": jobs}
-    return [*(overrides or ()), *(f"repeat.{key}={value}" for key, value in given.items() if value is not None)]
+def repeat_overrides(overrides, folds, seeds, jobs, inner_folds):
+    """Return the overrides with those of the options that say how often training is repeated, and what is searched."""
+    given = {"repeat.folds": folds, "repeat.seeds": seeds, "repeat.jobs": jobs, "search.inner_folds": inner_folds}
+    return [*(overrides or ()), *(f"{key}={value}" for key, value in given.items() if value is not None)]

@@ -20,6 +20,7 @@ from pipelines.config.sections_results import (
 from pipelines.config.sections_training import (
     DetectorConfig,
     ExtractorConfig,
+    SearchConfig,
     TrainDetectorConfig,
     TrainExtractorConfig,
 )
@@ -43,6 +44,7 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     repeat: RepeatConfig = field(default_factory=RepeatConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
     ablate: AblateConfig = field(default_factory=AblateConfig)
     alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
     export: ExportConfig = field(default_factory=ExportConfig)

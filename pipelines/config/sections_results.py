@@ -40,6 +40,7 @@ class CompareConfig:
     # Published batches are made for a thousand videos and more.
     max_batch_size: NonNegativeInt = setting(0, "Largest batch size of the rivals; 0: as published", "bags")
     max_bag_frames: NonNegativeInt = setting(0, "Longest bag of the rivals; 0: as published", "frames")
+    fewer_seeds: tuple[str, ...] = setting((), 'Rivals with fewer seeds than the others: ["rtfm=1"]')
 
 
 @dataclass(frozen=True)

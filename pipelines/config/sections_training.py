@@ -23,7 +23,7 @@ Model = Literal[
     "bn_wvad",
 ]
 Sampling = Literal["window", "segments", "mixed", "segment_mean"]
-Optimizer = Literal["adam", "adagrad", "rmsprop", "sgd"]
+Optimizer = Literal["adam", "adam_l2", "adagrad", "rmsprop", "sgd"]
 DropoutRate = Annotated[float, between(0, 0.99)]
 ValidationFraction = Annotated[float, between(0, 0.9)]
 
@@ -101,6 +101,7 @@ class TrainDetectorConfig:
     model: Model = setting("anomaly_detector", "The detector, or a baseline from the literature")
     model_options: tuple[str, ...] = setting((), 'Options of a baseline: ["pairing=paired"]; empty: as published')
     epochs: PositiveInt = setting(50, "Largest number of epochs", "epochs")
+    steps_per_epoch: NonNegativeInt = setting(0, "Steps per epoch; 0: until each video was used once", "steps")
     batch_size: PositiveInt = setting(32, "Batch size; half of the bags are abnormal", "bags")
     bag_frames: PositiveInt = setting(64, "Length that training bags are cut to", "frames")
     sampling: Sampling = setting("mixed", "How longer videos are cut to bag_frames")
@@ -108,7 +109,10 @@ class TrainDetectorConfig:
     cache_nodes: bool = setting(True, "Keep the training nodes in memory; false reads them again for each epoch")
     optimizer: Optimizer = setting("adam", "Optimizer; adam is AdamW, sgd has momentum 0.9")
     learning_rate: NonNegativeFloat = setting(1e-4, "Learning rate")
-    weight_decay: NonNegativeFloat = setting(1e-5, "Weight decay")
+    drop_steps: tuple[PositiveInt, ...] = setting((), "Steps after which the learning rate falls to a tenth", "steps")
+    weight_decay: NonNegativeFloat = setting(1e-5, "Weight decay; with adam_l2 an L2 penalty in the gradient")
+    clip_norm: NonNegativeFloat = setting(0.0, "Largest norm of the whole gradient; 0: no clipping")
+    late_prior: bool = setting(False, "Add the standardized prior of the nodes to the score of a trained baseline")
     top_k: NonNegativeFloat = setting(0.1, "Fraction of top-scoring nodes averaged per bag")
     sparsity_weight: NonNegativeFloat = setting(8e-5, "Weight of the sparsity term (alpha_1 of Eq. 9)")
     smoothness_weight: NonNegativeFloat = setting(8e-5, "Weight of the smoothness term (alpha_2 of Eq. 9)")
@@ -121,3 +125,13 @@ class TrainDetectorConfig:
     )
     monitor: Literal["val_loss", "val_bag_auc"] = setting("val_loss", "Keep the epoch that is best by this")
     patience_epochs: NonNegativeInt = setting(10, "Stop after so many epochs without improvement; 0: never", "epochs")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Choice of learning rate and steps in `vad repeat`, `vad compare` and `vad ablate`, for every system alike."""
+
+    inner_folds: NonNegativeInt = setting(0, "Inner folds of the training videos; 0: no search")
+    learning_rates: tuple[NonNegativeFloat, ...] = setting((1e-4, 1e-3), "Tried beside that of the system")
+    max_steps: PositiveInt = setting(1000, "Longest training", "steps")
+    every_steps: PositiveInt = setting(50, "Steps between two points of a validation curve", "steps")

@@ -20,11 +20,6 @@ SHUFFLED_BATCHES = 8  # size of the shuffle buffer in batches, without a cache
 SAMPLINGS = ("window", "segments", "mixed", "segment_mean")
 
 
-def segments_of(config):
-    """Return the number of segments that a whole video is averaged over for validation and scoring; 0: every frame."""
-    return config.train_detector.bag_frames if config.train_detector.sampling == "segment_mean" else 0
-
-
 def read_bags(folder, videos, prior=False):
     """Read the bags of some videos, in record order.
 
@@ -75,6 +70,16 @@ def node_shape(folder):
 def takes_prior(model):
     """Whether a model scores nodes with their prior."""
     return getattr(model, "uses_prior", False)
+
+
+def normal_priors(folder, videos):
+    """Return the prior of the normal videos, each float32 ``(T, G)``: all of their frames are known to be normal.
+
+    Raises:
+        UserError: The nodes hold no prior.
+    """
+    normal = [video for video in videos if video.label == spec.NORMAL]
+    return [bag[spec.PRIOR].numpy() for bag in read_bags(folder, normal, prior=True)]
 
 
 def has_prior(folder):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipelines.config import UserError
 from vad_keras.spec import ABNORMAL, NORMAL
 
 
@@ -24,3 +25,38 @@ def split_videos(videos, validation_fraction, seed):
         validation += [chosen[position] for position in sorted(order[:count])]
         training += [chosen[position] for position in sorted(order[count:])]
     return training, validation
+
+
+def draw_folds(videos, folds, seed, key="repeat.folds"):
+    """Return the test ids of each fold, stratified by class; with ``folds = 0`` those of the dataset's own split.
+
+    The videos of each class are shuffled and assigned to the folds in turn. The next class starts at the fold after the
+    last assigned one, so that the sizes of two folds differ by at most one video, as a whole and in each class.
+
+    Args:
+        videos: ``VideoInfo`` entries with known labels.
+        folds: Number of folds; 0: the own split.
+        seed: Seed of the shuffling.
+        key: Setting that holds the number, for errors.
+
+    Raises:
+        UserError: There is a single fold, there are more folds than videos of a label, or no own test videos.
+    """
+    if not folds:
+        test = {video.video_id for video in videos if video.subset == "test"}
+        if not test or len(test) == len(videos):
+            raise UserError("the dataset has no split of its own into `train` and `test`. Use `--folds 5`.")
+        return [test]
+    counts = [sum(video.label == label for video in videos) for label in (0, 1)]
+    if folds < 2 or min(counts) < folds:
+        otherwise = "0: no search." if key == "search.inner_folds" else "0 takes the dataset's own split."
+        raise UserError(
+            f"`{key}` must lie in 2..{min(counts)}, the number of videos of the rarer label. Received: {folds}. "
+            f"{otherwise}"
+        )
+    random = np.random.default_rng([seed, folds])
+    groups = {}
+    for video in sorted(videos, key=lambda video: video.video_id):
+        groups.setdefault((video.label, video.class_name), []).append(video.video_id)
+    shuffled = [name for group in sorted(groups) for name in random.permutation(groups[group])]
+    return [set(shuffled[fold::folds]) for fold in range(folds)]

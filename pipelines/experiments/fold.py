@@ -1,7 +1,8 @@
 """One split of the videos into training and test videos: its folder, its extractors and its detectors.
 
     folds/5fold-seed0-1/extractor-3f2a91/   clips/ (links, a manifest with the subsets of this fold), temporary nodes/
-    folds/5fold-seed0-1/<system>/           detector.keras, logs, evaluation/scores.npz; result.json when finished
+    folds/5fold-seed0-1/<system>/           search.json, detector.keras, logs, evaluation/scores.npz; result.json when
+                                            finished
 
 Systems with the same extractor settings share one extractor. The stages run in these folders unchanged. A system with
 a result for the same settings and videos is not trained again.
@@ -22,6 +23,7 @@ import numpy as np
 
 from pipelines.config import config_to_dict, deciding_settings
 from pipelines.data.listing.manifest import MANIFEST_NAME, Manifest, write_manifest
+from pipelines.experiments import search
 from pipelines.run.files import fingerprint, write_json
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
@@ -108,9 +110,12 @@ class Fold:
             (run.path / RESULT).unlink(missing_ok=True)
             run.path.mkdir(parents=True, exist_ok=True)
             _link(run.nodes, self.group_of(system).nodes)
+            found = {}
+            if config.search.inner_folds:
+                config, found = search.run(config, self._settings(system))
             start = time.monotonic()
             train_detector.run(config)
-            facts = {"training_seconds": time.monotonic() - start} | measure_detector(config)
+            facts = found | {"training_seconds": time.monotonic() - start} | measure_detector(config)
             facts["trained"] = f"{provenance()['commit'] or 'no checkout'} on {keras.backend.backend()}"
             evaluate.write_scores(config)
             run.nodes.unlink()
@@ -145,10 +150,17 @@ def _link(path, target):
 
 
 def measure_detector(config):
-    """Return the number of parameters of the trained detector and its median milliseconds per 1,000 frames of nodes."""
+    """Return facts on the trained detector.
+
+    Returns:
+        dict: ``parameters``, ``inference_ms`` (the median per 1,000 frames of nodes), ``learning_rate``, ``steps`` and
+        ``training_bag_auc``, the AUC of the training videos as the detector was trained on them.
+    """
     detector = evaluate.load_detector(config)
     shape = train_detector.node_shape(RunFolder.of(config).nodes)
     inputs = {spec.NODES: np.zeros((1, TIMED_FRAMES, *shape), "float32"), spec.MASK: np.ones((1, TIMED_FRAMES), bool)}
+    if config.train_detector.late_prior:
+        detector.standardize_prior(0.0, 0.0)  # what was trained, without the prior
     if train_detector.takes_prior(detector):
         inputs[spec.PRIOR] = np.zeros((1, TIMED_FRAMES, shape[0]), "float32")
     seconds = []
@@ -156,4 +168,10 @@ def measure_detector(config):
         start = time.perf_counter()
         detector.predict_on_batch(inputs)
         seconds.append(time.perf_counter() - start)
-    return {"parameters": detector.count_params(), "inference_ms": 1e3 * statistics.median(seconds[1:])}
+    return {
+        "parameters": detector.count_params(),
+        "inference_ms": 1e3 * statistics.median(seconds[1:]),
+        "learning_rate": config.train_detector.learning_rate,
+        "steps": train_detector.steps_trained(config),
+        "training_bag_auc": train_detector.training_bag_auc(config, detector),
+    }

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import UserError, config_to_dict
+from pipelines.config import config_to_dict
 from pipelines.data.listing.manifest import read_manifest
+from pipelines.data.splits import draw_folds
 from pipelines.experiments.fold import Fold
 from pipelines.experiments.systems import full_model, read_rivals
 from pipelines.report.evaluation.location import with_patch_scores
 from pipelines.report.evaluation.report import write_report
+from pipelines.report.plots.search_curves import plot_search_curves
 from pipelines.report.terminal.progress import format_duration
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
@@ -27,7 +29,14 @@ from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
 
 SYSTEMS_PER_PROCESS = 6  # trained one after the other, before the process ends and frees its memory
-FACTS = {"parameters": "parameters", "training_seconds": "training (s)", "inference_ms": "1,000 frames (ms)"}
+FACTS = {
+    "parameters": "parameters",
+    "steps": "steps",
+    "training_seconds": "training (s)",
+    "search_seconds": "search (s)",
+    "inference_ms": "1,000 frames (ms)",
+}
+LEARNED = 0.9  # least AUC of the training bags of a system that is compared with the first one
 
 
 def run(config) -> Path:
@@ -65,13 +74,15 @@ def run_systems(config, systems, command, folder, facts=None):
     twins = _twins(systems)
     _train(config, [fold for of_seed in folds.values() for fold in of_seed], list(dict.fromkeys(twins.values())))
     results = {
-        system: [[fold.result_of(twin) for fold in of_seed] for of_seed in folds.values()]
+        system: [[fold.result_of(twin) for fold in of_seed if _trains(fold, twin)] for of_seed in folds.values()]
         for system, twin in twins.items()
     }
+    results = {system: [of_seed for of_seed in of_system if of_seed] for system, of_system in results.items()}
     runs = {
-        system: [[fold.run_of(twin) for fold in of_seed] for of_seed in folds.values()]
+        system: [[fold.run_of(twin) for fold in of_seed if _trains(fold, twin)] for of_seed in folds.values()]
         for system, twin in twins.items()
     }
+    runs = {system: [of_seed for of_seed in of_system if of_seed] for system, of_system in runs.items()}
     origin |= {"data": config.data.root, "split": split_name(config), "seed": list(seeds)}
     _write_report(config, folder, results, runs, manifest, origin, facts or {})
     count = f"{len(videos)} videos, {split_name(config)}, {len(systems)} systems"
@@ -84,34 +95,6 @@ def split_name(config):
     options = config.repeat
     seeds = f"{options.seeds} seed{'s' if options.seeds > 1 else ''}"
     return f"{options.folds}-fold cross-validation, {seeds}" if options.folds else f"own split, {seeds}"
-
-
-def draw_folds(videos, folds, seed):
-    """Return the test ids of each fold, stratified by class; with ``folds = 0`` those of the dataset's own split.
-
-    The videos of each class are shuffled and assigned to the folds in turn. The next class starts at the fold after the
-    last assigned one, so that the sizes of two folds differ by at most one video, as a whole and in each class.
-
-    Raises:
-        UserError: There is a single fold, there are more folds than videos of a label, or no own test videos.
-    """
-    if not folds:
-        test = {video.video_id for video in videos if video.subset == "test"}
-        if not test or len(test) == len(videos):
-            raise UserError("the dataset has no split of its own into `train` and `test`. Use `--folds 5`.")
-        return [test]
-    counts = [sum(video.label == label for video in videos) for label in (0, 1)]
-    if folds < 2 or min(counts) < folds:
-        raise UserError(
-            f"`repeat.folds` must lie in 2..{min(counts)}, the number of videos of the rarer label. Received: {folds}. "
-            "0 takes the dataset's own split."
-        )
-    random = np.random.default_rng([seed, folds])
-    groups = {}
-    for video in sorted(videos, key=lambda video: video.video_id):
-        groups.setdefault((video.label, video.class_name), []).append(video.video_id)
-    shuffled = [name for group in sorted(groups) for name in random.permutation(groups[group])]
-    return [set(shuffled[fold::folds]) for fold in range(folds)]
 
 
 def _folds(config, records, manifest, videos, seed):
@@ -130,19 +113,25 @@ def _twins(systems):
     return {system: first.setdefault(repr(system.config), system) for system in systems}
 
 
+def _trains(fold, system):
+    """Whether a system is trained with the seed of a fold: some rivals have fewer seeds."""
+    return fold.seed < system.config.seed + system.config.repeat.seeds
+
+
 def _train(config, folds, systems):
     """Train what has no result yet, ``repeat.jobs`` groups of systems with the same nodes at a time."""
-    jobs = []
+    jobs, wanted = [], 0
     for fold in folds:
         groups = {}
         for system in systems:
-            if fold.result_of(system) is None:
+            wanted += _trains(fold, system)
+            if _trains(fold, system) and fold.result_of(system) is None:
                 groups.setdefault(fold.group_of(system).path, []).append(system)
         jobs += [(fold, group) for group in groups.values()]
     at_once = config.repeat.jobs
     threads = max(1, usable_cores() // at_once) if at_once > 1 else 0
     total = sum(len(group) for _, group in jobs)
-    print(f"{total} trainings to run, {len(folds) * len(systems) - total} finished earlier", flush=True)
+    print(f"{total} trainings to run, {wanted - total} finished earlier", flush=True)
     backend = config.repeat.backend
     if jobs:  # computes the maps of a frozen backbone, which all share
         in_own_process(jobs[0][0].make_nodes, jobs[0][1][0])
@@ -171,16 +160,25 @@ def _train_group(fold, systems, threads, backend):
 
 def _write_report(config, folder, results, runs, manifest, origin, facts):
     """Write the report of ``{system: results}``; results and runs are by seed and fold, see ``Fold``."""
-    scored, columns, trained = {}, {}, set()
+    scored, folders, columns, curves, unranked, trained = {}, {}, {}, {}, [], set()
     for system, of_system in results.items():
-        scored[system.title] = [_pooled(manifest, *of_seed) for of_seed in zip(of_system, runs[system], strict=True)]
-        columns[system.title] = _mean_facts(of_system) | facts.get(system.name, {})
-        trained |= {found.get("trained", "unknown") for of_seed in of_system for found, _ in of_seed}
+        found = [of_fold for of_seed in of_system for of_fold, _ in of_seed]
+        learned = np.mean([of_fold["training_bag_auc"] for of_fold in found]) >= LEARNED
+        title = system.title if learned else f"{system.title} (not learned)"
+        unranked += [] if learned else [title]
+        scored[title] = [_pooled(manifest, *of_seed) for of_seed in zip(of_system, runs[system], strict=True)]
+        folders[title] = [[os.path.relpath(run.path, folder.resolve()) for run in of_seed] for of_seed in runs[system]]
+        columns[title] = _columns(found) | facts.get(system.name, {})
+        curves[title] = _mean_curves(found)
+        trained |= {of_fold.get("trained", "unknown") for of_fold in found}
     origin["trained"] = sorted(trained)  # commits and backends; some trainings may be older than this command
-    origin["runs"] = {
-        system.title: [[os.path.relpath(run.path, folder.resolve()) for run in of_seed] for of_seed in of_system]
-        for system, of_system in runs.items()
-    }
+    origin["runs"] = folders
+    if unranked:
+        origin["not learned, not compared"] = f"AUC of the training bags below {LEARNED}: {', '.join(unranked)}"
+    figures = []
+    if config.search.inner_folds and config.evaluate.images:
+        plot_search_curves(folder / "search.png", curves, config.search.every_steps)
+        figures = [("search.png", "Search: mean video AUC of held-out training videos, by learning rate")]
     write_report(
         folder,
         scored,
@@ -190,6 +188,8 @@ def _write_report(config, folder, results, runs, manifest, origin, facts):
         facts=columns,
         smoothing_sec=config.evaluate.smoothing_sec,
         images=config.evaluate.images,
+        more_figures=figures,
+        unranked=unranked,
     )
 
 
@@ -202,7 +202,17 @@ def _pooled(manifest, results, runs):
     return videos
 
 
-def _mean_facts(results):
-    """Return the measurements of the trainings as columns: means over folds and seeds, rounded to whole numbers."""
-    facts = [facts for of_seed in results for facts, _ in of_seed]
-    return {title: round(float(np.mean([fact[key] for fact in facts]))) for key, title in FACTS.items()}
+def _columns(found):
+    """Return the measurements of the trainings as columns: means over folds and seeds; learning rates are listed."""
+    rates = sorted({of_fold["learning_rate"] for of_fold in found})
+    columns = {"learning rate": " / ".join(f"{rate:g}" for rate in rates)}
+    for key, title in FACTS.items():
+        if key in found[0]:
+            columns[title] = round(float(np.mean([of_fold[key] for of_fold in found])))
+    return columns | {"training-bag AUC": f"{np.mean([of_fold['training_bag_auc'] for of_fold in found]):.3f}"}
+
+
+def _mean_curves(found):
+    """Return the curves of the search, means over folds and seeds."""
+    rates = found[0].get("curves", {})
+    return {rate: np.mean([of_fold["curves"][rate] for of_fold in found], axis=0).tolist() for rate in rates}

@@ -66,24 +66,40 @@ def read_systems(kind, config, names=()):
 
 
 def read_rivals(config, names=()):
-    """Return rivals; none has a batch or bag above ``compare.max_batch_size`` and ``compare.max_bag_frames``."""
+    """Return rivals with the limits of ``[compare]``.
+
+    None has a batch or bag above ``compare.max_batch_size`` and ``compare.max_bag_frames``, nor more seeds than
+    ``compare.fewer_seeds`` gives it. From feature files each takes the mean over crops.
+    """
+    seeds = dict(_seeds_of(entry) for entry in config.compare.fewer_seeds)
     return [
-        dataclasses.replace(system, config=_limited(system.config, config.compare))
+        dataclasses.replace(system, config=_limited(system.config, seeds.get(system.name)))
         for system in read_systems("rivals", config, names)
     ]
+
+
+def _seeds_of(entry):
+    """Return name and number of an entry of ``compare.fewer_seeds``."""
+    name, _, number = entry.partition("=")
+    if name not in system_names("rivals") or not number.isdigit() or not int(number):
+        raise UserError(f'`compare.fewer_seeds` must hold rivals and numbers, such as "rtfm=1". Received: "{entry}".')
+    return name, int(number)
 
 
 def _tables(kind):
     return read_toml(FOLDER / f"{kind}.toml")
 
 
-def _limited(config, limits):
-    options = config.train_detector
+def _limited(config, seeds):
+    options, limits = config.train_detector, config.compare
     changes = {}
     for key, limit in (("batch_size", limits.max_batch_size), ("bag_frames", limits.max_bag_frames)):
         if limit:
             changes[key] = min(getattr(options, key), limit)
-    return dataclasses.replace(config, train_detector=dataclasses.replace(options, **changes))
+    if config.features.root and not any(option.startswith("patches=") for option in options.model_options):
+        changes["model_options"] = ("patches=mean", *options.model_options)
+    repeat = dataclasses.replace(config.repeat, seeds=min(seeds or config.repeat.seeds, config.repeat.seeds))
+    return dataclasses.replace(config, train_detector=dataclasses.replace(options, **changes), repeat=repeat)
 
 
 def _system(name, table, common, config, source):

@@ -1,6 +1,7 @@
 """Score the frames of one video or live source as they arrive, with any engine. It needs no TensorFlow."""
 
 import io
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ class Scorer:
 
     The frames of a video network are extracted in overlapping pieces, so that its maps are those of the whole video.
     Nodes are scored in windows. A window has enough frames on both sides that every clique and every mean-field
-    message inside it is complete, so the memory does not grow with the length of the video.
+    message inside it is complete, so the memory does not grow with the length of the video. A baseline may compare a
+    frame with all others, so it scores the whole video at once, when it ends.
 
     Args:
         engine: A ``pipelines.serving.engines.Engine``.
@@ -50,12 +52,14 @@ class Scorer:
     """
 
     def __init__(self, engine, window_frames=WINDOW_FRAMES):
-        self.engine, self.info, self.window_frames = engine, engine.info, window_frames
+        self.engine, self.info = engine, engine.info
         if not self.info.clip_frames:
             raise UserError(
                 f"model `{self.info.name}` version {engine.version} scores features, not videos: it was trained on "
                 "feature files and has no extractor. Send nodes to its signature `score_nodes`, or train on videos."
             )
+        model = self.info.config.get("train_detector", {}).get("model", "anomaly_detector")
+        self.window_frames = window_frames if model == "anomaly_detector" else math.inf
         self._frames = np.zeros((0, self.info.image_size_px, self.info.image_size_px, 3), np.uint8)
         self._num_context = 0  # that many of the frames have nodes and are context for the next ones
         self._nodes, self._num_nodes = [], 0

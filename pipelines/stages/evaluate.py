@@ -8,7 +8,7 @@ import numpy as np
 
 import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.bags import segment_bounds, segments_of, takes_prior, whole_bags
+from pipelines.data.bags import takes_prior, whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.listing.masks import PixelMasks
@@ -111,7 +111,7 @@ def score_videos(config, subset="test"):
     Raises:
         UserError: There is no detector or no labelled video.
     """
-    nodes, segments = RunFolder.of(config).nodes, segments_of(config)
+    nodes = RunFolder.of(config).nodes
     manifest = read_manifest(nodes)
     videos = [video for video in manifest.videos if video.subset == subset and video.label is not None]
     if not videos:
@@ -120,23 +120,13 @@ def score_videos(config, subset="test"):
             "for some videos, or run `vad repeat --folds 5`."
         )
     detector = load_detector(config)
-    bags = whole_bags(nodes, videos, batch_size=1, segments=segments, prior=takes_prior(detector))
+    bags = whole_bags(nodes, videos, batch_size=1, prior=takes_prior(detector))
     for inputs, _, origin in track(bags, "Scoring videos", total=len(videos)):
         video = manifest.by_id[origin["video_id"].numpy()[0].decode()]
         indices = origin["frame_indices"].numpy()[0]
         outputs = detector.predict_on_batch({key: value.numpy() for key, value in inputs.items()})
         outputs = {key: value[0] for key, value in outputs.items() if key in KEPT}
-        if segments:
-            rows = _segment_of_frames(len(indices), segments)
-            outputs = {key: value[rows] for key, value in outputs.items()}
         yield video, {key: expand_to_frames(value, indices, video.num_frames) for key, value in outputs.items()}
-
-
-def _segment_of_frames(num_frames, segments):
-    """Index of the segment of each sampled frame, ``(num_frames,)``."""
-    bounds = segment_bounds(num_frames, segments).numpy()
-    segment = np.searchsorted(bounds, np.arange(num_frames), side="right") - 1
-    return np.minimum(segment, segments - 1)
 
 
 def load_detector(config):

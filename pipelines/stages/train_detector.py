@@ -15,8 +15,7 @@ from pipelines.config import UserError
 from pipelines.config.values import parse_override
 from pipelines.data.bags import (
     node_shape,
-    read_bags,
-    segments_of,
+    normal_priors,
     steps_per_epoch,
     takes_prior,
     training_bags,
@@ -28,12 +27,13 @@ from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla
+from pipelines.training.callbacks import HISTORY_NAME, best_epoch, read_history, training_callbacks, use_xla
 from pipelines.training.images import ScoreImages
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras import spec
+from vad_keras.metrics import frame_auc
 from vad_keras.models import AnomalyDetector
-from vad_keras.models.baselines import BASELINES, Baseline
+from vad_keras.models.baselines import BASELINES, AdamL2, Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
@@ -82,6 +82,8 @@ def build_detector(config):
     if options.model in BASELINES:
         model = _build_baseline(options.model, options.model_options)
     else:
+        if options.late_prior:
+            raise UserError("`train_detector.late_prior` is for baselines only.")
         if options.model_options:
             raise UserError(
                 "`train_detector.model_options` is for baselines only; the anomaly detector has the sections "
@@ -116,9 +118,20 @@ def _build_baseline(name, options):
 def build_optimizer(options):
     """Return the configured optimizer. Adagrad starts with accumulators of 0, as in [1].
 
+    Each of ``drop_steps`` divides the learning rate by 10. The norm that ``clip_norm`` limits is that of all gradients
+    together, as ``torch.nn.utils.clip_grad_norm_`` takes it.
+
     The default of Keras is 0.1. Gradients far below that hardly change a weight, and Sultani's network then keeps its
     first scores for hundreds of epochs.
     """
+    rate = options.learning_rate
+    if options.drop_steps:
+        rates = [rate * 0.1**drops for drops in range(len(options.drop_steps) + 1)]
+        last = [step - 1 for step in sorted(options.drop_steps)]  # the schedule counts from 0, the bound included
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(last, rates)
+    clip_norm = options.clip_norm or None
+    if options.optimizer == "adam_l2":
+        return AdamL2(rate, l2=options.weight_decay, global_clipnorm=clip_norm)
     optimizer, settings = {
         "adam": (keras.optimizers.AdamW, {}),
         "adagrad": (keras.optimizers.Adagrad, {"initial_accumulator_value": 0.0, "epsilon": 1e-12}),
@@ -126,45 +139,87 @@ def build_optimizer(options):
         "sgd": (keras.optimizers.SGD, {"momentum": 0.9}),
     }[options.optimizer]
     no_decay = 0.0 if optimizer is keras.optimizers.AdamW else None  # AdamW refuses None
-    return optimizer(options.learning_rate, weight_decay=options.weight_decay or no_decay, **settings)
+    decay = options.weight_decay or no_decay
+    return optimizer(rate, weight_decay=decay, global_clipnorm=clip_norm, **settings)
 
 
 def _fit(config, detector, training, validation, state):
-    options, nodes = config.train_detector, RunFolder.of(config).nodes
-    prior = takes_prior(detector)
-    batches = training_bags(
-        nodes,
-        training,
-        options.batch_size,
-        options.bag_frames,
-        options.sampling,
-        config.seed,
-        options.cache_nodes,
-        prior,
-    )
+    options = config.train_detector
     monitor = options.monitor if validation else None
     callbacks = training_callbacks(state, "Training detector", monitor, options.patience_epochs)
     if validation and config.evaluate.images:
-        callbacks.append(_score_images(config, validation, state, prior))
+        callbacks.append(_score_images(config, validation, state, takes_prior(detector)))
+    fit_detector(config, detector, training, validation, callbacks)
+
+
+def fit_detector(config, detector, training, validation, callbacks):
+    """Train a detector of ``build_detector`` on some videos of ``nodes/``.
+
+    Args:
+        config: ``Config`` of the run.
+        detector: The model, not built yet.
+        training: Training videos of both labels.
+        validation: Validation videos; empty: none.
+        callbacks: Keras callbacks.
+    """
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
-    if prior:
-        _adapt_prior(detector, nodes, training)
+    if options.late_prior:
+        detector.standardize_prior(*prior_statistics(nodes, training))
+    elif takes_prior(detector):
+        detector.prior.adapt(np.concatenate(normal_priors(nodes, training), axis=None))
+    how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
+    batches = training_bags(nodes, training, *how, takes_prior(detector))
     detector.fit(
         batches,
         epochs=options.epochs,
-        steps_per_epoch=steps_per_epoch(training, options.batch_size),
-        validation_data=_validation_bags(config, nodes, validation, prior) if validation else None,
+        steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
+        validation_data=_in_memory(whole_batches(config, detector, validation)) if validation else None,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
     )
 
 
-def _adapt_prior(detector, nodes, training):
-    """Set the scale of the prior by the normal training videos: all of their frames are known to be normal."""
-    normal = [video for video in training if video.label == spec.NORMAL]
-    bags = read_bags(nodes, normal, prior=True)
-    detector.prior.adapt(np.concatenate([np.ravel(bag[spec.PRIOR].numpy()) for bag in bags]))
+def steps_trained(config):
+    """Return the number of steps of the weights in ``detector.keras``: up to the best epoch, or all."""
+    run_folder, options = RunFolder.of(config), config.train_detector
+    videos = training_videos(read_manifest(run_folder.nodes))
+    training, validation = split_videos(videos, options.validation_fraction, config.seed)
+    epochs = options.epochs
+    if validation:
+        epochs = best_epoch(read_history(run_folder.state_of(STAGE) / HISTORY_NAME), options.monitor)[0] + 1
+    return epochs * (options.steps_per_epoch or steps_per_epoch(training, options.batch_size))
+
+
+def prior_statistics(nodes, videos):
+    """Return mean and standard deviation of the prior logit, the highest of each frame, in the normal videos."""
+    highest = np.concatenate([prior.max(axis=1) for prior in normal_priors(nodes, videos)]).astype("float64")
+    return float(highest.mean()), float(max(highest.std(), 1e-6))
+
+
+def bag_auc(detector, bags):
+    """Return the exact AUC of videos, each with the highest of its scores; 0 if a score is not a number.
+
+    Args:
+        detector: The model.
+        bags: Batches of ``whole_batches``.
+    """
+    labels, highest = [], []
+    for inputs, of_batch in bags:
+        outputs = detector.predict_on_batch({key: value.numpy() for key, value in inputs.items()})
+        highest.append(outputs[spec.ANOMALY_SCORE].max(axis=1))  # padding scores 0
+        labels.append(of_batch.numpy())
+    highest = np.concatenate(highest)
+    return float(frame_auc(np.concatenate(labels), highest)) if np.isfinite(highest).all() else 0.0
+
+
+def training_bag_auc(config, detector):
+    """Return the AUC of the training videos, cut as in training: segments with ``segment_mean``, else whole videos."""
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
+    segments = options.bag_frames if options.sampling == "segment_mean" else 0
+    bags = whole_bags(nodes, training_videos(read_manifest(nodes)), 1, segments, takes_prior(detector))
+    return bag_auc(detector, ((inputs, labels) for inputs, labels, _ in bags))
 
 
 def _describe(options, training, validation, history):
@@ -192,13 +247,27 @@ def validation_batches(videos, batch_size):
     ]
 
 
-def _validation_bags(config, nodes, videos, prior):
-    """Whole validation videos, kept in memory."""
-    batches = []
+def whole_batches(config, detector, videos):
+    """Yield batches of whole videos, ``(inputs, labels)``.
+
+    A model that scores segments gets segments, so that each counts once in its loss, unless a prior has every frame.
+
+    Args:
+        config: ``Config`` of the run.
+        detector: The model.
+        videos: Videos of both labels.
+    """
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
+    segments = 0 if options.late_prior else getattr(detector, "segments", 0)
     for batch in validation_batches(videos, VALIDATION_BATCH):
-        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments_of(config), prior)))
-        batches.append(tf.data.Dataset.from_tensors((inputs, labels)))
-    return untuned(functools.reduce(lambda first, second: first.concatenate(second), batches))
+        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments, takes_prior(detector))))
+        yield inputs, labels
+
+
+def _in_memory(batches):
+    """Batches as a dataset that keeps them in memory."""
+    datasets = [tf.data.Dataset.from_tensors(batch) for batch in batches]
+    return untuned(functools.reduce(lambda first, second: first.concatenate(second), datasets))
 
 
 def _score_images(config, validation, state, prior):

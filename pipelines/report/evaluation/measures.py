@@ -49,7 +49,7 @@ class Measured:
     left_out: dict
 
 
-def measure(systems, *, threshold, reference=None, smoothing_sec=0.0):
+def measure(systems, *, threshold, reference=None, smoothing_sec=0.0, unranked=()):
     """Measure systems that scored the same videos.
 
     Args:
@@ -57,6 +57,7 @@ def measure(systems, *, threshold, reference=None, smoothing_sec=0.0):
         threshold: Threshold of the false alarm rate.
         reference: Name of the system that the others are compared with; None: the first.
         smoothing_sec: Width of the moving average that is reported beside the raw scores; 0: none.
+        unranked: Names of systems that are not compared with the reference.
 
     Returns:
         dict: ``counts``, ``systems`` (their ``metrics``, ``classes`` and ``videos``), ``differences``, ``smoothing``,
@@ -82,7 +83,7 @@ def measure(systems, *, threshold, reference=None, smoothing_sec=0.0):
         "differences": {
             name: _differences(of_system, measured[reference])
             for name, of_system in measured.items()
-            if name != reference
+            if name != reference and name not in unranked
         },
     }
     content |= {"events": measure_events(systems), "location": measure_location(systems)}

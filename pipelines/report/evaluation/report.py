@@ -29,6 +29,7 @@ def write_report(
     smoothing_sec=2.0,
     images=True,
     more_figures=(),
+    unranked=(),
     console=None,
 ):
     """Measure systems on the same test videos, print the metrics and write the report.
@@ -48,6 +49,7 @@ def write_report(
         smoothing_sec: Width of the moving average that is reported beside the raw scores; 0: none.
         images: Whether to plot figures.
         more_figures: ``(file name, what it shows)`` of further figures in the folder, to be shown in ``report.md``.
+        unranked: Names of systems that are measured but not compared with the reference.
         console: Where to print; standard output by default.
 
     Returns:
@@ -61,7 +63,8 @@ def write_report(
     unknown = sorted(set(facts) - set(systems))
     if unknown:
         raise ValueError(f"`facts` must be of the systems {list(systems)}. Received also: {unknown}.")
-    measured = measure(systems, threshold=threshold, reference=reference, smoothing_sec=smoothing_sec)
+    settings = {"threshold": threshold, "reference": reference, "unranked": unranked}
+    measured = measure(systems, **settings, smoothing_sec=smoothing_sec)
     content = {"title": title, "origin": dict(origin)} | measured
     for name, of_system in facts.items():
         content["systems"][name]["facts"] = dict(of_system)

@@ -41,8 +41,9 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_all_bundled_names(tmp_p
 
 
 def test_given_options_become_overrides():
-    assert repeat_overrides(["seed=1"], 0, None, 2) == ["seed=1", "repeat.folds=0", "repeat.jobs=2"]
-    assert repeat_overrides(None, None, None, None) == []
+    assert repeat_overrides(["seed=1"], 0, None, 2, None) == ["seed=1", "repeat.folds=0", "repeat.jobs=2"]
+    assert repeat_overrides(None, None, None, None, None) == []
+    assert repeat_overrides(None, None, None, None, 3) == ["search.inner_folds=3"]
 
 
 def completed(line):

@@ -15,7 +15,6 @@ from pipelines.data.bags import (
     read_bags,
     segment_bounds,
     segment_means,
-    segments_of,
     steps_per_epoch,
     takes_prior,
     training_bags,
@@ -207,12 +206,6 @@ def test_no_videos_and_no_records_are_refused(nodes, tmp_path):
         read_bags(nodes[0], [])
     with pytest.raises(UserError, match=r"holds no nodes-\*\.tfrecord"):
         whole_bags(tmp_path / "nowhere", nodes[1])
-
-
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_only_segment_means_divide_whole_videos_into_segments(sampling):
-    options = SimpleNamespace(bag_frames=32, sampling=sampling)
-    assert segments_of(SimpleNamespace(train_detector=options)) == (32 if sampling == "segment_mean" else 0)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

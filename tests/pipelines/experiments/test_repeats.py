@@ -16,14 +16,16 @@ from pipelines.config import UserError, load_config
 from pipelines.data.clips import Clips
 from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo, read_manifest, shard_name, write_manifest
+from pipelines.data.splits import draw_folds
 from pipelines.experiments import ablate, fold, repeats
-from pipelines.experiments.repeats import draw_folds, split_name
+from pipelines.experiments.repeats import split_name
 from pipelines.experiments.systems import full_model, read_systems
 from pipelines.run.folder import RunFolder
 
 CLIP_FRAMES, SIZE_PX = 2, 32
 STAGES = ("train_extractor", "extract", "train_detector")
 MODELS = ("anomaly_detector", "sultani")
+UNLEARNED = "zhang"
 
 
 def video_info(video_id, label, class_name="", subset="train", num_sampled=4):
@@ -152,7 +154,17 @@ def record_stages(monkeypatch, killed_at=-1):
         monkeypatch.setattr(getattr(fold, name), "run", functools.partial(note, name))
     monkeypatch.setattr(fold.extract, "run", extract)
     monkeypatch.setattr(fold.evaluate, "write_scores", score)
-    monkeypatch.setattr(fold, "measure_detector", lambda config: {"parameters": 7, "inference_ms": 1.0})
+    monkeypatch.setattr(
+        fold,
+        "measure_detector",
+        lambda config: {
+            "parameters": 7,
+            "inference_ms": 1.0,
+            "learning_rate": config.train_detector.learning_rate,
+            "steps": 30,
+            "training_bag_auc": 0.85 if config.train_detector.model == UNLEARNED else 0.95,
+        },
+    )
     return calls
 
 
@@ -200,6 +212,48 @@ def test_systems_with_the_same_nodes_share_their_extractor_and_equal_systems_the
     calls = record_stages(monkeypatch)
     repeats.run(prepared())
     assert [model for model, _ in trained(calls)] == ["sultani"]  # the full model is there
+
+
+def test_what_was_not_learned_is_marked_and_not_compared(prepared, monkeypatch):
+    record_stages(monkeypatch)
+    config = prepared("repeat.rivals=['sultani', 'zhang']")
+    content = json.loads(repeats.run(config).read_text())
+    marked = "Zhang et al. [4] (not learned)"
+    assert list(content["systems"]) == ["full model", "Sultani et al. [1]", marked]
+    assert list(content["differences"]) == ["Sultani et al. [1]"]
+    facts = content["systems"][marked]["facts"]
+    assert (facts["training-bag AUC"], facts["steps"], facts["learning rate"]) == ("0.850", 30, "0.0001")
+    assert marked in content["origin"]["not learned, not compared"]
+
+
+def test_a_rival_with_fewer_seeds_is_trained_with_the_first_ones(prepared, monkeypatch, capsys):
+    calls = record_stages(monkeypatch)
+    config = prepared("repeat.seeds=3", "seed=5", 'compare.fewer_seeds=["sultani=1"]')
+    systems = json.loads(repeats.run(config).read_text())["systems"]
+    assert sorted(trained(calls)) == [("anomaly_detector", seed) for seed in (5, 6, 7)] + [("sultani", 5)]
+    assert [system["num_seeds"] for system in systems.values()] == [3, 1]
+    assert "4 trainings to run, 0 finished earlier" in capsys.readouterr().out
+
+
+def test_a_search_decides_the_final_training_and_is_reported(prepared, monkeypatch):
+    calls = record_stages(monkeypatch)
+
+    def found(config, settings):
+        assert settings["config"]["search"]["inner_folds"] == 2 and settings["test"] == sorted(OWN_TEST)
+        options = dataclasses.replace(config.train_detector, learning_rate=0.25, epochs=3, steps_per_epoch=10)
+        changed = dataclasses.replace(config, train_detector=options)
+        return changed, {"curves": {"0.25": [0.5, 0.75]}, "search_seconds": 12.0}
+
+    monkeypatch.setattr(fold.search, "run", found)
+    config = prepared("search.inner_folds=2", "repeat.rivals=[]")
+    content = json.loads(repeats.run(config).read_text())
+    assert [one.train_detector.learning_rate for name, one, _ in calls if name == "train_detector"] == [0.25]
+    facts = content["systems"]["full model"]["facts"]
+    assert (facts["learning rate"], facts["search (s)"]) == ("0.25", 12)
+    assert (RunFolder.of(config).repeats / "search.png").is_file()
+    again = record_stages(monkeypatch)
+    repeats.run(config)
+    assert not again  # the result belongs to the settings before the search
 
 
 def test_a_killed_command_resumes_with_the_training_it_was_in(prepared, monkeypatch):
@@ -274,10 +328,12 @@ def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared,
     for system in systems:
         folder = gated.parent / system.name
         assert set(np.load(folder / "evaluation" / "scores.npz")) == OWN_TEST
-        assert bags[folder] | whole[folder] == trained_on and not bags[folder] & whole[folder]
+        assert whole[folder] == trained_on > bags[folder]  # held-out videos, and all for the AUC of the training bags
         assert not (folder / "nodes").exists() and (folder / "detector.keras").is_file()
-        facts = report["systems"][system.title]["facts"]
-        assert facts["parameters"] > 0 and set(facts) == {"parameters", "training (s)", "1,000 frames (ms)"}
+        (facts,) = (of["facts"] for title, of in report["systems"].items() if title.startswith(system.title))
+        timed = {"training (s)", "1,000 frames (ms)"}
+        assert set(facts) == {"parameters", "learning rate", "steps", "training-bag AUC", *timed}
+        assert facts["parameters"] > 0 and facts["steps"] > 0 and 0 <= float(facts["training-bag AUC"]) <= 1
     assert len(list(RunFolder.of(config).maps.glob("*.f16"))) == 1
     assert Clips(RunFolder.of(config).clips, CLIP_FRAMES, SIZE_PX).manifest.by_id["unknown"].label is None
 

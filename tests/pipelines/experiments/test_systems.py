@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.config import UserError, change_config, load_config
 from pipelines.experiments.systems import FOLDER, full_model, read_rivals, read_systems, system_names
+from pipelines.stages.train_detector import build_detector
 from vad_keras.models.baselines import BASELINES
 
 CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
@@ -31,7 +32,40 @@ def test_the_recipe_of_sultani_is_the_published_one():
     options = system.config.train_detector
     assert (options.sampling, options.bag_frames, options.batch_size) == ("segment_mean", 32, 60)
     assert (options.optimizer, options.learning_rate) == ("adagrad", 1e-3)
+    assert options.model_options == ("segments=32",)
     assert system.published == {"ucf_crime": 75.41}
+
+
+def test_the_recipes_with_public_code_have_its_optimizer():
+    recipes = {
+        system.name: system.config.train_detector
+        for system in read_systems("rivals", CONFIG, ["rtfm", "ur_dmu", "bn_wvad", "ar_net", "hl_net"])
+    }
+    decay = {"rtfm": 5e-3, "ur_dmu": 5e-5, "bn_wvad": 5e-5, "ar_net": 5e-4}
+    for name, l2 in decay.items():
+        assert (recipes[name].optimizer, recipes[name].weight_decay) == ("adam_l2", l2)
+    assert {name: recipe.clip_norm for name, recipe in recipes.items() if recipe.clip_norm} == {"bn_wvad": 1.0}
+    assert {name: recipe.drop_steps for name, recipe in recipes.items() if recipe.drop_steps} == {"hl_net": (310,)}
+    for name in ("rtfm", "ur_dmu", "bn_wvad"):  # segments in training only
+        assert recipes[name].sampling == "segment_mean"
+        assert not any(option.startswith("segments") for option in recipes[name].model_options)
+
+
+def test_rivals_take_the_mean_of_the_crops_of_feature_files():
+    config = change_config(CONFIG, ["features.root=features"])
+    for system in read_rivals(config):
+        assert system.config.train_detector.model_options[0] == "patches=mean"
+        build_detector(system.config)
+    assert not any("patches=mean" in system.config.train_detector.model_options for system in read_rivals(CONFIG))
+
+
+def test_some_rivals_may_have_fewer_seeds():
+    config = change_config(CONFIG, ["repeat.seeds=5", 'compare.fewer_seeds=["rtfm=1", "ur_dmu=9"]'])
+    seeds = {system.name: system.config.repeat.seeds for system in read_rivals(config, ["sultani", "rtfm", "ur_dmu"])}
+    assert seeds == {"sultani": 5, "rtfm": 1, "ur_dmu": 5}
+    for wrong in ("rtmf=1", "rtfm", "rtfm=0", "rtfm=x"):
+        with pytest.raises(UserError, match=rf'must hold rivals and numbers.*Received: "{wrong}"'):
+            read_rivals(change_config(CONFIG, [f'compare.fewer_seeds=["{wrong}"]']))
 
 
 def test_a_recipe_is_cut_to_the_size_of_the_data_where_it_is_larger():

@@ -137,6 +137,14 @@ def test_windows_give_the_scores_of_the_whole_video(exported, engine):
     np.testing.assert_allclose(parts.patch_score, whole.patch_score, atol=tolerance)
 
 
+def test_a_baseline_scores_the_whole_video_at_once():
+    engine = FakeEngine()
+    engine.info = SimpleNamespace(**{**vars(engine.info), "config": {"train_detector": {"model": "sultani"}}})
+    frames = np.zeros((60, 8, 8, 3), np.uint8)
+    assert len(score(Scorer(engine, window_frames=4), frames, 10).anomaly_score) == 60
+    assert [len(nodes) for nodes in engine.scored] == [60]
+
+
 class MessageEngine:
     """A node is a frame's first pixel; messages of the CRF travel far before they fade."""
 

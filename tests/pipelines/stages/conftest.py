@@ -157,6 +157,7 @@ def sultani_run(tmp_path_factory, write_nodes):
     folder = tmp_path_factory.mktemp("sultani")
     write_nodes(folder / "nodes", NODE_VIDEOS)
     options = ("model=sultani", "sampling=segment_mean", "optimizer=adagrad", "bag_frames=6", "epochs=2")
+    options += ('model_options=["segments=6"]',)
     config = node_config(folder, *(f"train_detector.{option}" for option in options), "evaluate.images=false")
     train_detector.run(config)
     return config

@@ -12,12 +12,13 @@ import tensorflow as tf
 
 from pipelines.config import UserError, deciding_settings, load_config
 from pipelines.config.sections import AlarmsConfig
+from pipelines.data.bags import read_bags
 from pipelines.run.folder import RunFolder
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.scorer import Scorer
 from pipelines.serving.versions import versions
-from pipelines.stages import export
+from pipelines.stages import evaluate, export
 from vad_keras.models.baselines import BASELINES
 
 GRAPH = "saved_model.pb"
@@ -106,6 +107,16 @@ def test_a_detector_of_features_is_exported_with_score_nodes_only(detector_run, 
     assert len(list(records)) == 2
     with pytest.raises(UserError, match=r"scores features, not videos: .*`score_nodes`"):
         Scorer(SavedModelEngine(folder))
+
+
+def test_a_baseline_on_segments_is_exported_as_it_was_measured(sultani_run, tmp_path):
+    config = changed(sultani_run, root=str(tmp_path))
+    config = dataclasses.replace(config, features=dataclasses.replace(config.features, root="features"))
+    score = tf.saved_model.load(str(export.run(config))).signatures["score_nodes"]
+    for video, outputs in evaluate.score_videos(sultani_run):
+        (bag,) = read_bags(RunFolder.of(sultani_run).nodes, [video])
+        scores = score(nodes=tf.cast(bag["nodes"], tf.float32)[None])["anomaly_score"].numpy()[0]
+        np.testing.assert_allclose(scores, outputs["anomaly_score"][bag["frame_indices"].numpy()], atol=1e-6)
 
 
 def test_a_fresh_process_knows_the_classes_of_the_models_it_loads():

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -18,7 +21,7 @@ from pipelines.stages import train_detector
 from pipelines.training.callbacks import best_epoch
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
-from vad_keras.models.baselines import BASELINES
+from vad_keras.models.baselines import BASELINES, AdamL2
 
 
 def history_of(config):
@@ -283,3 +286,85 @@ def test_without_decay_a_weight_that_gets_no_gradient_stays(detector_run, name):
     weight = keras.Variable(np.array([1.0, 2.0], "float32"))
     train_detector.build_optimizer(options).apply([np.zeros(2, "float32")], [weight])
     np.testing.assert_array_equal(weight.numpy(), [1.0, 2.0])
+
+
+def test_the_optimizer_has_its_penalty_clipping_and_schedule(detector_run):
+    changes = {"optimizer": "adam_l2", "weight_decay": 0.5, "clip_norm": 2.0, "drop_steps": (2, 3)}
+    changes["learning_rate"] = 0.1
+    optimizer = train_detector.build_optimizer(dataclasses.replace(detector_run.train_detector, **changes))
+    assert isinstance(optimizer, AdamL2) and (optimizer.l2, optimizer.global_clipnorm) == (0.5, 2.0)
+    weight, rates = keras.Variable(np.array([1.0, 2.0], "float32")), []
+    for _ in range(5):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply([np.zeros(2, "float32")], [weight])
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.001, 0.001], rtol=1e-5)
+    assert train_detector.build_optimizer(detector_run.train_detector).global_clipnorm is None
+
+
+def test_a_number_of_steps_per_epoch_replaces_the_pass_over_the_videos(with_nodes):
+    config = with_nodes("train_detector.steps_per_epoch=3", "train_detector.epochs=2", "train_detector.batch_size=2")
+    whole = dataclasses.replace(config.train_detector, validation_fraction=0.0)
+    config = dataclasses.replace(config, train_detector=whole)
+    train_detector.run(config)
+    assert train_detector.steps_trained(config) == 6
+    optimizer = keras.saving.load_model(RunFolder.of(config).detector).optimizer
+    assert int(optimizer.iterations) == 6
+
+
+def test_the_steps_of_the_kept_weights_end_with_the_best_epoch(detector_run):
+    epoch, _ = best_epoch(history_of(detector_run), "val_loss")
+    assert train_detector.steps_trained(detector_run) == (epoch + 1) * 2  # 3 + 3 training videos, 2 + 2 per batch
+
+
+def test_the_auc_of_bags_is_exact_and_0_for_what_is_not_a_number():
+    random = np.random.default_rng(0)
+    scores, labels = random.uniform(0.4999, 0.5, size=(3, 4, 7)), random.permutation(np.arange(12) % 2).reshape(3, 4)
+    bags = [({"nodes": tf.constant(of_batch)}, tf.constant(of)) for of_batch, of in zip(scores, labels, strict=True)]
+
+    def detector(factor):
+        return SimpleNamespace(predict_on_batch=lambda inputs: {"anomaly_score": factor * inputs["nodes"]})
+
+    expected = roc_auc_score(labels.ravel(), scores.max(axis=2).ravel())
+    assert train_detector.bag_auc(detector(1.0), bags) == pytest.approx(expected)
+    assert train_detector.bag_auc(detector(np.nan), bags) == 0.0
+
+
+def test_the_auc_of_the_training_bags_is_of_the_segments_that_were_trained_on(sultani_run):
+    model = keras.saving.load_model(RunFolder.of(sultani_run).detector, compile=False)
+    labels, highest = [], []
+    for video in training_videos(sultani_run):
+        ((inputs, _, _),) = train_detector.whole_bags(RunFolder.of(sultani_run).nodes, [video], 1, segments=6)
+        assert inputs["nodes"].shape[1] == 6
+        labels.append(video.label)
+        highest.append(np.asarray(model(inputs)["anomaly_score"]).max())
+    expected = roc_auc_score(labels, highest)
+    assert train_detector.training_bag_auc(sultani_run, model) == pytest.approx(expected)
+
+
+def test_a_late_prior_is_standardized_by_normal_training_videos(with_nodes, monkeypatch):
+    config = with_nodes("train_detector.model=sultani", "train_detector.late_prior=true")
+    read = []
+
+    def read_bags(folder, videos, prior):
+        read.extend(video.label for video in videos)
+        return [{"prior": tf.constant(values)} for values in ([[1.0, 5.0], [2.0, 1.0]], [[6.0, 0.0]])]
+
+    monkeypatch.setattr(bags, "read_bags", read_bags)
+    mean, sd = train_detector.prior_statistics("nodes", training_videos(config))
+    assert set(read) == {0} and (mean, sd) == pytest.approx((13 / 3, np.std([5, 2, 6])))
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`"):
+        train_detector.run(config)
+    with pytest.raises(UserError, match=r"`train_detector\.late_prior` is for baselines only"):
+        train_detector.build_detector(with_nodes("train_detector.late_prior=true"))
+
+
+def test_the_prior_of_a_detector_is_standardized_by_normal_training_videos(with_nodes, monkeypatch):
+    config = with_nodes("detector.unary_from=prior")
+    values = np.array([[[1.0, 5.0], [2.0, 4.0]]], "float32")
+    monkeypatch.setattr(train_detector, "normal_priors", lambda nodes, videos: list(values))
+    monkeypatch.setattr(train_detector, "training_bags", lambda *arguments: None)
+    detector = train_detector.build_detector(config)
+    monkeypatch.setattr(detector, "fit", lambda *arguments, **options: None)
+    train_detector.fit_detector(config, detector, training_videos(config), [], [])
+    assert float(detector.prior.mean) == 3.0 and float(detector.prior.deviation) == pytest.approx(values.std())

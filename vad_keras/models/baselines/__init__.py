@@ -1,5 +1,6 @@
 """Published models to compare with, one file each."""
 
+from vad_keras.models.baselines._adam_l2 import AdamL2
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines.ar_net import ARNet
 from vad_keras.models.baselines.bn_wvad import BNWVAD
@@ -19,6 +20,7 @@ __all__ = [
     "RTFM",
     "URDMU",
     "ARNet",
+    "AdamL2",
     "Baseline",
     "Claws",
     "HLNet",

@@ -6,6 +6,7 @@ from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.models.bag_model import BagModel
+from vad_keras.models.baselines._temporal import from_segments, segment_means
 
 PATCHES = ("first", "mean")
 
@@ -13,20 +14,32 @@ PATCHES = ("first", "mean")
 class Baseline(BagModel):
     """A published model that scores the moments of a video from one feature vector each, trained on video labels.
 
-    1. One vector per frame: patch 0, the whole frame, or the mean over patches, scaled to length 1 with ``normalize``;
-       ``(B, T, C)``. Padded frames are 0.
-    2. ``score_frames``, which each baseline defines; ``(B, T)`` in [0, 1], and what its loss needs besides.
+    1. One vector per frame: patch 0, the whole frame, or the mean over patches; with ``segments`` the mean of each of
+       so many equal parts of a video; then scaled to length 1 with ``normalize``; ``(B, T, C)``. Padded frames are 0.
+    2. ``score_frames``, which each baseline defines; ``(B, T)`` in [0, 1], and what its loss needs besides. With
+       ``segments`` a frame has the score of its part.
     3. ``loss_terms``, which each baseline defines, on one batch of bags.
+    4. Outside of training, after ``standardize_prior``: ``sigmoid(logit(score) + (prior - mean) / sd)``. The prior
+       logit of a frame is the highest of its patches.
 
     Args:
-        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1).
+        patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1). The mean over
+            crops stands for the mean of their scores, which most authors report.
         normalize: whether each vector is scaled to length 1. Each baseline starts from what its authors did.
+        segments: number of equal parts over which a video is averaged (32 in [1], in training and in test); 0: every
+            frame is scored.
+        prior_mean, prior_sd: of the prior logit, see ``standardize_prior``; ``prior_sd=0``: no prior.
     """
 
-    def __init__(self, patches="first", normalize=False, **kwargs):
+    uses_prior = property(lambda self: self.prior_sd > 0)
+    OF_VIDEO = ()  # outputs with one row per video instead of one per frame, ``(B, D)``
+
+    def __init__(self, patches="first", normalize=False, segments=0, prior_mean=0.0, prior_sd=0.0, **kwargs):
         super().__init__(**kwargs)
         checks.choice(PATCHES, "Patch 0 is the whole frame.", patches=patches)
-        self.patches, self.normalize = patches, normalize
+        checks.integers(0, segments=segments)
+        self.patches, self.normalize, self.segments = patches, normalize, segments
+        self.standardize_prior(prior_mean, prior_sd)
 
     @abc.abstractmethod
     def build_frames(self, feature_dim):
@@ -46,15 +59,48 @@ class Baseline(BagModel):
         nodes = inputs[spec.NODES]
         mask = self.mask_of(inputs)
         x = self.frame_features(nodes)
-        outputs = self.score_frames(ops.where(mask[:, :, None], x, ops.zeros_like(x)), mask, training)
-        scores = ops.where(mask, ops.cast(outputs[spec.ANOMALY_SCORE], "float32"), 0.0)
+        if self.segments:
+            outputs = self._score_segments(x, mask, training)
+        else:
+            x = self._scaled(x)
+            outputs = self.score_frames(ops.where(mask[:, :, None], x, ops.zeros_like(x)), mask, training)
+        scores = ops.cast(outputs[spec.ANOMALY_SCORE], "float32")
+        if self.prior_sd and not training:
+            scores = self._with_prior(scores, inputs)
+        scores = ops.where(mask, scores, 0.0)
         patch_scores = scores[:, :, None] * ops.ones_like(nodes[0, 0, :, 0], dtype="float32")
         return {**outputs, spec.ANOMALY_SCORE: scores, spec.PATCH_SCORE: patch_scores}
 
+    def standardize_prior(self, mean, sd):
+        """Add the prior logit to the scores, as step 4 says.
+
+        Args:
+            mean, sd: of the prior logit (the highest of each frame) in normal training videos; ``sd=0``: no prior.
+        """
+        checks.numbers_in("[0, inf)", prior_sd=sd)
+        self.prior_mean, self.prior_sd = float(mean), float(sd)
+
+    def _with_prior(self, scores, inputs):
+        """Step 4, ``(B, T)`` -> ``(B, T)``."""
+        prior = ops.cast(inputs[spec.PRIOR], "float32")
+        prior = ops.max(prior, axis=2) if len(prior.shape) == 3 else prior
+        scores = ops.clip(scores, 1e-6, 1.0 - 1e-6)
+        logit = ops.log(scores) - ops.log1p(-scores)
+        return ops.sigmoid(logit + (prior - self.prior_mean) / self.prior_sd)
+
+    def _score_segments(self, x, mask, training):
+        """Step 2 on the parts of each video; each frame gets the outputs of its part."""
+        means = self._scaled(segment_means(x, mask, self.segments))
+        outputs = self.score_frames(means, ops.ones(ops.shape(means)[:2], "bool"), training)
+        of_frame = {key for key, value in outputs.items() if len(value.shape) > 1 and key not in self.OF_VIDEO}
+        return {key: from_segments(value, mask) if key in of_frame else value for key, value in outputs.items()}
+
     def frame_features(self, nodes):
-        """Step 1, ``(B, T, G, C)`` -> float32 ``(B, T, C)``."""
+        """Vectors of step 1 before they are scaled, ``(B, T, G, C)`` -> float32 ``(B, T, C)``."""
         nodes = ops.cast(nodes, "float32")
-        x = nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+        return nodes[:, :, 0] if self.patches == "first" else ops.mean(nodes, axis=2)
+
+    def _scaled(self, x):
         return ops.normalize(x, axis=-1) if self.normalize else x
 
     def attributes(self, *names):
@@ -63,4 +109,5 @@ class Baseline(BagModel):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        return {**super().get_config(), **self.attributes("patches", "normalize")}
+        names = ("patches", "normalize", "segments", "prior_mean", "prior_sd")
+        return {**super().get_config(), **self.attributes(*names)}

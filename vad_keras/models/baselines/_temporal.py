@@ -63,9 +63,9 @@ def weighted_mean(x, weights):
     return ops.einsum("bt,btc->bc", weights, zero_padding(x, weights > 0))
 
 
-def length_of(x):
-    """Euclidean length over the last axis in float32, with gradient 0 (not NaN) where the vector is 0."""
-    squared = ops.sum(ops.square(ops.cast(x, "float32")), axis=-1)
+def length_of(x, axis=-1):
+    """Euclidean length over an axis, or several, in float32, with gradient 0 (not NaN) where the vector is 0."""
+    squared = ops.sum(ops.square(ops.cast(x, "float32")), axis=axis)
     apart = squared > 0
     return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)
 
@@ -75,6 +75,36 @@ def cross_entropy(target, probability):
     target = ops.cast(target, "float32")
     probability = ops.clip(ops.cast(probability, "float32"), 1e-7, 1.0 - 1e-7)
     return -(target * ops.log(probability) + (1.0 - target) * ops.log(1.0 - probability))
+
+
+def segment_means(x, mask, segments):
+    """Mean of each of ``segments`` equal parts of the real frames of a video: ``(B, T, C)`` -> ``(B, segments, C)``.
+
+    Part i of n real frames begins at frame ``floor(i n / segments)``, as in [1]; a video with fewer frames than
+    segments repeats some. Padding is at the end. A video of ``segments`` frames stays as it is.
+    """
+    num_real = _num_real(mask)
+    bounds = ops.expand_dims(ops.arange(segments + 1, dtype="int32"), 0) * num_real // segments
+    first = bounds[:, :-1]
+    last = ops.maximum(bounds[:, 1:], first + 1)
+    sums = ops.pad(ops.cumsum(zero_padding(x, mask), axis=1), ((0, 0), (1, 0), (0, 0)))
+    upper, lower = (ops.take_along_axis(sums, ops.expand_dims(bound, -1), axis=1) for bound in (last, first))
+    return (upper - lower) / ops.cast(ops.expand_dims(last - first, -1), x.dtype)
+
+
+def from_segments(values, mask):
+    """Give each real frame the value of its part, see ``segment_means``: ``(B, segments, ...)`` -> ``(B, T, ...)``."""
+    segments, num_frames = values.shape[1], ops.shape(mask)[1]
+    frame = ops.expand_dims(ops.arange(1, num_frames + 1, dtype="int32"), 0)
+    part = ops.minimum((frame * segments - 1) // ops.maximum(_num_real(mask), 1), segments - 1)
+    for _ in values.shape[2:]:
+        part = ops.expand_dims(part, -1)
+    return zero_padding(ops.take_along_axis(values, part, axis=1), mask)
+
+
+def _num_real(mask):
+    """``(B, 1)`` int32."""
+    return ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
 
 
 def mean_over_pairs(values, labels):

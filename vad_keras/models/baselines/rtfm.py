@@ -4,8 +4,7 @@ import keras
 from keras import ops
 
 from vad_keras import checks, spec
-from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
-from vad_keras.losses.sparsity import sparsity
+from vad_keras.losses.bags import check_k, labels_of_bags, top_k_weights
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
 from vad_keras.models.baselines._base import Baseline
 from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, weighted_mean, zero_padding
@@ -28,7 +27,8 @@ class RTFM(Baseline):
        ``"squared"``, the form of the authors' code: ``(|margin - a| + n)^2``, a magnitude being the length of the mean
        chosen feature. ``"printed"``: ``max(0, margin - (a - n))``, a magnitude being the mean length of the chosen.
     6. Cross entropy (Sec 3.4) between the label and the mean score of the chosen frames, mean over videos.
-    7. Sparsity and temporal smoothness of the scores, sums over time, mean over the abnormal videos.
+    7. Of all scores of the abnormal videos of a batch: the sparsity ``sqrt(sum s^2)`` and the temporal smoothness, the
+       sum of squared steps between neighbours.
 
     ``total = bag_cross_entropy + magnitude_weight * magnitude + sparsity_weight * sparsity + smoothness_weight *
     temporal_smoothness``. ``fit`` takes ``({"nodes", "mask"}, labels)``. Memory grows with ``T * T``.
@@ -37,8 +37,10 @@ class RTFM(Baseline):
     and in the attention (from an identity on); the attention divides by the number of frames instead of a softmax there
     and here. In training the code hides moments from the choice of step 4 at the rate of the dropout; the same holds
     here. Its magnitude loss pairs videos by position and its smoothness runs across the seams of a batch; here pairs
-    are formed by label, all with all, and no term leaves a video. Padded frames enter neither convolutions, nor
-    attention, nor the statistics.
+    are formed by label, all with all, and no step leads from one video to the next. Its sums are kept: sparsity is one
+    length and smoothness one sum over the batch, so that both grow with the batch (32 abnormal videos there). It trains
+    on ten crops at once and averages their scores; here a frame has one vector. Padded frames enter neither
+    convolutions, nor attention, nor the statistics.
 
     Args:
         units: sizes of the two hidden layers of step 3.
@@ -141,8 +143,8 @@ class RTFM(Baseline):
         terms = {
             "bag_cross_entropy": ops.mean(cross_entropy(labels, outputs["bag_score"])),
             "magnitude": self._magnitude_loss(labels, outputs["bag_magnitude"]),
-            "sparsity": mean_of_bags(sparsity(scores, mask), labels),
-            "temporal_smoothness": mean_of_bags(temporal_smoothness(scores, mask), labels),
+            "sparsity": length_of(ops.where(ops.logical_and(mask, labels[:, None] > 0), scores, 0.0), axis=(0, 1)),
+            "temporal_smoothness": ops.sum(temporal_smoothness(scores, mask) * labels),
         }
         weights = (1.0, *self.term_weights.values())
         return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}

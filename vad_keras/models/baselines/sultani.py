@@ -1,8 +1,10 @@
 """The three-layer network and ranking loss of Sultani et al. [1], the common baseline of the field."""
 
 import keras
+from keras import ops
 
 from vad_keras import checks, spec
+from vad_keras.losses.bags import labels_of_bags
 from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
 from vad_keras.models.baselines._base import Baseline
 
@@ -15,9 +17,11 @@ class SultaniRanker(Baseline):
     2. L2 normalisation of each vector, as in [1].
     3. Dense 512 (ReLU), dropout, dense 32 (linear, as in the code of [1]), dropout, dense 1 (sigmoid); ``(B, T)``.
 
-    Each moment is scored independently. ``compile`` takes an optimizer only (Adagrad 0.001 in [1]); the loss is
-    ``ranking_mil``, and its terms and the AUC of the bags are reported as metrics. ``fit`` takes ``({"nodes", "mask"},
-    labels)`` with labels ``(B,)``.
+    Each moment is scored independently. ``compile`` takes an optimizer only (Adagrad 0.001 in [1], 0.01 in its code).
+    The loss is ``ranking_mil`` times the number of abnormal videos in the batch: the code of [1] sums over abnormal
+    videos and averages over normal ones. With a mean over both, ``kernel_l2`` would weigh 30 times as much. The terms,
+    as means, and the AUC of the bags are reported as metrics. ``fit`` takes ``({"nodes", "mask"}, labels)`` with labels
+    ``(B,)``.
 
     Args:
         units: sizes of the two hidden layers.
@@ -105,8 +109,9 @@ class SultaniRanker(Baseline):
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
 
     def loss_terms(self, labels, outputs, mask):
-        """Ranking loss of the batch."""
-        return ranking_mil(labels, outputs[spec.ANOMALY_SCORE], mask, **self.loss_options)
+        """Ranking loss of the batch, summed over abnormal videos."""
+        terms = ranking_mil(labels, outputs[spec.ANOMALY_SCORE], mask, **self.loss_options)
+        return {**terms, "total": terms["total"] * ops.maximum(ops.sum(labels_of_bags(labels)), 1.0)}
 
     def get_config(self):
         """Return the arguments that rebuild the model."""

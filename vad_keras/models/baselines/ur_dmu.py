@@ -86,6 +86,7 @@ class URDMU(Baseline):
     detection, AAAI 2023; sizes and weights from its code, henrryzh1/UR-DMU (``model.py``, ``memory.py``, ``train.py``).
     """
 
+    OF_VIDEO = ("abnormal_center", "normal_center")
     LOSS_TERMS = ("bag_cross_entropy", "memory", "triplet", "kl", "distance")
 
     def __init__(

@@ -98,3 +98,9 @@ def test_the_metrics_of_a_video_are_means_over_the_seeds(make_videos):
 def test_an_unknown_reference_is_refused(make_videos):
     with pytest.raises(ValueError, match=r"one of the systems \['ours'\]\. Received: 'theirs'"):
         measure({"ours": [make_videos()]}, **SETTINGS, reference="theirs")
+
+
+def test_an_unranked_system_is_measured_and_not_compared(make_videos):
+    systems = {"ours": [make_videos(0)], "rival": [make_videos(1)], "idle": [make_videos(2)]}
+    content = measure(systems, **SETTINGS, unranked=["idle"])
+    assert set(content["systems"]) == set(systems) and set(content["differences"]) == {"rival"}

@@ -72,3 +72,54 @@ def test_a_baseline_without_a_loss_cannot_be_made():
 
     with pytest.raises(TypeError, match="loss_terms"):
         Half()
+
+
+class ByVideo(Thermometer):
+    """Also returns one vector per video."""
+
+    OF_VIDEO = ("of_video",)
+
+    def score_frames(self, x, mask, training):
+        of_video = ops.ones((ops.shape(x)[0], 3))
+        return {**super().score_frames(x, mask, training), "of_video": of_video, "one": x[:, 0, 0]}
+
+
+def test_the_score_of_a_segment_is_that_of_its_mean_and_of_each_of_its_frames():
+    found = scores(ByVideo(segments=2), mask=MASK)
+    np.testing.assert_allclose(found["anomaly_score"], [[0, 3, 3], [6, 8, 0]])  # 3 frames are 1 + 2
+    np.testing.assert_allclose(found["seen"][..., 0], found["anomaly_score"])
+    np.testing.assert_array_equal(found["patch_score"], np.repeat(found["anomaly_score"][..., None], 2, axis=-1))
+    assert found["of_video"].shape == (2, 3) and found["one"].tolist() == [0, 6]
+    x = np.random.default_rng(0).normal(size=(1, 4, 1, 3)).astype("float32")
+    seen = ops.convert_to_numpy(ByVideo(segments=2, normalize=True)({"nodes": x})["seen"])[0]
+    means = x[0, :, 0].reshape(2, 2, 3).mean(axis=1)  # scaled as in training: after the mean
+    np.testing.assert_allclose(seen[::2], means / np.linalg.norm(means, axis=1, keepdims=True), rtol=1e-4)
+    whole = scores(ByVideo(segments=3))["anomaly_score"]
+    np.testing.assert_array_equal(whole, scores(ByVideo())["anomaly_score"])
+    assert ByVideo.from_config(ByVideo(segments=2).get_config()).segments == 2
+
+
+class Sure(Thermometer):
+    """Scores in (0, 1)."""
+
+    def score_frames(self, x, mask, training):
+        return {"anomaly_score": ops.sigmoid(x[..., 0] - 5.0)}
+
+
+def test_the_standardized_prior_is_added_to_the_logit_outside_of_training():
+    prior = np.random.default_rng(0).normal(size=(2, 3, 2)).astype("float32")
+    inputs = {"nodes": NODES, "mask": MASK, "prior": prior}
+    model = Sure()
+    plain = ops.convert_to_numpy(model(inputs)["anomaly_score"])
+    model.standardize_prior(0.25, 2.0)
+    logits = NODES[:, :, 0, 0] - 5.0 + (prior.max(axis=2) - 0.25) / 2.0
+    expected = np.where(MASK, 1 / (1 + np.exp(-logits)), 0)
+    for fused in (model, Sure.from_config(model.get_config())):
+        found = {name: ops.convert_to_numpy(value) for name, value in fused(inputs).items()}
+        np.testing.assert_allclose(found["anomaly_score"], expected, rtol=1e-4)
+        np.testing.assert_array_equal(found["patch_score"][..., 1], found["anomaly_score"])
+    np.testing.assert_allclose(ops.convert_to_numpy(model(inputs, training=True)["anomaly_score"]), plain, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"lack the key .prior."):
+        model({"nodes": NODES, "mask": MASK})
+    with pytest.raises(ValueError, match=r"`prior_sd` must be a number in \[0, inf\)"):
+        Sure(prior_sd=-1.0)

@@ -30,6 +30,14 @@ def test_suppression_is_a_softmax_over_the_run_by_hand():
     np.testing.assert_allclose(suppression(logits, MASK[1:], rescale=False), [[0.25, 0.75, 0, 0]], rtol=1e-5)
 
 
+def test_a_short_run_is_rescaled_by_the_frames_it_has():
+    logits = np.log([[1.0, 3.0, 4.0, 2.0]])
+    np.testing.assert_allclose(suppression(logits, MASK[1:]), [[0.5, 1.5, 0, 0]], rtol=1e-5)
+    longer = np.log([[1.0, 3.0, 4.0, 2.0, 1.0, 3.0]])  # a run of 4 and one of 2
+    expected = [[0.4, 1.2, 1.6, 0.8, 0.5, 1.5]]
+    np.testing.assert_allclose(suppression(longer, np.ones((1, 6), bool)), expected, rtol=1e-5)
+
+
 def test_runs_do_not_see_each_other_and_a_short_one_has_its_own_sum():
     mask = np.ones((1, 6), bool)
     logits = np.random.default_rng(0).normal(size=(1, 6))

@@ -7,6 +7,7 @@ from keras import ops
 
 from tests.vad_keras.models.baselines import toy
 from vad_keras.models.baselines import HLNet
+from vad_keras.models.baselines._temporal import proximity
 from vad_keras.models.baselines.hl_net import GraphConvolution
 
 
@@ -50,6 +51,42 @@ def test_only_similar_frames_are_neighbours_in_the_holistic_graph_by_hand():
     np.testing.assert_allclose(found[:3], weights / weights.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
+def test_only_cosines_above_the_threshold_of_0_7_count_by_hand():
+    x = np.array([[[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]]], "float32")  # cosines 0.8, 0.6 and 0.96
+    cosines = np.array([[1, 0.8, 0], [0.8, 1, 0.96], [0, 0.96, 1]])
+    for threshold, expected in ((0.7, cosines), (0.9, np.where(cosines > 0.9, cosines, 0)), (0.5, x[0] @ x[0].T)):
+        model = small() if threshold == 0.7 else small(similarity_threshold=threshold)
+        found = ops.convert_to_numpy(model._holistic(ops.convert_to_tensor(x), np.ones((1, 3), bool)))[0]
+        weights = np.exp(expected)
+        np.testing.assert_allclose(found, weights / weights.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_the_holistic_graph_is_of_the_given_features_and_the_scores_follow_by_hand():
+    model = small()
+    outputs = toy.to_numpy(model(toy.INPUTS))
+    x = ops.convert_to_tensor(np.where(toy.MASK[..., None], toy.NODES[:, :, 0], 0))
+    mask, h = ops.convert_to_tensor(toy.MASK), x
+    for dense in model.embed:
+        h = dense(h)
+    found = []
+    graphs = (model._holistic(x, mask), proximity(mask), model._alike(model._approximate(h), mask))
+    for graph, (first, second) in zip(graphs, model.branches, strict=True):
+        found.append(second(first(h, graph=graph, mask=mask), graph=graph, mask=mask))
+    logit = ops.convert_to_numpy(model.scorer(ops.concatenate(found, axis=-1))[..., 0])
+    np.testing.assert_allclose(outputs["logit"], np.where(toy.MASK, logit, 0), atol=1e-5)
+
+
+def test_one_frame_in_16_and_one_more_speak_for_a_video_by_hand():
+    model, labels = small(), np.array([1, 0])
+    nodes = np.random.default_rng(0).normal(size=(2, 40, 1, 8)).astype("float32")
+    inputs = {"nodes": nodes, "mask": np.arange(40) < np.array([[33], [20]])}
+    terms, outputs = toy.terms_of(model, labels, inputs), toy.to_numpy(model(inputs))
+    for term, name in (("bag_cross_entropy", "logit"), ("online_cross_entropy", "online_logit")):
+        highest = [np.sort(outputs[name][0, :33])[-3:].mean(), np.sort(outputs[name][1, :20])[-2:].mean()]
+        p = 1 / (1 + np.exp(-np.array(highest)))
+        assert terms[term] == pytest.approx(np.mean([-np.log(p[0]), -np.log(1 - p[1])]), rel=1e-4)
+
+
 def test_frames_of_like_scores_are_neighbours_in_the_score_graph_by_hand():
     logits, mask = np.array([[0.0, 2.0, -9.0]], "float32"), np.array([[True, True, False]])
     found = ops.convert_to_numpy(small()._alike(ops.convert_to_tensor(logits), mask))[0]
@@ -79,6 +116,15 @@ def test_distillation_by_hand_teaches_the_online_branch_alone():
     moved = {id(w): np.abs(g).max() for w, g in zip(model.trainable_weights, gradients, strict=True)}
     assert all(moved[id(weight)] > 0 for weight in model.causal.weights)
     assert all(moved[id(weight)] == 0 for weight in model.scorer.weights)
+
+
+def test_the_main_loss_does_not_teach_the_online_branch_through_the_score_graph():
+    model = small()
+    gradients = toy.gradients_by_weight(model, term="bag_cross_entropy", training=False)
+    moved = {id(w): np.abs(g).max() for w, g in zip(model.trainable_weights, gradients, strict=True)}
+    online = [*model.causal.weights, *(weight for dense in model.approximator for weight in dense.weights)]
+    assert all(moved[id(weight)] == 0 for weight in online)
+    assert all(moved[id(weight)] > 0 for weight in model.scorer.weights)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

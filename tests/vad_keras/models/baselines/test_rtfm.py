@@ -62,6 +62,15 @@ def test_the_total_is_the_weighted_sum_with_the_published_weights():
     assert found["total"] == pytest.approx(expected + 8e-4 * found["temporal_smoothness"], rel=1e-5)
 
 
+def test_sparsity_and_smoothness_are_sums_over_the_batch_by_hand():
+    model = small()
+    found, outputs = toy.terms_of(model), toy.to_numpy(model(toy.INPUTS))
+    scores = [outputs["anomaly_score"][i, : toy.MASK[i].sum()] for i in np.flatnonzero(toy.LABELS)]
+    assert found["sparsity"] == pytest.approx(np.linalg.norm(np.concatenate(scores)), rel=1e-5)
+    steps = [np.square(np.diff(of_video)).sum() for of_video in scores]
+    assert found["temporal_smoothness"] == pytest.approx(sum(steps), rel=1e-5)
+
+
 def test_the_pyramid_reaches_as_far_as_its_dilations():
     made, mask = network(), np.ones((1, 21), bool)
     for convolution in (*made.pyramid, made.fuse):
@@ -71,6 +80,13 @@ def test_the_pyramid_reaches_as_far_as_its_dilations():
     x[0, 10] = 1.0
     moved = np.abs(ops.convert_to_numpy(made(x, mask=mask)) - before)[0].max(axis=-1)
     assert set(np.flatnonzero(moved)) == {10 + d + f for d in (-4, -2, -1, 0, 1, 2, 4) for f in (-1, 0, 1)}
+
+
+def test_the_network_adds_to_its_input():
+    made, x = network(), toy.NODES[:, :, 0]
+    made.fuse.kernel.assign(ops.zeros(made.fuse.kernel.shape))
+    expected = np.where(toy.MASK[..., None], x, 0)
+    np.testing.assert_array_equal(ops.convert_to_numpy(made(x, mask=toy.MASK)), expected)
 
 
 def test_the_attention_starts_as_an_identity_and_is_the_printed_product_by_hand():

@@ -64,7 +64,7 @@ def test_batch_equals_its_videos_one_by_one():
         np.testing.assert_allclose(together[i, : MASK[i].sum()], alone[0], atol=1e-6)
 
 
-def test_training_loss_is_the_ranking_loss_plus_the_squared_kernels():
+def test_training_loss_is_the_ranking_loss_summed_over_abnormal_videos_plus_the_squared_kernels():
     model = small(dropout=0.0)
     model.compile("sgd")
     found = model.train_on_batch(INPUTS, LABELS, return_dict=True)
@@ -73,8 +73,8 @@ def test_training_loss_is_the_ranking_loss_plus_the_squared_kernels():
     held_out = model.evaluate(INPUTS, LABELS, batch_size=12, verbose=0, return_dict=True)
     terms = to_numpy(ranking_mil(LABELS, model(INPUTS)["anomaly_score"], MASK))
     kernels = sum(float((layer.get_weights()[0] ** 2).sum()) for layer in (*model.hidden, model.scorer))
-    assert found["loss"] == pytest.approx(terms["total"] + 0.001 * kernels, rel=1e-5)
-    assert held_out["loss"] == pytest.approx(terms["total"], rel=1e-5)
+    assert found["loss"] == pytest.approx(6 * terms["total"] + 0.001 * kernels, rel=1e-5)
+    assert held_out["loss"] == pytest.approx(6 * terms["total"], rel=1e-5)
     for name in ("ranking", "sparsity", "temporal_smoothness"):
         assert found[name] == pytest.approx(terms[name], rel=1e-5)
     exact = video_auc(LABELS, to_numpy(model(INPUTS))["anomaly_score"])

@@ -6,10 +6,12 @@ from keras import ops
 
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
+    from_segments,
     length_of,
     mean_over_frames,
     mean_over_pairs,
     proximity,
+    segment_means,
     softmax_over_keys,
     top_frames,
     weighted_mean,
@@ -77,3 +79,22 @@ def test_pairs_join_an_abnormal_row_and_a_normal_column():
     values = np.arange(9, dtype="float32").reshape(3, 3)
     assert float(mean_over_pairs(values, ops.convert_to_tensor([1.0, 0.0, 1.0]))) == pytest.approx((1 + 7) / 2)
     assert float(mean_over_pairs(values, ops.convert_to_tensor([1.0, 1.0, 1.0]))) == 0
+
+
+@pytest.mark.parametrize("segments", [1, 3, 4, 7, 9, 20])
+def test_segments_are_the_equal_parts_of_the_real_frames_by_hand(segments):
+    x = np.random.default_rng(0).normal(size=(3, 9, 2)).astype("float32")
+    lengths = (9, 4, 1)
+    mask = np.arange(9) < np.array(lengths)[:, None]
+    found = ops.convert_to_numpy(segment_means(ops.convert_to_tensor(x), ops.convert_to_tensor(mask), segments))
+    spread = ops.convert_to_numpy(from_segments(ops.convert_to_tensor(found), ops.convert_to_tensor(mask)))
+    assert spread.shape == (3, 9, 2)
+    for video, length in enumerate(lengths):
+        starts = [part * length // segments for part in range(segments)]
+        ends = [max(end, start + 1) for start, end in zip(starts, [*starts[1:], length], strict=True)]
+        means = [x[video, start:end].mean(axis=0) for start, end in zip(starts, ends, strict=True)]
+        np.testing.assert_allclose(found[video], means, atol=1e-5)
+        for frame in range(9):
+            part = max((part for part in range(segments) if starts[part] <= frame), default=None)
+            expected = found[video, part] if frame < length else np.zeros(2)
+            np.testing.assert_array_equal(spread[video, frame], expected)

@@ -48,6 +48,30 @@ def test_the_normal_latent_is_sampled_in_training_only():
     assert np.abs(once["sampled_score"] - twice["sampled_score"]).max() > 1e-4
 
 
+def test_the_normal_latent_is_drawn_with_the_root_of_the_variance():
+    model = small()
+    mu = np.full((200, 40, 16), 3.0, "float32")
+    drawn = ops.convert_to_numpy(model._sample(ops.convert_to_tensor(mu), ops.full(mu.shape, np.log(0.25))))
+    assert (drawn.mean(), drawn.std()) == (pytest.approx(3.0, abs=0.01), pytest.approx(0.5, rel=0.01))
+
+
+def test_the_centers_are_means_where_each_memory_is_strongest_by_hand():
+    model = small(depth=0)
+    nodes = np.random.default_rng(0).normal(size=(2, 40, 1, 8)).astype("float32")
+    mask = np.arange(40) < np.array([[33], [20]])
+    outputs = toy.to_numpy(model({"nodes": nodes, "mask": mask}))
+    x = ops.convert_to_numpy(model.embed(np.where(mask[..., None], nodes[:, :, 0], 0)))
+    w, b = model.mu.get_weights()
+    for kind, unit in (("abnormal", model.abnormal), ("normal", model.normal)):
+        latent = ops.convert_to_numpy(unit(x)[1]) @ w + b
+        for video, (length, number) in enumerate(((33, 3), (20, 2))):
+            strongest = np.argsort(-outputs[f"{kind}_memory"][video, :length])[:number]
+            center = x[video, strongest].mean(axis=0)
+            np.testing.assert_allclose(outputs[f"{kind}_center"][video], center, atol=1e-5)
+            mean = latent[video, strongest].mean(axis=0)
+            assert outputs[f"{kind}_latent"][video] == pytest.approx(np.linalg.norm(mean), rel=1e-4)
+
+
 def test_normal_videos_are_judged_by_the_sampled_score_and_abnormal_ones_by_the_mean():
     model = small()
     outputs = dict(model(toy.INPUTS))
