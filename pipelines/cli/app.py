@@ -241,7 +241,7 @@ def compare(
 ):
     """Compare the full model with published rivals.
 
-    Trains all of them on the same folds and features. Writes one table with intervals to comparison/ of the run's folder.
+    Trains all of them on the same folds and features. Writes one table with intervals to comparison/ of the run.
     """
     loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs, inner_folds))
     chosen = dataclasses.replace(loaded.compare, rivals=tuple(rivals or loaded.compare.rivals))
@@ -261,7 +261,7 @@ def ablate(
 ):
     """Compare the full model with ablations: Tables 1 and 2.
 
-    Trains all on the same folds. Writes one table with intervals and the paper's values to ablation/ of the run's folder.
+    Trains all on the same folds. Writes one table with the paper's values to ablation/ of the run.
     """
     loaded = load_named(config, repeat_overrides(overrides, folds, seeds, jobs, inner_folds))
     chosen = dataclasses.replace(loaded.ablate, rows=tuple(rows or loaded.ablate.rows))

@@ -67,10 +67,10 @@ class Scorer:
 
     @property
     def margin_frames(self):
-        """Number of frames on each side of a window from which a message can reach it."""
+        """Number of frames on each side of a window that its scores depend on: by messages, or as their context."""
         detector = self.info.config.get("detector", {})
         widest = max(detector.get("temporal_localities", (1,)))
-        return (detector.get("max_iterations", 0) + 2) * widest
+        return max((detector.get("max_iterations", 0) + 2) * widest, detector.get("context_frames", 0))
 
     @property
     def frames_per_call(self):

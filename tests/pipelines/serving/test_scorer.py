@@ -201,3 +201,9 @@ def test_a_model_of_features_is_refused_with_the_way_out():
     engine = SimpleNamespace(info=SimpleNamespace(name="door", clip_frames=0), version="3")
     with pytest.raises(UserError, match=r"`door` version 3 scores features, not videos: .*`score_nodes`"):
         Scorer(engine)
+
+
+def test_the_margin_holds_the_context_of_a_frame():
+    engine = FakeEngine()
+    engine.info = SimpleNamespace(**{**vars(engine.info), "config": {"detector": {"context_frames": 256}}})
+    assert Scorer(engine).margin_frames == 256

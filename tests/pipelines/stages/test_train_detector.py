@@ -14,6 +14,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from pipelines.config import UserError, choices
 from pipelines.config.sections import DetectorConfig
+from pipelines.data import bags
 from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.run.folder import RunFolder
@@ -319,14 +320,14 @@ def test_the_steps_of_the_kept_weights_end_with_the_best_epoch(detector_run):
 def test_the_auc_of_bags_is_exact_and_0_for_what_is_not_a_number():
     random = np.random.default_rng(0)
     scores, labels = random.uniform(0.4999, 0.5, size=(3, 4, 7)), random.permutation(np.arange(12) % 2).reshape(3, 4)
-    bags = [({"nodes": tf.constant(of_batch)}, tf.constant(of)) for of_batch, of in zip(scores, labels, strict=True)]
+    batches = [({"nodes": tf.constant(of_batch)}, tf.constant(of)) for of_batch, of in zip(scores, labels, strict=True)]
 
     def detector(factor):
         return SimpleNamespace(predict_on_batch=lambda inputs: {"anomaly_score": factor * inputs["nodes"]})
 
     expected = roc_auc_score(labels.ravel(), scores.max(axis=2).ravel())
-    assert train_detector.bag_auc(detector(1.0), bags) == pytest.approx(expected)
-    assert train_detector.bag_auc(detector(np.nan), bags) == 0.0
+    assert train_detector.bag_auc(detector(1.0), batches) == pytest.approx(expected)
+    assert train_detector.bag_auc(detector(np.nan), batches) == 0.0
 
 
 def test_the_auc_of_the_training_bags_is_of_the_segments_that_were_trained_on(sultani_run):
