@@ -53,7 +53,7 @@ FIXED_FRAMES = {"cut": "made for snippets of exactly K frames"}
 NO_MASK = dict.fromkeys(("padding", "cut"), "takes no mask: videos of equal length")
 
 ENERGY = random(3, 5, 3, 2)
-PRIOR = random(3, 5, 3, seed=8)
+PRIOR_LOGITS = random(3, 5, 3, seed=8)
 AFFINITY = random(3, 5, 3, 5, 3, seed=1, low=0.0) / 4.0
 SCORES = random(3, 5, 3, seed=2, low=0.01)
 BAGS = {"labels": LABELS, "scores": SCORES}
@@ -107,7 +107,7 @@ LAYERS = [
     ),
     Descriptor(
         layers.PriorLogit,
-        {"prior": PRIOR},
+        {"prior": PRIOR_LOGITS},
         {},
         {"initial_weight": 2.0},
         exempt=dict.fromkeys(("padding", "cut"), "takes each number by itself"),
@@ -161,7 +161,7 @@ LAYERS = [
 MODELS = [
     Descriptor(
         models.AnomalyDetector,
-        NODES | {"prior": PRIOR, "labels": LABELS},
+        NODES | {"prior": PRIOR_LOGITS, "labels": LABELS},
         {"key_dim": 4, "value_dim": 6, "temporal_localities": (1, 2, 4), "max_iterations": 3, "hidden_units": 5},
         {
             "key_dim": 3,

@@ -92,9 +92,9 @@ def test_score_takes_videos_model_and_output_and_changes_no_run(stages, tmp_path
 
 
 def test_report_takes_runs_and_changes_no_run(stages, tmp_path):
-    assert main(["report", "runs/a", "runs/b", "--set", "seed=3", "runs/c"]) == 0
-    ((name, config, runs),) = stages.ran
-    assert name == "aggregate" and runs == ["runs/a", "runs/b", "runs/c"] and config.seed == 3
+    assert main(["report", "runs/a", "runs/b", "--set", "seed=3", "--without-class", "Arson", "runs/c"]) == 0
+    ((name, config, runs, without),) = stages.ran
+    assert name == "aggregate" and runs == ["runs/a", "runs/b", "runs/c"] and config.seed == 3 and without == ["Arson"]
     assert not (tmp_path / "runs" / "default" / "config.json").exists()
 
 
