@@ -6,6 +6,7 @@ from keras import ops
 from tests.oracles import formulas
 from tests.oracles.formulas import POTTS, assert_printed, softmax, to_numpy
 from vad_keras.layers import MeanFieldCRF
+from vad_keras.models import AnomalyDetector
 
 OPPOSED = np.array([[-20.0, 20.0], [20.0, -20.0]], "float32").reshape(
     2, 1, 1, 2
@@ -116,3 +117,23 @@ def test_each_video_takes_the_iterations_it_needs():
     for found, figure in zip(to_numpy(count), ("1", "4", "10"), strict=True):
         assert_printed(found, figure)
     assert np.abs(to_numpy(halted) - to_numpy(settled)).max() < 0.001
+
+
+def test_a_prior_in_the_unary_energy_is_spread_by_the_mean_field():
+    detector = AnomalyDetector(
+        4, 4, temporal_localities=(3,), unary_from="prior", potts_weight=3.0, node_normalization="none"
+    )
+    nodes = np.zeros((1, 5, 1, 2), "float32")  # equal nodes attend to each other equally
+    prior = np.array([[1.0, 1.0, -0.5, 1.0, 1.0]], "float32")  # one frame that the prior misses
+    found = to_numpy(detector({"nodes": nodes, "prior": prior})["marginals"])[0, 2, 0, 1]
+    assert_printed(1 / (1 + np.exp(0.5)), "0.38")
+    assert_printed(found, "0.76")
+
+
+def test_a_context_keeps_the_order_of_the_moments():
+    options = {"unary_from": "prior", "score_from": "marginals", "context_frames": 99}
+    detector = AnomalyDetector(4, 4, temporal_localities=(1,), **options)
+    inputs = {"nodes": normal(1, 6, 1, 3).astype("float32"), "prior": normal(1, 6, seed=1).astype("float32")}
+    outputs = {key: to_numpy(value)[0] for key, value in detector(inputs).items()}
+    assert_printed(np.ptp(outputs["context_score"]), "0.00")
+    np.testing.assert_array_equal(np.argsort(outputs["anomaly_score"]), np.argsort(inputs["prior"][0]))
