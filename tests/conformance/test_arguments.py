@@ -11,6 +11,7 @@ from cases import changed, described
 from harness import assert_equal_numbers, make, outputs, to_numpy
 
 CASES = described("arguments")
+STARTS = ("potts_weight", "initial_weight")  # arguments that a weight starts from
 CHANGES = [(case, argument) for case in CASES for argument in case.descriptor.changes]
 
 
@@ -31,7 +32,9 @@ def observations(case):
     for _ in range(case.descriptor.training_calls):
         found = to_numpy(outputs(case, thing, training=True))
     yield found
-    if any(callable(value) for value in case.descriptor.changes.values()):  # a file of weights
+    yield to_numpy({f"penalty {number}": penalty for number, penalty in enumerate(thing.losses)})
+    changes = case.descriptor.changes
+    if set(changes) & set(STARTS) or any(map(callable, changes.values())):  # a file of weights
         keras.utils.set_random_seed(0)
         yield {str(n): np.array(w) for n, w in enumerate(make(case, fix=lambda thing: None).weights)}
 

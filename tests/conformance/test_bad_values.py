@@ -15,7 +15,7 @@ def is_number(value):
 
 
 def is_numbers(value):
-    return isinstance(value, tuple) and all(is_number(item) for item in value)
+    return isinstance(value, tuple) and bool(value) and all(is_number(item) for item in value)
 
 
 def usual_value(descriptor, name):
@@ -41,9 +41,9 @@ ARGUMENTS = [
     for name in inspect.signature(descriptor.thing).parameters
     if name not in descriptor.inputs and name != "kwargs" and usual_value(descriptor, name) is not None
 ]
-MAY_BE_NEGATIVE = ("threshold",)
+MAY_BE_NEGATIVE = ("threshold", "initial_weight")
 MAY_BE_FRACTIONS = ("k", "alpha")
-MAY_BE_NONE = ("seed",)
+MAY_BE_NONE = ("seed", "image_size")
 
 
 def use(descriptor, name, value):

@@ -21,6 +21,7 @@ WITHOUT_THESE = (
     "bag_contrast",
     "sparsity",
     "temporal_smoothness",
+    "PriorLogit",
 )
 FLOAT32_OUTPUTS = ("affinity", "marginals", "anomaly_score", "patch_score", "anomaly_probability", "logits", "loss")
 
