@@ -15,7 +15,7 @@ NO_RATE = "the frame rate of a video is unknown"
 NONE_FOUND = "no event is found"
 
 
-def evaluate_events(videos, rates=(1, 6, 24)):
+def evaluate_events(videos, rates=(1.0, 6.0, 24.0)):
     """Metrics of events and alarms.
 
     An event is a run of abnormal frames of a video. An alarm is a run of frames whose score reaches a threshold; it is
@@ -54,7 +54,7 @@ def evaluate_events(videos, rates=(1, 6, 24)):
     >>> found["missing"]["event_recall_at_24_per_day"]
     '24 false alarms per day are less than one in 0.1 minutes of test video'
     """
-    checks.numbers_in("(0, inf)", **{f"rate number {number}": rate for number, rate in enumerate(rates)})
+    checks.number_lists("(0, inf)", rates=rates)
     frame_rates = [video.get("fps") for video in videos]
     checked = [checked_video(number, video) for number, video in enumerate(videos)]
     known = [video | {"fps": fps} for video, fps in zip(checked, frame_rates, strict=True)]

@@ -63,6 +63,10 @@ def interval_of_jackknife(value, left_out, limits=None):
     Reference: Efron & Tibshirani, An introduction to the bootstrap, chapter 11; degrees of freedom after Satterthwaite.
     """
     value, left_out = float(value), np.asarray(left_out, dtype=np.float64)
+    if limits is not None:
+        checks.number_lists("(-inf, inf)", length=2, limits=limits)
+        if limits[0] >= limits[1]:
+            raise ValueError(f"`limits` must be (low, high), low below high. Received: {tuple(limits)}.")
     if left_out.ndim != 1 or not left_out.size:
         raise ValueError(f"`left_out` must hold one value per video. Received: an array of shape {left_out.shape}.")
     if limits is not None and not np.isnan(value) and not limits[0] <= value <= limits[1]:

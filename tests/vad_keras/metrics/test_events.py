@@ -142,7 +142,7 @@ def test_what_cannot_be_computed_has_a_reason():
 
 
 def test_wrong_values_are_named():
-    with pytest.raises(ValueError, match="rate number 1"):
+    with pytest.raises(ValueError, match=r"`rates\[1\]` must"):
         evaluate_events([EVENT], rates=(1, 0))
     with pytest.raises(ValueError, match="`scores` must be finite"):
         evaluate_events([EVENT | {"scores": [np.nan] * 10}])
