@@ -29,7 +29,7 @@ class PriorLogit(keras.layers.Layer):
     >>> import numpy as np
     >>> layer = PriorLogit()
     >>> layer.adapt(np.array([1.0, 3.0]))
-    >>> layer(np.array([1.0, 2.0, 5.0, np.nan], "float32")).tolist()
+    >>> [float(value) for value in layer(np.array([1.0, 2.0, 5.0, np.nan], "float32"))]
     [-1.0, 0.0, 3.0, 0.0]
     """
 

@@ -32,8 +32,8 @@ class TemporalContext(keras.layers.Layer):
 
     >>> import numpy as np
     >>> layer = TemporalContext(frames=3)
-    >>> layer(np.array([[5.0, 1.0, 0.0, 2.0]], "float32")).tolist()
-    [[5.0, 5.0, 2.0, 2.0]]
+    >>> [float(value) for value in layer(np.array([[5.0, 1.0, 0.0, 2.0]], "float32"))[0]]
+    [5.0, 5.0, 2.0, 2.0]
     """
 
     def __init__(self, frames, alignment="centered", **kwargs):

@@ -17,7 +17,7 @@ def resize_frames(frames, size):
     Example:
 
     >>> frames = np.arange(4, dtype="float32")[None, :, None, None] * np.ones((1, 4, 4, 1), "float32")
-    >>> ops.convert_to_numpy(resize_frames(frames, 2))[0, :, 0, 0].round(3).tolist()
+    >>> [round(float(value), 3) for value in resize_frames(frames, 2)[0, :, 0, 0]]
     [0.714, 2.286]
     """
     if frames.shape[1] == size:
