@@ -154,6 +154,7 @@ class MessageEngine:
         num_patches=1,
         feature_dim=3,
         jpeg_quality=100,
+        temporal_reach=(0, 0),
         config={"detector": {"temporal_localities": [6], "max_iterations": 6}},
     )
     version = "1"
@@ -167,9 +168,10 @@ class MessageEngine:
         self.detector.crf.cell.raw_compatibility.assign([[0.0, 2.4], [2.4, 0.0]])
 
     def extract(self, frames):
-        return frames[:, :1, 0].astype(np.float32) / 128 - 1
+        return {"nodes": frames[:, :1, 0].astype(np.float32) / 128 - 1}
 
-    def score_nodes(self, nodes):
+    def score_nodes(self, inputs):
+        nodes = inputs["nodes"]
         outputs = self.detector({"nodes": nodes[None], "mask": np.ones((1, len(nodes)), bool)})
         return {name: np.asarray(value)[0] for name, value in outputs.items()}
 
