@@ -260,7 +260,7 @@ def test_rule_8_smoothing_stays_inside_a_video_and_is_reported_with_and_without(
     np.testing.assert_allclose(averaged["a1"], [0.25, 1.4 / 3, 2.2 / 3, 0.85], rtol=1e-6)
     np.testing.assert_allclose(averaged["a2"], [0.35, 0.35], rtol=1e-6)
     np.testing.assert_allclose(averaged["n2"], [0.5], rtol=1e-6)
-    content = measure({"ours": [VIDEOS]}, samples=0, seed=0, threshold=0.5, smoothing_sec=3.0)
+    content = measure({"ours": [VIDEOS]}, threshold=0.5, smoothing_sec=3.0)
     with_it, without = content["smoothing"]["systems"]["ours"]["metrics"], content["systems"]["ours"]["metrics"]
     assert without["frame_auc_abnormal_videos"]["mean"] == pytest.approx(7 / 9)
     assert with_it["frame_auc_abnormal_videos"]["mean"] == pytest.approx(7.5 / 9)  # the .35 of a2 tie
