@@ -22,3 +22,10 @@ def state_dict(num_labels=2):
     arrays["fc.weight"] = generator.normal(size=(num_labels, 512))
     arrays["fc.bias"] = generator.normal(size=num_labels)
     return {name: value.astype("f4") if value.ndim else value for name, value in arrays.items()}
+
+
+def write_weights(folder, num_labels=2):
+    """Write such a weights file and return its path."""
+    path = folder / "weights.npz"
+    np.savez(path, **state_dict(num_labels))
+    return path

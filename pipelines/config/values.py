@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 # Keys of earlier versions and what they are now.
 RENAMED = {f"evaluate.{key}": f"`repeat.{key}`" for key in ("folds", "seeds", "jobs", "rivals", "backend")}
-RENAMED |= {"evaluate.bootstrap_samples": "not needed: intervals take no random draws. Remove it"}
+RENAMED |= {"evaluate.bootstrap_samples": "gone: intervals take no random draws. Remove it"}
 RENAMED |= {"export.threshold": "`alarms.threshold`", "evaluate.runs": "the command `vad report RUN ...`"}
 
 

@@ -67,11 +67,6 @@ def node_shape(folder):
     return tuple(parse_bag(_first_record(folder))["nodes"].shape[1:])
 
 
-def takes_prior(model):
-    """Whether a model scores nodes with their prior."""
-    return getattr(model, "uses_prior", False)
-
-
 def normal_priors(folder, videos):
     """Return the prior of the normal videos, each float32 ``(T, G)``: all of their frames are known to be normal.
 

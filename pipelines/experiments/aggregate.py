@@ -12,7 +12,7 @@ from pipelines.config import UserError, config_to_dict, deciding_settings
 from pipelines.report.evaluation.location import with_patch_scores
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.evaluation.scored_videos import difference_of_truths, with_scores, without_classes
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 
@@ -58,7 +58,7 @@ def run(config, folders, without=()) -> Path:
         smoothing_sec=config.evaluate.smoothing_sec,
         images=config.evaluate.images,
     )
-    done = f"{len(folders)} runs of {len(systems)} system{'s' if len(systems) > 1 else ''}"
+    done = f"{counted(len(folders), 'run')} of {counted(len(systems), 'system')}"
     write_summary(config, "report", done, output=folder, seconds=time.monotonic() - start)
     return folder / "metrics.json"
 

@@ -160,8 +160,8 @@ def measure_detector(config):
     shape = train_detector.node_shape(RunFolder.of(config).nodes)
     inputs = {spec.NODES: np.zeros((1, TIMED_FRAMES, *shape), "float32"), spec.MASK: np.ones((1, TIMED_FRAMES), bool)}
     if config.train_detector.late_prior:
-        detector.standardize_prior(0.0, 0.0)  # what was trained, without the prior
-    if train_detector.takes_prior(detector):
+        detector.late_prior = False  # what was trained
+    if detector.uses_prior:
         inputs[spec.PRIOR] = np.zeros((1, TIMED_FRAMES, shape[0]), "float32")
     seconds = []
     for _ in range(1 + TIMED_CALLS):

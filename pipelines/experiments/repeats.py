@@ -21,7 +21,7 @@ from pipelines.report.evaluation.location import with_patch_scores
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.plots.search_curves import plot_search_curves
 from pipelines.report.terminal.progress import format_duration
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 from pipelines.run.workers import in_own_process, usable_cores
@@ -73,19 +73,17 @@ def run_systems(config, systems, command, folder, facts=None):
     folds = {seed: _folds(config, records, manifest, videos, seed) for seed in seeds}
     twins = _twins(systems)
     _train(config, [fold for of_seed in folds.values() for fold in of_seed], list(dict.fromkeys(twins.values())))
-    results = {
-        system: [[fold.result_of(twin) for fold in of_seed if _trains(fold, twin)] for of_seed in folds.values()]
+    trainings = {
+        system: [
+            [(fold.run_of(twin), *fold.result_of(twin)) for fold in of_seed]
+            for of_seed in folds.values()
+            if _trains(of_seed[0], twin)
+        ]
         for system, twin in twins.items()
     }
-    results = {system: [of_seed for of_seed in of_system if of_seed] for system, of_system in results.items()}
-    runs = {
-        system: [[fold.run_of(twin) for fold in of_seed if _trains(fold, twin)] for of_seed in folds.values()]
-        for system, twin in twins.items()
-    }
-    runs = {system: [of_seed for of_seed in of_system if of_seed] for system, of_system in runs.items()}
     origin |= {"data": config.data.root, "split": split_name(config), "seed": list(seeds)}
-    _write_report(config, folder, results, runs, manifest, origin, facts or {})
-    count = f"{len(videos)} videos, {split_name(config)}, {len(systems)} systems"
+    _write_report(config, folder, trainings, manifest, origin, facts or {})
+    count = f"{counted(len(videos), 'video')}, {split_name(config)}, {counted(len(systems), 'system')}"
     write_summary(config, command, count, output=folder, seconds=time.monotonic() - start)
     return folder / "metrics.json"
 
@@ -93,7 +91,7 @@ def run_systems(config, systems, command, folder, facts=None):
 def split_name(config):
     """Return in words how the videos are split."""
     options = config.repeat
-    seeds = f"{options.seeds} seed{'s' if options.seeds > 1 else ''}"
+    seeds = counted(options.seeds, "seed")
     return f"{options.folds}-fold cross-validation, {seeds}" if options.folds else f"own split, {seeds}"
 
 
@@ -158,16 +156,16 @@ def _train_group(fold, systems, threads, backend):
     fold.remove_nodes(systems[0])
 
 
-def _write_report(config, folder, results, runs, manifest, origin, facts):
-    """Write the report of ``{system: results}``; results and runs are by seed and fold, see ``Fold``."""
+def _write_report(config, folder, trainings, manifest, origin, facts):
+    """Write the report of ``{system: trainings}``, by seed and fold: run folder, facts and scores, see ``Fold``."""
     scored, folders, columns, curves, unranked, trained = {}, {}, {}, {}, [], set()
-    for system, of_system in results.items():
-        found = [of_fold for of_seed in of_system for of_fold, _ in of_seed]
+    for system, of_system in trainings.items():
+        found = [of_fold for of_seed in of_system for _, of_fold, _ in of_seed]
         learned = np.mean([of_fold["training_bag_auc"] for of_fold in found]) >= LEARNED
         title = system.title if learned else f"{system.title} (not learned)"
         unranked += [] if learned else [title]
-        scored[title] = [_pooled(manifest, *of_seed) for of_seed in zip(of_system, runs[system], strict=True)]
-        folders[title] = [[os.path.relpath(run.path, folder.resolve()) for run in of_seed] for of_seed in runs[system]]
+        scored[title] = [_pooled(manifest, of_seed) for of_seed in of_system]
+        folders[title] = [[os.path.relpath(run.path, folder.resolve()) for run, *_ in of_seed] for of_seed in of_system]
         columns[title] = _columns(found) | facts.get(system.name, {})
         curves[title] = _mean_curves(found)
         trained |= {of_fold.get("trained", "unknown") for of_fold in found}
@@ -193,11 +191,11 @@ def _write_report(config, folder, results, runs, manifest, origin, facts):
     )
 
 
-def _pooled(manifest, results, runs):
+def _pooled(manifest, trainings):
     """Return the scored test videos of all folds of a seed."""
-    scores = {key: value for _, of_fold in results for key, value in of_fold.items()}
+    scores = {key: value for *_, of_fold in trainings for key, value in of_fold.items()}
     videos = [as_evaluated(manifest.by_id[key], scores[key]) for key in sorted(scores)]
-    for run in runs:
+    for run, *_ in trainings:
         videos = with_patch_scores(videos, run.evaluation_patch_scores)
     return videos
 

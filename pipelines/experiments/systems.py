@@ -57,12 +57,16 @@ def read_systems(kind, config, names=()):
     """
     tables = _tables(kind)
     common = tables.pop(COMMON, [])
-    for name in names:
-        if name not in tables:
-            close = difflib.get_close_matches(name, tables, n=1)
-            hint = f"Did you mean `{close[0]}`?" if close else f"Expected one of: {', '.join(tables)}."
-            raise UserError(f"unknown {kind.removesuffix('s')} `{name}`. {hint}")
+    _check_names(kind, names, tables)
     return [_system(name, tables[name], common, config, f"{kind}.toml") for name in names or tables]
+
+
+def _check_names(kind, names, known):
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean `{close[0]}`?" if close else f"Expected one of: {', '.join(known)}."
+            raise UserError(f"unknown {kind.removesuffix('s')} `{name}`. {hint}")
 
 
 def read_rivals(config, names=()):
@@ -81,8 +85,9 @@ def read_rivals(config, names=()):
 def _seeds_of(entry):
     """Return name and number of an entry of ``compare.fewer_seeds``."""
     name, _, number = entry.partition("=")
-    if name not in system_names("rivals") or not number.isdigit() or not int(number):
+    if not number.isdigit() or not int(number):
         raise UserError(f'`compare.fewer_seeds` must hold rivals and numbers, such as "rtfm=1". Received: "{entry}".')
+    _check_names("rivals", [name], system_names("rivals"))
     return name, int(number)
 
 

@@ -16,7 +16,14 @@ from vad_keras import spec
 SNIPPETS_PER_STEP = 4
 WINDOW_FRAMES = 128  # about so many frames go through a video network at once, without their context
 JPEG_START = b"\xff\xd8"
-SCORE_KEYS = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY, spec.ITERATIONS)
+SCORE_KEYS = (
+    spec.ANOMALY_SCORE,
+    spec.CONTEXT_SCORE,
+    spec.PATCH_SCORE,
+    spec.MARGINALS,
+    spec.UNARY_PROBABILITY,
+    spec.ITERATIONS,
+)
 
 
 class NodeSignatures:
@@ -44,7 +51,7 @@ class NodeSignatures:
         self.models = [detector]
         self.detector = detector
         self.num_patches, self.feature_dim = int(num_patches), int(feature_dim)
-        self.takes_prior = getattr(detector, "uses_prior", False)  # does the detector score nodes with their prior?
+        self.takes_prior = detector.uses_prior
 
     def score_nodes(self, nodes):
         """Score nodes: float32 ``(B, T, G, C)``, whole videos."""

@@ -8,7 +8,7 @@ import numpy as np
 
 import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
-from pipelines.data.bags import takes_prior, whole_bags
+from pipelines.data.bags import whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.listing.masks import PixelMasks
@@ -17,7 +17,7 @@ from pipelines.report.evaluation.figures import plot_test_timelines, plot_top_he
 from pipelines.report.evaluation.location import with_patch_scores, write_patch_scores
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.terminal.progress import track
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
@@ -59,7 +59,7 @@ def run(config) -> Path:
         images=options.images,
         more_figures=figures,
     )
-    done = f"{len(videos)} test videos, {_main_metrics(content['systems'][model]['metrics'])}{note}"
+    done = f"{counted(len(videos), 'test video')}, {_main_metrics(content['systems'][model]['metrics'])}{note}"
     write_summary(config, "evaluate", done, output=run_folder.evaluation, seconds=time.monotonic() - start)
     return run_folder.evaluation_metrics
 
@@ -120,7 +120,7 @@ def score_videos(config, subset="test"):
             "for some videos, or run `vad repeat --folds 5`."
         )
     detector = load_detector(config)
-    bags = whole_bags(nodes, videos, batch_size=1, prior=takes_prior(detector))
+    bags = whole_bags(nodes, videos, batch_size=1, prior=detector.uses_prior)
     for inputs, _, origin in track(bags, "Scoring videos", total=len(videos)):
         video = manifest.by_id[origin["video_id"].numpy()[0].decode()]
         indices = origin["frame_indices"].numpy()[0]

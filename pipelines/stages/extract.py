@@ -17,7 +17,7 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.shards import describe_reuse, plan_shards
 from pipelines.data.window_maps import padded_snippets, past_only, plan_maps, window_maps
 from pipelines.report.terminal.progress import track
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.marker import is_marked, mark
@@ -56,7 +56,7 @@ def run(config) -> Path:
             _write_shard(shard, nodes)
         next(nodes, None)  # lets the progress bar end
     write_manifest(folder, videos, clips.manifest.skipped, settings, extractor.channel_groups)
-    done = f"{len(videos):,} videos, {sum(video.num_sampled for video in videos):,} frames"
+    done = f"{counted(len(videos), 'video')}, {counted(sum(video.num_sampled for video in videos), 'frame')}"
     done += describe_reuse(len(shards) - len(missing), len(shards))
     write_summary(config, "extract", done, output=folder, seconds=time.monotonic() - start)
     return folder

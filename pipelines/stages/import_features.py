@@ -14,7 +14,7 @@ from pipelines.data.features.layouts import AUTO, SEGMENTS, choose_layout, commo
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.terminal.progress import track
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 
@@ -51,7 +51,7 @@ def run(config) -> Path:
         for _ in track(_import(config, source, todo), "Importing features", sum(len(shard.videos) for shard in todo)):
             pass
     held = write_manifest_of(folder, shards)
-    done = f"{len(held.videos):,} videos, {sum(video.num_sampled for video in held.videos):,} rows of "
+    done = f"{counted(len(held.videos), 'video')}, {sum(video.num_sampled for video in held.videos):,} rows of "
     done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
     done += describe_reuse(len(finished), len(shards), outdated) + describe_warnings(held.videos)
     write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)

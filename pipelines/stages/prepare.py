@@ -15,7 +15,7 @@ from pipelines.data.listing.files import stamp
 from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.terminal.progress import track
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 
@@ -107,7 +107,7 @@ def _finish(config, folder, shards, num_kept, num_outdated, seconds):
     """Write the manifest and the summary, and return the folder."""
     held = write_manifest_of(folder, shards)
     num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
-    done = f"{len(held.videos):,} videos, {num_snippets:,} snippets, {held.bytes / 1e6:,.1f} MB"
+    done = f"{counted(len(held.videos), 'video')}, {counted(num_snippets, 'snippet')}, {held.bytes / 1e6:,.1f} MB"
     done += describe_reuse(num_kept, len(shards), num_outdated) + describe_warnings(held.videos)
     write_summary(config, "prepare", done=done, skipped=held.skipped, output=folder, seconds=seconds)
     return folder

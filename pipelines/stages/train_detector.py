@@ -17,7 +17,6 @@ from pipelines.data.bags import (
     node_shape,
     normal_priors,
     steps_per_epoch,
-    takes_prior,
     training_bags,
     untuned,
     whole_bags,
@@ -25,7 +24,7 @@ from pipelines.data.bags import (
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.training.callbacks import HISTORY_NAME, best_epoch, read_history, training_callbacks, use_xla
 from pipelines.training.images import ScoreImages
@@ -80,7 +79,7 @@ def build_detector(config):
     """Return the configured model, compiled."""
     options = config.train_detector
     if options.model in BASELINES:
-        model = _build_baseline(options.model, options.model_options)
+        model = _build_baseline(options.model, options.model_options, options.late_prior)
     else:
         if options.late_prior:
             raise UserError("`train_detector.late_prior` is for baselines only.")
@@ -99,9 +98,9 @@ def build_detector(config):
     return model
 
 
-def _build_baseline(name, options):
+def _build_baseline(name, options, late_prior):
     """Return a baseline with its published settings, changed by the options ``"key=value"``."""
-    arguments = dict(parse_override(option, {}) for option in options)
+    arguments = {"late_prior": late_prior} | dict(parse_override(option, {}) for option in options)
     parameters = inspect.signature(BASELINES[name]).parameters | inspect.signature(Baseline).parameters
     known = [key for key in parameters if key != "kwargs"]
     for key in arguments:
@@ -148,7 +147,7 @@ def _fit(config, detector, training, validation, state):
     monitor = options.monitor if validation else None
     callbacks = training_callbacks(state, "Training detector", monitor, options.patience_epochs)
     if validation and config.evaluate.images:
-        callbacks.append(_score_images(config, validation, state, takes_prior(detector)))
+        callbacks.append(_score_images(config, validation, state, detector.uses_prior))
     fit_detector(config, detector, training, validation, callbacks)
 
 
@@ -164,12 +163,10 @@ def fit_detector(config, detector, training, validation, callbacks):
     """
     options, nodes = config.train_detector, RunFolder.of(config).nodes
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
-    if options.late_prior:
-        detector.standardize_prior(*prior_statistics(nodes, training))
-    elif takes_prior(detector):
-        detector.prior.adapt(np.concatenate(normal_priors(nodes, training), axis=None))
+    if detector.uses_prior:
+        detector.adapt_prior(normal_priors(nodes, training))
     how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    batches = training_bags(nodes, training, *how, takes_prior(detector))
+    batches = training_bags(nodes, training, *how, detector.uses_prior)
     detector.fit(
         batches,
         epochs=options.epochs,
@@ -192,12 +189,6 @@ def steps_trained(config):
     return epochs * (options.steps_per_epoch or steps_per_epoch(training, options.batch_size))
 
 
-def prior_statistics(nodes, videos):
-    """Return mean and standard deviation of the prior logit, the highest of each frame, in the normal videos."""
-    highest = np.concatenate([prior.max(axis=1) for prior in normal_priors(nodes, videos)]).astype("float64")
-    return float(highest.mean()), float(max(highest.std(), 1e-6))
-
-
 def bag_auc(detector, bags):
     """Return the exact AUC of videos, each with the highest of its scores; 0 if a score is not a number.
 
@@ -218,13 +209,13 @@ def training_bag_auc(config, detector):
     """Return the AUC of the training videos, cut as in training: segments with ``segment_mean``, else whole videos."""
     options, nodes = config.train_detector, RunFolder.of(config).nodes
     segments = options.bag_frames if options.sampling == "segment_mean" else 0
-    bags = whole_bags(nodes, training_videos(read_manifest(nodes)), 1, segments, takes_prior(detector))
+    bags = whole_bags(nodes, training_videos(read_manifest(nodes)), 1, segments, detector.uses_prior)
     return bag_auc(detector, ((inputs, labels) for inputs, labels, _ in bags))
 
 
 def _describe(options, training, validation, history):
     """In words. A ``bag_auc`` near 0.5 shows that this epoch came before the training videos were learned."""
-    text = f"{len(training)} videos, {len(validation)} for validation"
+    text = f"{counted(len(training), 'video')}, {len(validation)} for validation"
     if not validation:
         return f"{text}, all {options.epochs} epochs"
     epoch, value = best_epoch(history, options.monitor)
@@ -257,10 +248,10 @@ def whole_batches(config, detector, videos):
         detector: The model.
         videos: Videos of both labels.
     """
-    options, nodes = config.train_detector, RunFolder.of(config).nodes
-    segments = 0 if options.late_prior else getattr(detector, "segments", 0)
+    nodes = RunFolder.of(config).nodes
+    segments = 0 if detector.uses_prior else getattr(detector, "segments", 0)
     for batch in validation_batches(videos, VALIDATION_BATCH):
-        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments, takes_prior(detector))))
+        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments, detector.uses_prior)))
         yield inputs, labels
 
 

@@ -13,7 +13,7 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
 from pipelines.data.window_maps import past_only
 from pipelines.report.terminal.progress import track
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, warm_up
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
@@ -168,7 +168,7 @@ def _check_labels(videos):
 
 def _describe(config, videos, history):
     training, validation = split_videos(videos, config.train_extractor.validation_fraction, config.seed)
-    text = f"{len(training)} videos, {len(validation)} for validation"
+    text = f"{counted(len(training), 'video')}, {len(validation)} for validation"
     if not history or not validation:
         return f"{text}, {config.train_extractor.epochs} epochs"
     epoch, loss = best_epoch(history, "val_loss")

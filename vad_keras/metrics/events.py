@@ -52,7 +52,7 @@ def evaluate_events(videos, rates=(1.0, 6.0, 24.0)):
     >>> found["event_recall_no_false_alarm"], found["time_to_detection_sec_no_false_alarm"]
     (1.0, 0.5)
     >>> found["missing"]["event_recall_at_24_per_day"]
-    '24 false alarms per day are less than one in 0.1 minutes of test video'
+    '24 per day are less than one false alarm in 0.1 minutes of test video'
     """
     checks.number_lists("(0, inf)", rates=rates)
     frame_rates = [video.get("fps") for video in videos]
@@ -87,7 +87,7 @@ def _operating_points(videos, events, rates, days):
         allowed = 0 if rate == 0 else np.floor(rate * days)
         reason = NO_LABELS if not events else NO_RATE if np.isnan(days) and rate else ""
         if not reason and rate and allowed < 1:
-            reason = f"{rate:g} false alarms per day are less than one in {days * 1440:,.1f} minutes of test video"
+            reason = f"{rate:g} per day are less than one false alarm in {days * 1440:,.1f} minutes of test video"
         if reason:
             found |= {recall: float("nan"), delay: float("nan")}
             missing |= {recall: reason, delay: reason}

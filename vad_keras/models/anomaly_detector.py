@@ -48,7 +48,7 @@ class AnomalyDetector(BagModel):
         score_from: ``"scorer"`` (v), ``"marginals"`` (E_hat) or their ``"mean"``. Choose it on training videos only.
         unary_from: what the unary energies (Eq. 5) are made of: ``"nodes"`` (``f_u``, the paper), ``"prior"``, the
             prior of the inputs, or the sum of ``"both"``. The mean field spreads them. Set the scale of the prior by
-            ``detector.prior.adapt`` on training videos.
+            ``adapt_prior``.
         prior_in_score: add the prior to the logit of the scorer as well.
         potts_weight: start of the compatibility, see ``MeanFieldCRF``.
         context_frames: length of the window in which ``ContextScore`` says whether anything abnormal happens; the frame

@@ -3,6 +3,7 @@
 import abc
 
 import keras
+import numpy as np
 from keras import ops
 
 from vad_keras import spec
@@ -58,6 +59,14 @@ class BagModel(CheckedModel, abc.ABC):
         self.build_nodes((None, None, *shape[2:]))
         self.num_channels = shape[-1]
         self.built = True
+
+    def adapt_prior(self, priors):
+        """Set the scale of the prior.
+
+        Args:
+            priors: of normal training videos, all of whose frames are known to be normal; each ``(T, G)`` or ``(T,)``.
+        """
+        self.prior.adapt(np.concatenate([np.ravel(prior) for prior in priors]))
 
     def check_inputs(self, inputs):
         """Raise a ``ValueError`` unless the inputs are a dict of nodes ``(B, T, G, C)`` and, optional, their mask."""

@@ -34,13 +34,13 @@ RANGES = re.compile(r"TestVideoFile\{.*\}\.gt_frame\s*=\s*\[(?P<ranges>[^]]*)\]\
 
 ABOUT = About(
     title="28 short videos of one camera above a footpath",
-    counts={("train", 0): 4, ("train", 1): 6, ("test", 0): 12, ("test", 1): 6},
     videos="UCSD_Anomaly_Dataset.v1p2: UCSDped2/Train, UCSDped2/Test",
     lists=f"UCSDped2/Test/{GROUND_TRUTH}, or {ARRAYS}",
     source="page `UCSD Anomaly Detection Dataset`, Statistical Visual Computing Lab, UC San Diego",
     paper="Mahadevan et al., CVPR 2010; split: Chen et al., CVPRW 2023",
     metric="frame AUC",
     needed=((GROUND_TRUTH, ARRAYS),),
+    counts={("train", 0): 4, ("train", 1): 6, ("test", 0): 12, ("test", 1): 6},
 )
 
 

@@ -70,7 +70,6 @@ class Camera:
         noise = self.rng.normal(0, NOISE_LEVEL, pixels.shape[:2])[..., None] + self.rng.normal(0, 0.8, pixels.shape)
         return np.clip(pixels * light + noise, 0, 255).astype(np.uint8)
 
-
     def silhouette(self, poses, looks):
         """Return which pixels show these people, bool ``(height, width)``, whoever stands in front of them."""
         picture = Image.new("RGB", self.size)

@@ -2,6 +2,7 @@
 
 from pipelines.report.evaluation.events import EVENT_METRICS
 from pipelines.report.evaluation.location import LOCATION_METRICS, MAPS
+from pipelines.report.terminal.summary import counted
 from pipelines.report.terminal.tables import format_mean_sd
 
 RECALL, DELAY = ([name for name in EVENT_METRICS if name.startswith(start)] for start in ("event_", "time_"))
@@ -31,9 +32,10 @@ def event_counts(content):
     """Return in words what events and false alarms are counted in."""
     events = content["events"]
     hours = 24 * events["camera_days"]
-    text = f"{events['num_events']:,} events"
+    text = counted(events["num_events"], "event")
     if hours == hours:
-        text += f" in {hours:.3g} hours ({events['camera_days']:.2g} camera-days) of test video"
+        duration = f"{hours:.3g} hours" if hours >= 1 else f"{60 * hours:.3g} minutes"
+        text += f" in {duration} ({events['camera_days']:.2g} camera-days) of test video"
     return f"{text}."
 
 
@@ -49,16 +51,21 @@ def missing_reasons(content):
 
 
 def location_table(content):
-    """Return ``(rows, columns)``: one row per system and map, the chance level last; no rows without a mask."""
+    """Return ``(rows, columns)``: one row per system and map, the chance level last; no rows without a mask.
+
+    A single system is not named.
+    """
     rows, chance = [], {}
+    columns = {"system": "system"} if len(content["location"]["systems"]) > 1 else {}
+    columns |= {"map": "map", **LOCATION_METRICS}
     for system, maps in content["location"]["systems"].items():
         for key, metrics in maps.items():
             cells = {name: format_mean_sd(metrics[name]["seeds"]) for name in LOCATION_METRICS}
             rows.append({"system": system, "map": MAPS[key], **cells})
             chance = {name: format_mean_sd(metrics[name]["chance"]) for name in LOCATION_METRICS}
     if rows:
-        rows.append({"system": "chance", "map": "", **chance})
-    return rows, {"system": "system", "map": "map", **LOCATION_METRICS}
+        rows.append({"system": "", "map": "chance", **chance})
+    return [{key: row[key] for key in columns} for row in rows], columns
 
 
 def _text(name, entry):

@@ -1,7 +1,6 @@
 """Events and alarms of one or more systems, see ``evaluate_events``."""
 
-import numpy as np
-
+from pipelines.report.evaluation.seeds import over_seeds
 from vad_keras.metrics import evaluate_events
 
 RATES = (1, 6, 24)  # false alarms per camera-day
@@ -33,12 +32,5 @@ def measure_events(systems):
 
 
 def _metric(reports, name):
-    values = [report[name] for report in reports]
-    known = [value for value in values if not np.isnan(value)]
     reasons = [report["missing"][name] for report in reports if name in report["missing"]]
-    return {
-        "seeds": values,
-        "mean": float(np.mean(known)) if known else float("nan"),
-        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else float("nan"),
-        "missing": reasons[0] if reasons else "",
-    }
+    return over_seeds([report[name] for report in reports]) | {"missing": reasons[0] if reasons else ""}

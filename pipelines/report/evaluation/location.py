@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipelines.report.evaluation.seeds import over_seeds
 from pipelines.report.plots.heat_map import patch_cells
 from pipelines.run.files import replacing
 from vad_keras import spec
@@ -106,8 +107,6 @@ def _of_seed(located, key):
 def _metrics(reports):
     found = {}
     for name in LOCATION_METRICS:
-        values = [report[name] for report in reports]
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
         chance = CHANCE[name] if name in CHANCE else reports[0][f"{name}_chance"]
-        found[name] = {"seeds": values, "mean": float(np.mean(values)), "sd": spread, "chance": chance}
+        found[name] = over_seeds([report[name] for report in reports]) | {"chance": chance}
     return found

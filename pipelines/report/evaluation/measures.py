@@ -7,6 +7,7 @@ import numpy as np
 from pipelines.report.evaluation.events import measure_events
 from pipelines.report.evaluation.location import measure_location
 from pipelines.report.evaluation.scored_videos import aligned, smoothed
+from pipelines.report.evaluation.seeds import over_seeds
 from vad_keras.metrics import evaluate_draws, evaluate_videos, frame_auc, interval_of_jackknife, leave_one_out
 
 MAIN_METRICS = {
@@ -138,11 +139,9 @@ def _metrics(measured):
 
 
 def _metric(measured, key):
-    values = [float(value) for value in measured.values[key]]
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    found = over_seeds(measured.values[key])
     limits = (0, 100) if key == "false_alarm_rate_percent" else (0, 1)
-    interval = _interval(np.mean(values), measured.left_out[key], limits)
-    return {"seeds": values, "mean": float(np.mean(values)), "sd": spread, "interval_95": interval}
+    return found | {"interval_95": _interval(found["mean"], measured.left_out[key], limits)}
 
 
 def _differences(measured, reference):

@@ -12,6 +12,7 @@ from pipelines.report.evaluation.tables import (
     smoothing_rows,
     system_rows,
 )
+from pipelines.report.terminal.summary import counted
 from pipelines.report.terminal.tables import markdown_table, print_table
 
 
@@ -67,8 +68,8 @@ def _heading(content):
 
 def _counts_text(content):
     counts = content["counts"]
-    text = f"{counts['num_videos']:,} test videos, {counts['num_abnormal_videos']:,} of them abnormal; "
-    text += f"{counts['num_frames']:,} frames, {counts['num_abnormal_frames']:,} of them abnormal."
+    text = f"{counted(counts['num_videos'], 'test video')}, {counts['num_abnormal_videos']:,} of them abnormal; "
+    text += f"{counted(counts['num_frames'], 'frame')}, {counts['num_abnormal_frames']:,} of them abnormal."
     unknown = counts["num_videos_without_frame_labels"]
     if unknown:
         text += f" Abnormal videos without frame labels: {unknown:,}; they count in the video AUC only."

@@ -17,6 +17,17 @@ from pipelines.run.folder import RunFolder
 MAX_SHOWN_SKIPPED = 10
 
 
+def counted(number, noun):
+    """Return a number and its noun.
+
+    Example:
+
+    >>> counted(1, "video"), counted(1542, "snippet")
+    ('1 video', '1,542 snippets')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def write_summary(
     config,
     stage: str,

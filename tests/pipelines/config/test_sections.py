@@ -92,7 +92,7 @@ def test_a_misspelt_key_is_answered_with_the_nearest_one_of_any_section(tmp_path
         ("evaluate.backend", "'jax'", "`repeat.backend`"),
         ("evaluate.runs", "['runs/a']", "the command `vad report RUN ...`"),
         ("export.threshold", "0.5", "`alarms.threshold`"),
-        ("evaluate.bootstrap_samples", "9", "not needed: intervals take no random draws. Remove it"),
+        ("evaluate.bootstrap_samples", "9", "gone: intervals take no random draws. Remove it"),
     ],
 )
 def test_an_old_key_is_answered_with_the_new_one(old, value, expected, tmp_path):

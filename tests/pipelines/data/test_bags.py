@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from pipelines.data.bags import (
     segment_bounds,
     segment_means,
     steps_per_epoch,
-    takes_prior,
     training_bags,
     whole_bags,
 )
@@ -225,7 +223,3 @@ def test_a_prior_that_is_not_stored_names_the_way_out(nodes):
     assert not has_prior(nodes[0])
     with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`.*run `vad train-extractor`"):
         whole_bags(*nodes, prior=True)
-
-
-def test_a_model_says_whether_it_takes_a_prior():
-    assert takes_prior(SimpleNamespace(uses_prior=True)) and not takes_prior(SimpleNamespace())

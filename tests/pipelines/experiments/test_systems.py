@@ -63,7 +63,9 @@ def test_some_rivals_may_have_fewer_seeds():
     config = change_config(CONFIG, ["repeat.seeds=5", 'compare.fewer_seeds=["rtfm=1", "ur_dmu=9"]'])
     seeds = {system.name: system.config.repeat.seeds for system in read_rivals(config, ["sultani", "rtfm", "ur_dmu"])}
     assert seeds == {"sultani": 5, "rtfm": 1, "ur_dmu": 5}
-    for wrong in ("rtmf=1", "rtfm", "rtfm=0", "rtfm=x"):
+    with pytest.raises(UserError, match=r"unknown rival `rtmf`\. Did you mean `rtfm`\?"):
+        read_rivals(change_config(CONFIG, ['compare.fewer_seeds=["rtmf=1"]']))
+    for wrong in ("rtfm", "rtfm=0", "rtfm=x"):
         with pytest.raises(UserError, match=rf'must hold rivals and numbers.*Received: "{wrong}"'):
             read_rivals(change_config(CONFIG, [f'compare.fewer_seeds=["{wrong}"]']))
 

@@ -32,18 +32,16 @@ def score(scorer, frames, piece):
     return FrameScores.join([*parts, scorer.finish()])
 
 
+def model_info(feature_dim=1, **config):
+    """Facts on a model of small frames and snippets of two."""
+    facts = {"clip_frames": 2, "image_size_px": 8, "num_patches": 1, "jpeg_quality": 100, "temporal_reach": (0, 0)}
+    return SimpleNamespace(**facts, feature_dim=feature_dim, config=config)
+
+
 class FakeEngine:
     """Nodes hold the first pixel of their frame; a frame's score is its node."""
 
-    info = SimpleNamespace(
-        clip_frames=2,
-        image_size_px=8,
-        num_patches=1,
-        feature_dim=1,
-        jpeg_quality=100,
-        temporal_reach=(0, 0),
-        config={"detector": {"temporal_localities": [1, 2], "max_iterations": 1}},
-    )
+    info = model_info(detector={"temporal_localities": [1, 2], "max_iterations": 1})
     version = "1"
 
     def __init__(self):
@@ -139,7 +137,7 @@ def test_windows_give_the_scores_of_the_whole_video(exported, engine):
 
 def test_a_baseline_scores_the_whole_video_at_once():
     engine = FakeEngine()
-    engine.info = SimpleNamespace(**{**vars(engine.info), "config": {"train_detector": {"model": "sultani"}}})
+    engine.info = model_info(train_detector={"model": "sultani"})
     frames = np.zeros((60, 8, 8, 3), np.uint8)
     assert len(score(Scorer(engine, window_frames=4), frames, 10).anomaly_score) == 60
     assert [len(nodes) for nodes in engine.scored] == [60]
@@ -148,20 +146,13 @@ def test_a_baseline_scores_the_whole_video_at_once():
 class MessageEngine:
     """A node is a frame's first pixel; messages of the CRF travel far before they fade."""
 
-    info = SimpleNamespace(
-        clip_frames=2,
-        image_size_px=8,
-        num_patches=1,
-        feature_dim=3,
-        jpeg_quality=100,
-        temporal_reach=(0, 0),
-        config={"detector": {"temporal_localities": [6], "max_iterations": 6}},
-    )
     version = "1"
 
-    def __init__(self, alignment):
-        options = {"temporal_localities": (6,), "max_iterations": 6, "tolerance": 0.0, "score_from": "marginals"}
-        self.detector = AnomalyDetector(2, 2, alignment=alignment, node_normalization="none", hidden_units=2, **options)
+    def __init__(self, alignment, context_frames=0):
+        cliques = {"temporal_localities": (6,), "max_iterations": 6, "context_frames": context_frames}
+        self.info = model_info(3, detector=cliques)
+        options = cliques | {"tolerance": 0.0, "score_from": "marginals", "node_normalization": "none"}
+        self.detector = AnomalyDetector(2, 2, alignment=alignment, hidden_units=2, **options)
         self.detector.build({"nodes": (None, None, 1, 3)})
         self.detector.attention.query.kernel.assign(np.zeros((3, 2)))  # equal weights in a clique
         self.detector.f_u.kernel.assign([[1.0, -1.0]] * 3)
@@ -191,6 +182,17 @@ def test_the_margin_holds_every_message_and_half_of_it_does_not():
     assert np.abs(halved.anomaly_score - whole.anomaly_score).max() > 1e-4
 
 
+@pytest.mark.parametrize("alignment", ["centered", "causal"])
+def test_the_margin_holds_the_context_of_a_frame_and_that_of_the_messages_does_not(alignment):
+    frames = np.sort(some_frames(400)[:, :8, :8], axis=0)[::-1 if alignment == "causal" else 1]
+    engine = MessageEngine(alignment, context_frames=150)
+    whole, in_windows = score(Scorer(engine), frames, 50), score(Scorer(engine, window_frames=30), frames, 50)
+    np.testing.assert_allclose(in_windows.anomaly_score, whole.anomaly_score, atol=2e-6)
+    engine.info.config["detector"]["context_frames"] = 0
+    without = score(Scorer(engine, window_frames=30), frames, 50)
+    assert np.abs(without.anomaly_score - whole.anomaly_score).max() > 1e-4
+
+
 def test_no_more_nodes_than_a_window_and_its_margins_are_scored_at_once():
     engine = FakeEngine()
     scorer = Scorer(engine, window_frames=60)
@@ -203,9 +205,3 @@ def test_a_model_of_features_is_refused_with_the_way_out():
     engine = SimpleNamespace(info=SimpleNamespace(name="door", clip_frames=0), version="3")
     with pytest.raises(UserError, match=r"`door` version 3 scores features, not videos: .*`score_nodes`"):
         Scorer(engine)
-
-
-def test_the_margin_holds_the_context_of_a_frame():
-    engine = FakeEngine()
-    engine.info = SimpleNamespace(**{**vars(engine.info), "config": {"detector": {"context_frames": 256}}})
-    assert Scorer(engine).margin_frames == 256

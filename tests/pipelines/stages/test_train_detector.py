@@ -343,8 +343,7 @@ def test_the_auc_of_the_training_bags_is_of_the_segments_that_were_trained_on(su
     assert train_detector.training_bag_auc(sultani_run, model) == pytest.approx(expected)
 
 
-def test_a_late_prior_is_standardized_by_normal_training_videos(with_nodes, monkeypatch):
-    config = with_nodes("train_detector.model=sultani", "train_detector.late_prior=true")
+def test_the_prior_is_that_of_the_normal_training_videos(with_nodes, monkeypatch):
     read = []
 
     def read_bags(folder, videos, prior):
@@ -352,21 +351,22 @@ def test_a_late_prior_is_standardized_by_normal_training_videos(with_nodes, monk
         return [{"prior": tf.constant(values)} for values in ([[1.0, 5.0], [2.0, 1.0]], [[6.0, 0.0]])]
 
     monkeypatch.setattr(bags, "read_bags", read_bags)
-    mean, sd = train_detector.prior_statistics("nodes", training_videos(config))
-    assert set(read) == {0} and (mean, sd) == pytest.approx((13 / 3, np.std([5, 2, 6])))
-    monkeypatch.undo()
+    monkeypatch.setattr(train_detector, "training_bags", lambda *arguments: None)
+    highest, every = [5, 2, 6], [1, 5, 2, 1, 6, 0]
+    for override, values in (("detector.unary_from=prior", every), ("train_detector.late_prior=true", highest)):
+        model = "anomaly_detector" if values is every else "sultani"
+        config = with_nodes(f"train_detector.model={model}", override)
+        detector = train_detector.build_detector(config)
+        monkeypatch.setattr(detector, "fit", lambda *arguments, **options: None)
+        train_detector.fit_detector(config, detector, training_videos(config), [], [])
+        assert float(detector.prior.mean) == pytest.approx(np.mean(values))
+        assert float(detector.prior.deviation) == pytest.approx(np.std(values))
+    assert set(read) == {0}
+
+
+def test_a_late_prior_needs_a_baseline_and_nodes_with_a_prior(with_nodes):
+    config = with_nodes("train_detector.model=sultani", "train_detector.late_prior=true")
     with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`"):
         train_detector.run(config)
     with pytest.raises(UserError, match=r"`train_detector\.late_prior` is for baselines only"):
         train_detector.build_detector(with_nodes("train_detector.late_prior=true"))
-
-
-def test_the_prior_of_a_detector_is_standardized_by_normal_training_videos(with_nodes, monkeypatch):
-    config = with_nodes("detector.unary_from=prior")
-    values = np.array([[[1.0, 5.0], [2.0, 4.0]]], "float32")
-    monkeypatch.setattr(train_detector, "normal_priors", lambda nodes, videos: list(values))
-    monkeypatch.setattr(train_detector, "training_bags", lambda *arguments: None)
-    detector = train_detector.build_detector(config)
-    monkeypatch.setattr(detector, "fit", lambda *arguments, **options: None)
-    train_detector.fit_detector(config, detector, training_videos(config), [], [])
-    assert float(detector.prior.mean) == 3.0 and float(detector.prior.deviation) == pytest.approx(values.std())

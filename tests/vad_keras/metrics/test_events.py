@@ -74,7 +74,7 @@ def test_an_event_by_hand():
 def test_the_rate_allows_whole_false_alarms_of_the_test_videos():
     videos = [hours(48, alarms=(3, 20, 21, 40)), video([0.2, 0.9], [0, 1], fps=1 / HOUR)]  # three false alarms
     found = evaluate_events(videos, rates=(0.4, 1, 1.5))
-    assert found["missing"]["event_recall_at_0.4_per_day"].startswith("0.4 false alarms per day are less than one in")
+    assert found["missing"]["event_recall_at_0.4_per_day"].startswith("0.4 per day are less than one false alarm in")
     assert np.isnan(found["event_recall_at_0.4_per_day"])
     # at .9 there are three in 50 hours: too many for 1 a day (2 allowed), allowed by 1.5 a day (3 allowed)
     points = ("no_false_alarm", "at_1_per_day", "at_1.5_per_day")

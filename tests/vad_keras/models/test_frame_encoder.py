@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.torchvision_arrays import state_dict
+from tests.torchvision_arrays import write_weights
 from vad_keras.models import RelationAwareExtractor
 from vad_keras.models.backbones import BACKBONES
 from vad_keras.models.frame_preprocessing import normalize_frames, resize_frames
@@ -15,9 +15,7 @@ PAIR = VIDEO | {"backbone": "small", "video_backbone": "mc3_18", "image_size": 3
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "weights.npz"
-    np.savez(path, **state_dict())
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")

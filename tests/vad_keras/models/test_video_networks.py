@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.torchvision_arrays import state_dict
+from tests.torchvision_arrays import state_dict, write_weights
 from vad_keras.models.frame_windows import plan_windows
 from vad_keras.models.video_networks import VIDEO_BACKBONES, MixedConvolution18, build_video_backbone
 
@@ -20,9 +20,7 @@ NEEDS_TORCH = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "weights.npz"
-    np.savez(path, **state_dict())
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")

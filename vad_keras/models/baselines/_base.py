@@ -2,9 +2,11 @@
 
 import abc
 
+import numpy as np
 from keras import ops
 
 from vad_keras import checks, spec
+from vad_keras.layers.prior_logit import PriorLogit
 from vad_keras.models.bag_model import BagModel
 from vad_keras.models.baselines._temporal import from_segments, segment_means
 
@@ -19,8 +21,8 @@ class Baseline(BagModel):
     2. ``score_frames``, which each baseline defines; ``(B, T)`` in [0, 1], and what its loss needs besides. With
        ``segments`` a frame has the score of its part.
     3. ``loss_terms``, which each baseline defines, on one batch of bags.
-    4. Outside of training, after ``standardize_prior``: ``sigmoid(logit(score) + (prior - mean) / sd)``. The prior
-       logit of a frame is the highest of its patches.
+    4. With ``late_prior``, outside of training: ``sigmoid(logit(score) + PriorLogit(prior))``. The prior of a frame is
+       the highest of its patches. Set its scale by ``adapt_prior``.
 
     Args:
         patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1). The mean over
@@ -28,18 +30,19 @@ class Baseline(BagModel):
         normalize: whether each vector is scaled to length 1. Each baseline starts from what its authors did.
         segments: number of equal parts over which a video is averaged (32 in [1], in training and in test); 0: every
             frame is scored.
-        prior_mean, prior_sd: of the prior logit, see ``standardize_prior``; ``prior_sd=0``: no prior.
+        late_prior: add the prior of the inputs to the score of a trained model.
     """
 
-    uses_prior = property(lambda self: self.prior_sd > 0)
+    uses_prior = property(lambda self: self.late_prior)
     OF_VIDEO = ()  # outputs with one row per video instead of one per frame, ``(B, D)``
 
-    def __init__(self, patches="first", normalize=False, segments=0, prior_mean=0.0, prior_sd=0.0, **kwargs):
+    def __init__(self, patches="first", normalize=False, segments=0, late_prior=False, **kwargs):
         super().__init__(**kwargs)
         checks.choice(PATCHES, "Patch 0 is the whole frame.", patches=patches)
         checks.integers(0, segments=segments)
         self.patches, self.normalize, self.segments = patches, normalize, segments
-        self.standardize_prior(prior_mean, prior_sd)
+        self.late_prior = late_prior
+        self.prior = PriorLogit(name="prior", trainable=False) if late_prior else None
 
     @abc.abstractmethod
     def build_frames(self, feature_dim):
@@ -52,6 +55,8 @@ class Baseline(BagModel):
     def build_nodes(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""
         self.build_frames(nodes_shape[-1])
+        if self.late_prior:
+            self.prior.build()
 
     def call(self, inputs, training=False):
         """Dict of nodes and mask -> dict of scores."""
@@ -65,28 +70,21 @@ class Baseline(BagModel):
             x = self._scaled(x)
             outputs = self.score_frames(ops.where(mask[:, :, None], x, ops.zeros_like(x)), mask, training)
         scores = ops.cast(outputs[spec.ANOMALY_SCORE], "float32")
-        if self.prior_sd and not training:
-            scores = self._with_prior(scores, inputs)
+        if self.late_prior and not training:
+            scores = self._with_prior(scores, inputs[spec.PRIOR])
         scores = ops.where(mask, scores, 0.0)
         patch_scores = scores[:, :, None] * ops.ones_like(nodes[0, 0, :, 0], dtype="float32")
         return {**outputs, spec.ANOMALY_SCORE: scores, spec.PATCH_SCORE: patch_scores}
 
-    def standardize_prior(self, mean, sd):
-        """Add the prior logit to the scores, as step 4 says.
+    def adapt_prior(self, priors):
+        """Set the scale of the prior, the highest of each frame, by normal videos; each ``(T, G)`` or ``(T,)``."""
+        super().adapt_prior([prior.max(axis=1) if prior.ndim == 2 else prior for prior in map(np.asarray, priors)])
 
-        Args:
-            mean, sd: of the prior logit (the highest of each frame) in normal training videos; ``sd=0``: no prior.
-        """
-        checks.numbers_in("[0, inf)", prior_sd=sd)
-        self.prior_mean, self.prior_sd = float(mean), float(sd)
-
-    def _with_prior(self, scores, inputs):
+    def _with_prior(self, scores, prior):
         """Step 4, ``(B, T)`` -> ``(B, T)``."""
-        prior = ops.cast(inputs[spec.PRIOR], "float32")
-        prior = ops.max(prior, axis=2) if len(prior.shape) == 3 else prior
+        prior = self.prior(ops.max(prior, axis=2) if len(prior.shape) == 3 else prior)
         scores = ops.clip(scores, 1e-6, 1.0 - 1e-6)
-        logit = ops.log(scores) - ops.log1p(-scores)
-        return ops.sigmoid(logit + (prior - self.prior_mean) / self.prior_sd)
+        return ops.sigmoid(ops.log(scores) - ops.log1p(-scores) + prior)
 
     def _score_segments(self, x, mask, training):
         """Step 2 on the parts of each video; each frame gets the outputs of its part."""
@@ -109,5 +107,5 @@ class Baseline(BagModel):
 
     def get_config(self):
         """Return the arguments that rebuild the model."""
-        names = ("patches", "normalize", "segments", "prior_mean", "prior_sd")
+        names = ("patches", "normalize", "segments", "late_prior")
         return {**super().get_config(), **self.attributes(*names)}

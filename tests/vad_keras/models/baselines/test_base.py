@@ -109,17 +109,15 @@ class Sure(Thermometer):
 def test_the_standardized_prior_is_added_to_the_logit_outside_of_training():
     prior = np.random.default_rng(0).normal(size=(2, 3, 2)).astype("float32")
     inputs = {"nodes": NODES, "mask": MASK, "prior": prior}
-    model = Sure()
-    plain = ops.convert_to_numpy(model(inputs)["anomaly_score"])
-    model.standardize_prior(0.25, 2.0)
-    logits = NODES[:, :, 0, 0] - 5.0 + (prior.max(axis=2) - 0.25) / 2.0
-    expected = np.where(MASK, 1 / (1 + np.exp(-logits)), 0)
-    for fused in (model, Sure.from_config(model.get_config())):
-        found = {name: ops.convert_to_numpy(value) for name, value in fused(inputs).items()}
-        np.testing.assert_allclose(found["anomaly_score"], expected, rtol=1e-4)
-        np.testing.assert_array_equal(found["patch_score"][..., 1], found["anomaly_score"])
+    plain = ops.convert_to_numpy(Sure()(inputs)["anomaly_score"])
+    model = Sure(late_prior=True)
+    model.build(NODES.shape)
+    model.adapt_prior([np.array([[2.0, 0.25], [2.25, 0.0]]), np.array([-1.75, -1.5])])  # highest: 2, 2.25, -1.75, -1.5
+    logits = NODES[:, :, 0, 0] - 5.0 + (prior.max(axis=2) - 0.25) / np.std([2.0, 2.25, -1.75, -1.5])
+    found = {name: ops.convert_to_numpy(value) for name, value in model(inputs).items()}
+    np.testing.assert_allclose(found["anomaly_score"], np.where(MASK, 1 / (1 + np.exp(-logits)), 0), rtol=1e-4)
+    np.testing.assert_array_equal(found["patch_score"][..., 1], found["anomaly_score"])
+    assert Sure.from_config(model.get_config()).uses_prior and not model.prior.trainable_weights
     np.testing.assert_allclose(ops.convert_to_numpy(model(inputs, training=True)["anomaly_score"]), plain, rtol=1e-6)
     with pytest.raises(ValueError, match=r"lack the key .prior."):
         model({"nodes": NODES, "mask": MASK})
-    with pytest.raises(ValueError, match=r"`prior_sd` must be a number in \[0, inf\)"):
-        Sure(prior_sd=-1.0)
