@@ -221,3 +221,15 @@ def dense_affinity(affinity, num_frames):
     # not ops.one_hot, which torch refuses for the frames past the end
     rows = ops.cast(band.key_frames[..., None] == ops.arange(num_frames), band.weights.dtype)
     return join_blocks(ops.einsum("bnmhsg,bnmt->bnsgth", band.weights, rows), num_frames)
+
+
+def split_patches(nodes):
+    """Make a video of each patch: ``(B, T, G, C)`` -> ``(B G, T, 1, C)``."""
+    _, num_frames, _, channels = ops.shape(nodes)
+    return ops.reshape(ops.transpose(nodes, (0, 2, 1, 3)), (-1, num_frames, 1, channels))
+
+
+def join_patches(values, num_patches):
+    """Undo ``split_patches``: ``(B G, T, 1, C)`` -> ``(B, T, G, C)``."""
+    _, num_frames, _, channels = ops.shape(values)
+    return ops.transpose(ops.reshape(values, (-1, num_patches, num_frames, channels)), (0, 2, 1, 3))

@@ -45,6 +45,9 @@ class ExtractorConfig:
     video_weights: str = setting("none", "Its weights: none or the path of a .npz or .pth")
     prior_labels: tuple[str, ...] = setting((), "Labels of the video network's classifier, in order; empty: no prior")
     prior_abnormal: tuple[str, ...] = setting((), "Those labels that count as abnormal")
+    backbone_layer: str = setting(
+        "none", "Layer of the backbone whose maps are taken, such as block_13_expand_relu or layer3; none: the last"
+    )
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ class DetectorConfig:
         "centered", "Cliques around each frame, or of the past only, which then holds for a video network too"
     )
     normalization: Literal["softmax", "none"] = setting("softmax", "Normalization of the affinity")
+    clique_patches: Literal["all", "same"] = setting(
+        "all", "Cliques of all patches of their frames, or of the same patch in each: many small patches cost little"
+    )
     inference: Literal["mean_field", "algorithm_1"] = setting("mean_field", "Inference of the CRF")
     max_iterations: PositiveInt = setting(10, "Largest number of CRF iterations")
     tolerance: NonNegativeFloat = setting(1e-4, "The CRF stops when no marginal changes by more than this")
@@ -88,6 +94,9 @@ class DetectorConfig:
     score_from: Literal["scorer", "marginals", "mean"] = setting("scorer", "Where the patch scores come from")
     unary_from: Literal["nodes", "prior", "both"] = setting("nodes", "What the unary energies are made of")
     prior_in_score: bool = setting(False, "Add the prior to the logit of the scorer")
+    memory_nodes: NonNegativeInt = setting(
+        0, "Nodes of normal videos to keep; the prior of a node is its distance to them. 0: none", "nodes"
+    )
     potts_weight: NonNegativeFloat = setting(1.0, "Start of the compatibility: how much a message counts")
     context_frames: NonNegativeInt = setting(
         0, "Multiply the scores by that of a window of this length around each frame; 0: no", "frames"

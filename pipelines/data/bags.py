@@ -26,7 +26,7 @@ def read_bags(folder, videos, prior=False):
     Args:
         folder: Folder of ``nodes-*.tfrecord``.
         videos: List of ``VideoInfo``. Their labels are used, not those in the records.
-        prior: Whether to read the prior of the nodes.
+        prior: Whether to read the prior of the nodes; or a dict ``{video_id: float32 (T, G)}`` with another prior.
 
     Returns:
         ``tf.data.Dataset`` of dicts with ``nodes`` float16 ``(T, G, C)``, ``label`` int64, ``video_id`` string,
@@ -42,6 +42,7 @@ def read_bags(folder, videos, prior=False):
         tf.lookup.KeyValueTensorInitializer(list(labels), tf.constant(list(labels.values()), tf.int64)),
         default_value=-2,
     )
+    given, prior = (prior, False) if isinstance(prior, dict) else ({}, prior)
     if prior and not has_prior(folder):
         raise UserError(
             f"the nodes in {folder} hold no prior. Set `extractor.prior_labels` and `extractor.prior_abnormal`, then "
@@ -59,7 +60,12 @@ def read_bags(folder, videos, prior=False):
         known = {key: tf.ensure_shape(bag[key], shape) for key, shape in shapes.items()}
         return {**bag, **known, "label": table.lookup(bag["video_id"])}
 
-    return records.map(with_label).filter(lambda bag: bag["label"] != -2)
+    def with_given_prior(bag):
+        found = tf.numpy_function(lambda video_id: given[video_id.decode()], [bag["video_id"]], tf.float32)
+        return {**bag, spec.PRIOR: tf.ensure_shape(found, shapes[spec.NODES][:2])}
+
+    bags = records.map(with_label).filter(lambda bag: bag["label"] != -2)
+    return bags.map(with_given_prior) if given else bags
 
 
 def node_shape(folder):
@@ -101,7 +107,7 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         seed: Seed of the shuffling and of the sampling.
         cache: Whether to keep the float16 nodes in memory. Otherwise videos are read in record order and shuffled
             within a buffer of ``SHUFFLED_BATCHES`` batches.
-        prior: Whether the inputs also hold ``prior``, float32 ``(B, T, G)``.
+        prior: Whether the inputs also hold ``prior``, float32 ``(B, T, G)``; or a dict, as for ``read_bags``.
 
     Returns:
         ``tf.data.Dataset`` of ``({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))``. The nodes are

@@ -172,6 +172,7 @@ def _last_of_each(videos, clips, snippets):
 def _fingerprint(clips, extractor, past_only):
     facts = [extractor.backbone_name, extractor.image_size, clips.clip_frames, clips.manifest.fingerprint]
     facts += [[video.video_id, video.num_sampled] for video in clips.manifest.videos]
+    facts += [extractor.backbone_layer] if extractor.backbone_layer else []
     weights = extractor.backbone.get_weights()
     if extractor.temporal_reach:
         longest = max(video.num_sampled for video in clips.manifest.videos)

@@ -28,6 +28,7 @@ from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.training.callbacks import HISTORY_NAME, best_epoch, read_history, training_callbacks, use_xla
 from pipelines.training.images import ScoreImages
+from pipelines.training.memory import fill_memory
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras import spec
 from vad_keras.metrics import frame_auc
@@ -163,15 +164,18 @@ def fit_detector(config, detector, training, validation, callbacks):
     """
     options, nodes = config.train_detector, RunFolder.of(config).nodes
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
-    if detector.uses_prior:
+    prior = detector.uses_prior
+    if prior:
         detector.adapt_prior(normal_priors(nodes, training))
+    elif detector.memory is not None:
+        prior = fill_memory(detector, nodes, training, validation)
     how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    batches = training_bags(nodes, training, *how, detector.uses_prior)
+    batches = training_bags(nodes, training, *how, prior)
     detector.fit(
         batches,
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
-        validation_data=_in_memory(whole_batches(config, detector, validation)) if validation else None,
+        validation_data=_in_memory(whole_batches(config, detector, validation, prior)) if validation else None,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
@@ -238,7 +242,7 @@ def validation_batches(videos, batch_size):
     ]
 
 
-def whole_batches(config, detector, videos):
+def whole_batches(config, detector, videos, prior=None):
     """Yield batches of whole videos, ``(inputs, labels)``.
 
     A model that scores segments gets segments, so that each counts once in its loss, unless a prior has every frame.
@@ -247,11 +251,12 @@ def whole_batches(config, detector, videos):
         config: ``Config`` of the run.
         detector: The model.
         videos: Videos of both labels.
+        prior: As for ``whole_bags``; None: what the model takes.
     """
-    nodes = RunFolder.of(config).nodes
+    nodes, prior = RunFolder.of(config).nodes, detector.uses_prior if prior is None else prior
     segments = 0 if detector.uses_prior else getattr(detector, "segments", 0)
     for batch in validation_batches(videos, VALIDATION_BATCH):
-        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments, detector.uses_prior)))
+        inputs, labels, _ = next(iter(whole_bags(nodes, batch, len(batch), segments, prior)))
         yield inputs, labels
 
 

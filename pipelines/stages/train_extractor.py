@@ -98,7 +98,7 @@ def build_extractor(config):
         UserError: The weights cannot be loaded, or a setting does not fit the model.
     """
     options = dataclasses.asdict(config.extractor)
-    for key in ("weights", "video_backbone", "video_weights"):
+    for key in ("weights", "video_backbone", "video_weights", "backbone_layer"):
         options[key] = None if options[key] == "none" else options[key]
     data = config.data
     try:

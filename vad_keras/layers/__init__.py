@@ -3,6 +3,7 @@
 from vad_keras.cliques import dense_affinity
 from vad_keras.layers.clique_self_attention import CliqueSelfAttention
 from vad_keras.layers.mean_field_crf import MeanFieldCell, MeanFieldCRF
+from vad_keras.layers.normal_memory import NormalMemory
 from vad_keras.layers.patch_pooling import MultiScalePatchPooling
 from vad_keras.layers.prior_logit import PriorLogit
 from vad_keras.layers.relation_gate import RelationGate
@@ -15,6 +16,7 @@ __all__ = [
     "MeanFieldCRF",
     "MeanFieldCell",
     "MultiScalePatchPooling",
+    "NormalMemory",
     "PriorLogit",
     "RelationGate",
     "TemporalContext",

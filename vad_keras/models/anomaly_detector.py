@@ -3,23 +3,23 @@
 import keras
 from keras import ops
 
-from vad_keras import checks, spec
+from vad_keras import checks, cliques, spec
 from vad_keras.layers.clique_self_attention import CliqueSelfAttention
 from vad_keras.layers.mean_field_crf import MeanFieldCRF
-from vad_keras.layers.prior_logit import PriorLogit
 from vad_keras.layers.temporal_context import ContextScore
 from vad_keras.losses.contrastive_mil import checked_options, contrastive_mil
-from vad_keras.models.bag_model import BagModel
+from vad_keras.models.memory_model import MemoryModel
 
 FRAME_POOLINGS = ("max", "mean", "whole_frame")
 SCORE_SOURCES = ("scorer", "marginals", "mean")
 NODE_NORMALIZATIONS = ("layer", "unit", "none")
 CLASSIFIED_HEADS = (spec.MARGINALS, spec.PATCH_SCORE, spec.CONTEXT_SCORE)
 UNARY_SOURCES = ("nodes", "prior", "both")
+CLIQUE_PATCHES = ("all", "same")
 
 
 @keras.saving.register_keras_serializable("vad_keras")
-class AnomalyDetector(BagModel):
+class AnomalyDetector(MemoryModel):
     """Clique self-attention, mean-field CRF and multi-instance scorer over the nodes of a video.
 
     1. ``b``: nodes, normalised over channels, ``(B, T, G, C)``;
@@ -35,6 +35,8 @@ class AnomalyDetector(BagModel):
 
     Args:
         key_dim, value_dim, temporal_localities, alignment, normalization: of the attention.
+        clique_patches: the nodes of a clique: ``"all"`` patches of its frames (the paper), or the ``"same"`` patch in
+            each of them. Then many small patches cost no more than few, and messages keep their place.
         max_iterations, tolerance, inference: of the CRF.
         node_normalization: ``"layer"`` (mean 0 and variance 1 over the channels of a node), ``"unit"`` (each node is
             scaled to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
@@ -49,6 +51,8 @@ class AnomalyDetector(BagModel):
         unary_from: what the unary energies (Eq. 5) are made of: ``"nodes"`` (``f_u``, the paper), ``"prior"``, the
             prior of the inputs, or the sum of ``"both"``. The mean field spreads them. Set the scale of the prior by
             ``adapt_prior``.
+        memory_nodes: nodes of normal videos to keep, see ``NormalMemory``; the prior of a node is then its distance to
+            them, unless the inputs hold one. Fill the memory by ``adapt_memory``. 0: none.
         prior_in_score: add the prior to the logit of the scorer as well.
         potts_weight: start of the compatibility, see ``MeanFieldCRF``.
         context_frames: length of the window in which ``ContextScore`` says whether anything abnormal happens; the frame
@@ -83,8 +87,6 @@ class AnomalyDetector(BagModel):
 
     LOSS_TERMS = ("bag_cross_entropy", "sparsity", "temporal_smoothness", "contrast")
 
-    uses_prior = property(lambda self: self.unary_from != "nodes" or self.prior_in_score)
-
     # Keras stores a layer under its first attribute in alphabetical order: ``skip`` under this one, as in older files.
     around = property(lambda self: self.skip)
 
@@ -95,6 +97,7 @@ class AnomalyDetector(BagModel):
         temporal_localities=spec.DEFAULT_TEMPORAL_LOCALITIES,
         alignment="centered",
         normalization="softmax",
+        clique_patches="all",
         max_iterations=10,
         tolerance=1e-4,
         inference="mean_field",
@@ -108,6 +111,7 @@ class AnomalyDetector(BagModel):
         score_from="scorer",
         unary_from="nodes",
         prior_in_score=False,
+        memory_nodes=0,
         potts_weight=1.0,
         context_frames=0,
         loss_options=None,
@@ -118,11 +122,13 @@ class AnomalyDetector(BagModel):
         checks.choice(SCORE_SOURCES, score_from=score_from)
         checks.choice(NODE_NORMALIZATIONS, node_normalization=node_normalization)
         checks.choice(UNARY_SOURCES, unary_from=unary_from)
-        checks.integers(0, projection_dim=projection_dim, context_frames=context_frames)
+        checks.choice(CLIQUE_PATCHES, clique_patches=clique_patches)
+        checks.integers(0, projection_dim=projection_dim, context_frames=context_frames, memory_nodes=memory_nodes)
         checks.integers(1, hidden_units=hidden_units)
         checks.numbers_in("[0, 1)", dropout=dropout)
         if not (residual or self_attention_crf):
             raise ValueError("Without `self_attention_crf` the scorer needs `residual=True`. Received: False for both.")
+        self.clique_patches = clique_patches
         self.node_normalization = node_normalization
         self.projection_dim = projection_dim
         self.residual = residual
@@ -134,14 +140,13 @@ class AnomalyDetector(BagModel):
         self.unary_from = unary_from
         self.prior_in_score = prior_in_score
         self.loss_options = checked_options(loss_options or {})
-        self.attention = CliqueSelfAttention(
-            key_dim, value_dim, temporal_localities, alignment, normalization, dtype=self.dtype_policy, name="attention"
-        )
+        cliques_of = key_dim, value_dim, temporal_localities, alignment, normalization
+        self.attention = CliqueSelfAttention(*cliques_of, dtype=self.dtype_policy, name="attention")
         self.crf = MeanFieldCRF(max_iterations, tolerance, inference, potts_weight, name="crf")
         self.context = None
         if context_frames:
             self.context = ContextScore(context_frames, alignment, dropout, dtype=self.dtype_policy, name="context")
-        self.prior = PriorLogit(name="prior") if self.uses_prior else None
+        self.make_prior(unary_from != "nodes" or prior_in_score, memory_nodes)
         self._make_heads()
 
     def _make_heads(self):
@@ -189,8 +194,7 @@ class AnomalyDetector(BagModel):
             self.crf.build((*shape[:3], spec.NUM_LABELS))
         if self.f_p is not None:
             self.f_p.build(embedding_shape)
-        if self.prior is not None:
-            self.prior.build()
+        self.build_prior(nodes_shape)
         self.f_s_hidden.build(embedding_shape)
         self.f_s.build((*shape[:3], self.hidden_units))
 
@@ -198,9 +202,9 @@ class AnomalyDetector(BagModel):
         """Dict of nodes and mask -> dict of scores."""
         self.check_inputs(inputs)
         mask = self.mask_of(inputs)
-        normalized = self._normalize(ops.cast(inputs[spec.NODES], self.compute_dtype), mask)
+        normalized = self.normalize_nodes(ops.cast(inputs[spec.NODES], self.compute_dtype), mask)
         nodes = self.node_dropout(self.project(normalized) if self.project else normalized, training=training)
-        prior = self._prior_logit(inputs)
+        prior = self.prior_logit(inputs, normalized)
         unary_energy = self._unary_energy(nodes, prior)
         if self.self_attention_crf:
             h, marginals, iterations = self._relate(nodes, unary_energy, mask)
@@ -225,15 +229,6 @@ class AnomalyDetector(BagModel):
             spec.ITERATIONS: iterations,
         }
 
-    def _prior_logit(self, inputs):
-        """The weighed prior of each node, ``(B, T, G)``; None for a detector without a prior."""
-        if self.prior is None:
-            return None
-        prior = self.prior(inputs[spec.PRIOR])
-        if len(prior.shape) == 3:
-            return prior
-        return ops.repeat(prior[:, :, None], inputs[spec.NODES].shape[2], axis=2)
-
     def _unary_energy(self, nodes, prior):
         """Step 3, ``E_u``: half of the prior on each label, so that the logit of "abnormal" grows by the prior."""
         if self.f_u is None:
@@ -243,13 +238,21 @@ class AnomalyDetector(BagModel):
 
     def _relate(self, nodes, unary_energy, mask):
         """Steps 2 and 3: nodes seen together with the others of their cliques."""
+        num_patches = nodes.shape[2]
+        if self.clique_patches == "same":
+            nodes, unary_energy = map(cliques.split_patches, (nodes, unary_energy))
+            mask = ops.repeat(mask, num_patches, axis=0)
         h, affinity = self.attention(nodes, mask=mask, return_affinity=True)
         if self.skip is not None:
             h = h + self.skip(nodes)
         pairwise = affinity if self.f_p is None else self.f_p(h)
-        return h, *self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
+        marginals, iterations = self.crf(unary_energy, pairwise, mask=mask, return_iterations=True)
+        if self.clique_patches == "same":
+            h, marginals = cliques.join_patches(h, num_patches), cliques.join_patches(marginals, num_patches)
+            iterations = ops.max(ops.reshape(iterations, (-1, num_patches)), axis=1)
+        return h, marginals, iterations
 
-    def _normalize(self, nodes, mask):
+    def normalize_nodes(self, nodes, mask):
         """Step 1; padded nodes are 0."""
         nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
         return nodes if self.normalize is None else self.normalize(nodes)
@@ -272,13 +275,11 @@ class AnomalyDetector(BagModel):
     def get_config(self):
         """Return the arguments that rebuild the model."""
         attention, crf = self.attention, self.crf
+        of_attention = ("key_dim", "value_dim", "temporal_localities", "alignment", "normalization")
         return {
             **super().get_config(),
-            "key_dim": attention.key_dim,
-            "value_dim": attention.value_dim,
-            "temporal_localities": attention.temporal_localities,
-            "alignment": attention.alignment,
-            "normalization": attention.normalization,
+            **{name: getattr(attention, name) for name in of_attention},
+            "clique_patches": self.clique_patches,
             "max_iterations": crf.max_iterations,
             "tolerance": crf.tolerance,
             "inference": crf.inference,
@@ -292,6 +293,7 @@ class AnomalyDetector(BagModel):
             "score_from": self.score_from,
             "unary_from": self.unary_from,
             "prior_in_score": self.prior_in_score,
+            "memory_nodes": self.memory.size if self.memory else 0,
             "potts_weight": crf.cell.potts_weight,
             "context_frames": self.context.context.frames if self.context else 0,
             "loss_options": self.loss_options,

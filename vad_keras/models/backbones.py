@@ -41,7 +41,7 @@ BACKBONES = {
 }
 
 
-def build_backbone(name, image_size, weights=None):
+def build_backbone(name, image_size, weights=None, layer=None):
     """Build the convolutional part of a backbone, images ``(N, S, S, 3)`` to maps ``(N, h, w, C)``.
 
     A video backbone takes clips ``(B, K, S, S, 3)`` of any size instead, see ``build_video_backbone``.
@@ -50,9 +50,11 @@ def build_backbone(name, image_size, weights=None):
         name: key of ``BACKBONES``.
         image_size: ``S``.
         weights: None, ``"imagenet"`` (image backbones) or the path of a weights file.
+        layer: name of the layer whose maps are taken, such as ``"block_13_expand_relu"`` of MobileNetV2 or
+            ``"layer3"`` of MC3-18; None: the last one.
 
     Raises:
-        ValueError: for an unknown name, or a weights file of another architecture.
+        ValueError: for an unknown name or layer, or a weights file of another architecture.
         FileNotFoundError: when the weights file is not there.
 
     Example:
@@ -67,12 +69,20 @@ def build_backbone(name, image_size, weights=None):
             f'There are no "imagenet" `weights` of the backbone {name!r}. Use None, a file or another backbone.'
         )
     if name in VIDEO_BACKBONES:
-        return build_video_backbone(name, weights)
+        return build_video_backbone(name, weights, layer)
     published = weights if weights == "imagenet" else None
     backbone = BACKBONES[name]["build"](input_shape=(image_size, image_size, 3), include_top=False, weights=published)
     if weights is not None and published is None:
         load_backbone_weights(backbone, name, Path(weights))
-    return backbone
+    return backbone if layer is None else _cut(backbone, layer)
+
+
+def _cut(backbone, layer):
+    """The backbone up to a layer."""
+    names = [one.name for one in backbone.layers if len(one.output.shape) == 4]
+    if layer not in names:
+        raise ValueError(f"`backbone_layer` must be one of {names} of {backbone.name!r}. Received: {layer!r}.")
+    return keras.Model(backbone.input, backbone.get_layer(layer).output, name=backbone.name)
 
 
 def load_backbone_weights(backbone, name, path):

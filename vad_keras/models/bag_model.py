@@ -30,6 +30,7 @@ class BagModel(CheckedModel, abc.ABC):
 
     LOSS_TERMS = ()
     uses_prior = False
+    memory = None
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -61,12 +62,13 @@ class BagModel(CheckedModel, abc.ABC):
         self.built = True
 
     def adapt_prior(self, priors):
-        """Set the scale of the prior.
+        """Set the scale of the prior: the highest patches of normal frames get mean 0 and deviation 1.
 
         Args:
             priors: of normal training videos, all of whose frames are known to be normal; each ``(T, G)`` or ``(T,)``.
         """
-        self.prior.adapt(np.concatenate([np.ravel(prior) for prior in priors]))
+        known = [np.where(np.isfinite(prior), prior, -np.inf) for prior in priors]
+        self.prior.adapt(np.concatenate([prior.max(axis=1) if prior.ndim == 2 else prior for prior in known]))
 
     def check_inputs(self, inputs):
         """Raise a ``ValueError`` unless the inputs are a dict of nodes ``(B, T, G, C)`` and, optional, their mask."""

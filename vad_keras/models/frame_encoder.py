@@ -16,7 +16,9 @@ DEFAULT_IMAGE_SIZE = 224
 class FrameEncoder(CheckedModel):
     """A model that starts with the feature maps of frames; the arguments are those of ``RelationAwareExtractor``."""
 
-    def __init__(self, backbone, weights, image_size, train_backbone, video_backbone, video_weights, **kwargs):
+    def __init__(
+        self, backbone, weights, image_size, train_backbone, video_backbone, video_weights, backbone_layer, **kwargs
+    ):
         super().__init__(**kwargs)
         if image_size is None:
             image_size = BACKBONES.get(backbone, {}).get("image_size", DEFAULT_IMAGE_SIZE)
@@ -25,7 +27,8 @@ class FrameEncoder(CheckedModel):
         self.video_backbone_name = video_backbone
         self.image_size = image_size
         self.train_backbone = train_backbone
-        self.backbone = self._under_own_policy(build_backbone, backbone, image_size, weights)
+        self.backbone_layer = backbone_layer
+        self.backbone = self._under_own_policy(build_backbone, backbone, image_size, weights, backbone_layer)
         self.video_backbone = None
         if video_backbone is not None:
             self._check_pair()

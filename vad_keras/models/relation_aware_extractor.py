@@ -65,6 +65,8 @@ class RelationAwareExtractor(FrameEncoder):
         prior_labels: names of the outputs of the classifier in the weights file of the video network, in their order;
             empty: no prior.
         prior_abnormal: those of ``prior_labels`` that count as abnormal.
+        backbone_layer: layer of the backbone whose maps are taken, such as ``"block_13_expand_relu"`` of MobileNetV2 or
+            ``"layer3"`` of MC3-18, for finer patches; None: the last one.
 
     Call arguments:
         inputs: dict with ``frames``, ``(B, K, S, S, 3)`` RGB in 0..255 of any dtype, and optionally ``mask``, bool
@@ -110,9 +112,11 @@ class RelationAwareExtractor(FrameEncoder):
         video_weights=None,
         prior_labels=(),
         prior_abnormal=(),
+        backbone_layer=None,
         **kwargs,
     ):
-        super().__init__(backbone, weights, image_size, train_backbone, video_backbone, video_weights, **kwargs)
+        networks = backbone, weights, image_size, train_backbone, video_backbone, video_weights, backbone_layer
+        super().__init__(*networks, **kwargs)
         checks.integers(1, relation_units=relation_units)
         checks.integers(2, clip_frames=clip_frames)  # a relation needs two frames
         checks.integers(0, gate_dim=gate_dim)
@@ -138,6 +142,11 @@ class RelationAwareExtractor(FrameEncoder):
             if abnormal:
                 raise ValueError(f"`prior_abnormal` needs `prior_labels`. Received: {tuple(abnormal)} without labels.")
             return
+        if self.backbone_name in VIDEO_BACKBONES and self.backbone_layer is not None:
+            raise ValueError(
+                "`prior_labels` need the last maps of the video network. "
+                f"Received: `backbone_layer`={self.backbone_layer!r}."
+            )
         if self.video_name is None:
             raise ValueError(
                 f"`prior_labels` need a video network, one of {tuple(VIDEO_BACKBONES)}, as `backbone` or "
@@ -265,4 +274,5 @@ class RelationAwareExtractor(FrameEncoder):
             "video_weights": None,
             "prior_labels": self.prior_head.labels if self.prior_head else (),
             "prior_abnormal": self.prior_abnormal,
+            "backbone_layer": self.backbone_layer,
         }

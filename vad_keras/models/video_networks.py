@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from vad_keras import checks
 from vad_keras.models.torch_weights import assign_arrays, read_state_dict
 
 STAGES = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}  # filters
@@ -27,6 +28,7 @@ class MixedConvolution18(keras.Model):
     take its place here.
 
     Args:
+        last_stage: ``"layer1"`` to ``"layer4"``: the maps are taken after this stage.
         **kwargs: ``name`` and ``dtype`` of the model.
 
     Call arguments:
@@ -35,7 +37,8 @@ class MixedConvolution18(keras.Model):
         training: use the statistics of the batch (of its real frames) in batch norms.
 
     Output shape:
-        ``(B, K, ceil(H / 16), ceil(W / 16), 512)``, 0 in padded frames.
+        ``(B, K, ceil(H / 16), ceil(W / 16), 512)``, 0 in padded frames. An earlier stage has maps of twice the size and
+        half the channels.
 
     Example:
 
@@ -50,14 +53,18 @@ class MixedConvolution18(keras.Model):
 
     TEMPORAL_REACH = 5
 
-    def __init__(self, **kwargs):
+    def __init__(self, last_stage="layer4", **kwargs):
         super().__init__(**kwargs)
+        checks.choice(tuple(STAGES), last_stage=last_stage)
+        names = list(STAGES)
+        self.last_stage, self.stages = last_stage, names[: names.index(last_stage) + 1]
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=5, axes={-1: 3})
         self.convolutions, self.norms = {}, {}  # by torchvision's names
         self._add("stem", 3, 64, (3, 7, 7), 2)
         channels = 64
-        for stage, filters in STAGES.items():
+        for stage in self.stages:
+            filters = STAGES[stage]
             kernel = (3 if stage == "layer1" else 1, 3, 3)
             for block in range(BLOCKS):
                 stride = 2 if channels != filters else 1
@@ -90,7 +97,7 @@ class MixedConvolution18(keras.Model):
     def call(self, clips, mask=None, training=False):
         real = None if mask is None else ops.cast(mask, "bool")[:, :, None, None]
         x = ops.relu(self._unit("stem", clips, real, training))
-        for stage in STAGES:
+        for stage in self.stages:
             for block in range(BLOCKS):
                 x = self._residual_block(f"{stage}.{block}", x, real, training)
         return _real_frames(x, real)
@@ -113,14 +120,19 @@ class MixedConvolution18(keras.Model):
 
     def compute_output_shape(self, input_shape):
         batch, num_frames, height, width, _ = input_shape
-        sides = (None if side is None else -(-side // 16) for side in (height, width))
-        return (batch, num_frames, *sides, STAGES["layer4"])
+        stride = 2 ** len(self.stages)
+        sides = (None if side is None else -(-side // stride) for side in (height, width))
+        return (batch, num_frames, *sides, STAGES[self.last_stage])
+
+    def get_config(self):
+        return {**super().get_config(), "last_stage": self.last_stage}
 
     def load_torchvision_weights(self, path):
-        """Load torchvision's ``mc3_18`` from a ``.npz`` or ``.pth`` file; its classifier is ignored."""
+        """Load torchvision's ``mc3_18`` from a ``.npz`` or ``.pth`` file, without classifier and later stages."""
         modules = {f"{unit}.0": layer for unit, layer in self.convolutions.items()}
         modules |= {f"{unit}.1": layer for unit, layer in self.norms.items()}
-        assign_arrays(modules, read_state_dict(path), path, ignored=(HEAD,))
+        ignored = [HEAD, *STAGES.keys() - set(self.stages)]
+        assign_arrays(modules, read_state_dict(path), path, ignored)
 
 
 def _real_frames(x, real):
@@ -149,15 +161,16 @@ VIDEO_BACKBONES = {
 }
 
 
-def build_video_backbone(name, weights=None):
+def build_video_backbone(name, weights=None, layer=None):
     """Build the convolutional part of a video network, clips ``(B, K, S, S, 3)`` to maps ``(B, K, h, w, C)``.
 
     Args:
         name: key of ``VIDEO_BACKBONES``.
         weights: None (random), or the path of a ``.npz`` or ``.pth`` file with torchvision's names.
+        layer: stage whose maps are taken; None: the last one.
 
     Raises:
-        ValueError: for an unknown name, or a weights file of another architecture or with more than tensors.
+        ValueError: for an unknown name or stage, or a weights file of another architecture or with more than tensors.
         FileNotFoundError: when the weights file does not exist.
 
     Example:
@@ -167,7 +180,7 @@ def build_video_backbone(name, weights=None):
     """
     if name not in VIDEO_BACKBONES:
         raise ValueError(f"`backbone` must be one of {tuple(VIDEO_BACKBONES)}. Received: {name!r}.")
-    backbone = VIDEO_BACKBONES[name]["build"](name=name)
+    backbone = VIDEO_BACKBONES[name]["build"](layer or list(STAGES)[-1], name=name)
     if weights is not None:
         backbone.load_torchvision_weights(weights)
     return backbone

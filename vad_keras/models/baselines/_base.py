@@ -2,7 +2,6 @@
 
 import abc
 
-import numpy as np
 from keras import ops
 
 from vad_keras import checks, spec
@@ -75,10 +74,6 @@ class Baseline(BagModel):
         scores = ops.where(mask, scores, 0.0)
         patch_scores = scores[:, :, None] * ops.ones_like(nodes[0, 0, :, 0], dtype="float32")
         return {**outputs, spec.ANOMALY_SCORE: scores, spec.PATCH_SCORE: patch_scores}
-
-    def adapt_prior(self, priors):
-        """Set the scale of the prior, the highest of each frame, by normal videos; each ``(T, G)`` or ``(T,)``."""
-        super().adapt_prior([prior.max(axis=1) if prior.ndim == 2 else prior for prior in map(np.asarray, priors)])
 
     def _with_prior(self, scores, prior):
         """Step 4, ``(B, T)`` -> ``(B, T)``."""
