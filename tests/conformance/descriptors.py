@@ -113,6 +113,15 @@ LAYERS = [
         exempt=dict.fromkeys(("padding", "cut"), "takes each number by itself"),
     ),
     Descriptor(
+        layers.NormalMemory,
+        {"nodes": random(3, 5, 3, 4)},
+        {"size": 3},
+        {"size": 5, "seed": 1},
+        exempt=dict.fromkeys(("padding", "cut"), "takes each node by itself")
+        | {"mixed": "compares in float32, and has no weights that are trained"}
+        | {"arguments": "they show once `adapt` has filled it, as its own tests do"},
+    ),
+    Descriptor(
         layers.TemporalContext,
         {"features": random(3, 5, 4), "mask": MASK},
         {"frames": 3},
@@ -169,6 +178,7 @@ MODELS = [
             "temporal_localities": (1, 3),
             "alignment": "causal",
             "normalization": "none",
+            "clique_patches": "same",
             "max_iterations": 1,
             "tolerance": 0.1,
             "inference": "algorithm_1",
@@ -182,10 +192,12 @@ MODELS = [
             "score_from": "marginals",
             "unary_from": "both",
             "prior_in_score": True,
+            "memory_nodes": 4,
             "potts_weight": 2.0,
             "context_frames": 3,
             "loss_options": {"k": "mean"},
         },
+        other_options={"memory_nodes": {"unary_from": "prior"}},
     ),
     Descriptor(
         models.RelationAwareExtractor,
@@ -208,9 +220,15 @@ MODELS = [
             "video_weights": video_weights,
             "prior_labels": PRIOR["prior_labels"],
             "prior_abnormal": ("fight", "run"),
+            "backbone_layer": "block_13_expand_relu",
         },
-        # these three need a video network, whose own tests compare them with it
-        other_options={"video_weights": PAIR, "prior_labels": PAIR | PRIOR, "prior_abnormal": PAIR | PRIOR},
+        # these need another network, whose own tests compare them with it
+        other_options={
+            "video_weights": PAIR,
+            "prior_labels": PAIR | PRIOR,
+            "prior_abnormal": PAIR | PRIOR,
+            "backbone_layer": {"backbone": "mobilenet_v2"},
+        },
         other_inputs={
             "image_size": {"frames": frames(size=48)},
             "clip_frames": {"frames": frames(2), "mask": SNIPPET_MASK[:, :2]},

@@ -137,3 +137,32 @@ def test_a_context_keeps_the_order_of_the_moments():
     outputs = {key: to_numpy(value)[0] for key, value in detector(inputs).items()}
     assert_printed(np.ptp(outputs["context_score"]), "0.00")
     np.testing.assert_array_equal(np.argsort(outputs["anomaly_score"]), np.argsort(inputs["prior"][0]))
+
+
+def test_a_memory_of_normal_nodes_points_at_the_strange_patch():
+    options = {"unary_from": "prior", "memory_nodes": 60, "node_normalization": "none"}
+    detector = AnomalyDetector(4, 4, **options)
+    detector.build({"nodes": (None, None, 6, 3)})
+    random = np.random.default_rng(0)
+    detector.adapt_memory(list(random.normal(size=(5, 20, 6, 3)).astype("float32")))
+    nodes = np.zeros((1, 1, 6, 3), "float32")
+    nodes[0, 0, 4] = 3.0
+    found = to_numpy(detector({"nodes": nodes})["unary_probability"])[0, 0]
+    assert found.argmax() == 4
+    assert_printed(found[4], "0.99")
+    assert np.delete(found, 4).max() < 0.2
+
+
+def test_messages_among_one_patch_keep_their_place():
+    options = {"temporal_localities": (3,), "unary_from": "prior", "potts_weight": 3.0, "node_normalization": "none"}
+    nodes, prior = np.zeros((1, 3, 2, 2), "float32"), np.zeros((1, 3, 2), "float32")
+    certain = prior + np.array([4.0, 0.0], "float32")  # the first patch of each frame is abnormal
+    moved = {}
+    for patches in ("all", "same"):
+        detector = AnomalyDetector(4, 4, clique_patches=patches, **options)
+        before, after = (
+            to_numpy(detector({"nodes": nodes, "prior": one})["marginals"])[0, :, 1, 1] for one in (prior, certain)
+        )
+        moved[patches] = (after - before).max()
+    assert_printed(moved["all"], "0.41")
+    assert_printed(moved["same"], "0.00")

@@ -219,6 +219,19 @@ def test_a_prior_is_cut_and_padded_as_its_nodes(tmp_path, write_nodes, sampling)
     assert not any("prior" in inputs for inputs, *_ in whole_bags(tmp_path, videos))
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_given_prior_goes_with_its_video(nodes, sampling):
+    folder, videos = nodes
+    priors = {
+        bag["video_id"].numpy().decode(): 2 * bag["nodes"].numpy()[..., 0].astype("float32")
+        for bag in read_bags(folder, videos)
+    }
+    for inputs, _ in itertools.islice(training_bags(folder, videos, 4, BAG_FRAMES, sampling, prior=priors), 4):
+        np.testing.assert_allclose(inputs["prior"], 2 * inputs["nodes"].numpy()[..., 0], rtol=1e-3)
+    for inputs, _, _ in whole_bags(folder, videos, 2, prior=priors):
+        np.testing.assert_allclose(inputs["prior"], 2 * inputs["nodes"].numpy()[..., 0], rtol=1e-3)
+
+
 def test_a_prior_that_is_not_stored_names_the_way_out(nodes):
     assert not has_prior(nodes[0])
     with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`.*run `vad train-extractor`"):

@@ -18,7 +18,7 @@ from pipelines.data import bags
 from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.run.folder import RunFolder
-from pipelines.stages import train_detector
+from pipelines.stages import evaluate, train_detector
 from pipelines.training.callbacks import best_epoch
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
@@ -352,16 +352,25 @@ def test_the_prior_is_that_of_the_normal_training_videos(with_nodes, monkeypatch
 
     monkeypatch.setattr(bags, "read_bags", read_bags)
     monkeypatch.setattr(train_detector, "training_bags", lambda *arguments: None)
-    highest, every = [5, 2, 6], [1, 5, 2, 1, 6, 0]
-    for override, values in (("detector.unary_from=prior", every), ("train_detector.late_prior=true", highest)):
-        model = "anomaly_detector" if values is every else "sultani"
+    highest = [5, 2, 6]
+    systems = (("anomaly_detector", "detector.unary_from=prior"), ("sultani", "train_detector.late_prior=true"))
+    for model, override in systems:
         config = with_nodes(f"train_detector.model={model}", override)
         detector = train_detector.build_detector(config)
         monkeypatch.setattr(detector, "fit", lambda *arguments, **options: None)
         train_detector.fit_detector(config, detector, training_videos(config), [], [])
-        assert float(detector.prior.mean) == pytest.approx(np.mean(values))
-        assert float(detector.prior.deviation) == pytest.approx(np.std(values))
+        assert float(detector.prior.mean) == pytest.approx(np.mean(highest))
+        assert float(detector.prior.deviation) == pytest.approx(np.std(highest))
     assert set(read) == {0}
+
+
+def test_a_memory_of_normal_nodes_needs_no_prior_in_the_records(with_nodes):
+    config = with_nodes("detector.unary_from=prior", "detector.memory_nodes=40", "train_detector.epochs=2")
+    train_detector.run(config)
+    detector = keras.saving.load_model(RunFolder.of(config).detector, compile=False)
+    assert detector.memory.rows.numpy().any(axis=1).all() and float(detector.prior.deviation) != 1
+    outputs = [outputs for _, outputs in evaluate.score_videos(config)]
+    assert outputs and all(np.isfinite(one["anomaly_score"]).all() for one in outputs)
 
 
 def test_a_late_prior_needs_a_baseline_and_nodes_with_a_prior(with_nodes):

@@ -386,3 +386,15 @@ def test_the_context_is_trained_by_the_label_of_the_video():
     detector.fit(inputs, labels, epochs=60, verbose=0)
     context = ops.convert_to_numpy(detector(inputs)["context_score"])
     assert context[0].min() > 0.6 and context[1].max() < 0.4
+
+
+@pytest.mark.parametrize("inference", INFERENCES)
+def test_cliques_of_the_same_patch_make_a_video_of_each_patch(inference):
+    detector = small(clique_patches="same", inference=inference)
+    found = to_numpy(detector(INPUTS))
+    each = [to_numpy(detector({**INPUTS, "nodes": NODES[:, :, [patch]]})) for patch in range(NODES.shape[2])]
+    for key in (spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY, spec.EMBEDDING):
+        expected = np.concatenate([outputs[key] for outputs in each], axis=2)
+        np.testing.assert_allclose(found[key], expected, atol=1e-6)
+    np.testing.assert_allclose(found[spec.ANOMALY_SCORE], np.max([o[spec.ANOMALY_SCORE] for o in each], 0), atol=1e-6)
+    np.testing.assert_array_equal(found[spec.ITERATIONS], np.max([o[spec.ITERATIONS] for o in each], axis=0))

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -10,6 +11,22 @@ def test_each_backbone_ends_in_feature_maps(name, channels):
     backbone = build_backbone(name, 64)
     side = 4 if name == "small" else 2
     assert backbone.output_shape == (None, side, side, channels)
+
+
+def test_an_earlier_layer_has_finer_maps_of_the_same_weights(tmp_path):
+    whole, path = build_backbone("mobilenet_v2", 64), tmp_path / "mobilenet_v2.weights.h5"
+    whole.save_weights(path)
+    part = build_backbone("mobilenet_v2", 64, str(path), "block_13_expand_relu")
+    assert part.output_shape == (None, 4, 4, 576)
+    images = np.random.default_rng(0).uniform(-1, 1, size=(1, 64, 64, 3))
+    expected = keras.Model(whole.input, whole.get_layer("block_13_expand_relu").output)(images)
+    np.testing.assert_allclose(ops.convert_to_numpy(part(images)), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("name, layer", [("mobilenet_v2", "block_99"), ("mc3_18", "layer5")])
+def test_an_unknown_layer_is_named(name, layer):
+    with pytest.raises(ValueError, match=f"must be one of .*Received: '{layer}'"):
+        build_backbone(name, 64, layer=layer)
 
 
 def test_the_preprocessing_is_that_of_keras_applications():

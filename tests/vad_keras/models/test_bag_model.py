@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from vad_keras.layers import PriorLogit
 from vad_keras.models.bag_model import BagModel
 
 NODES = np.array([[0.1, 0.9], [0.2, 0.4], [0.3, 0.6]], "float32").reshape(3, 2, 1, 1)
@@ -91,3 +92,11 @@ def test_nodes_of_other_channels_are_refused():
     model({"nodes": NODES})
     with pytest.raises(ValueError, match=r"must have the 1 channels that this model was built for.*\(3, 2, 1, 4\)"):
         model({"nodes": np.zeros((3, 2, 1, 4), "float32")})
+
+
+def test_the_highest_known_patches_set_the_scale_of_a_prior():
+    model = Identity()
+    model.prior = PriorLogit()
+    model.adapt_prior([np.array([[2.0, 0.25], [np.nan, 4.0], [np.nan, np.inf]]), np.array([0.0, -2.0])])
+    assert float(model.prior.mean) == pytest.approx(1.0)  # of 2, 4, 0 and -2
+    assert float(model.prior.deviation) == pytest.approx(np.std([2, 4, 0, -2]))

@@ -41,7 +41,7 @@ def close(found, expected, tolerance=1e-5):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
 
 
-def published(arrays, clips, training=False):
+def published(arrays, clips, training=False, stages=4):
     """torchvision's `mc3_18` up to its average, in PyTorch's functions: `(B, K, H, W, 3)` to `(B, K, h, w, 512)`."""
     import torch
     from torch.nn import functional
@@ -57,7 +57,7 @@ def published(arrays, clips, training=False):
         return functional.batch_norm(x, *statistics, scale, shift, training=training, eps=1e-5)
 
     x = torch.relu(unit(torch.tensor(clips).permute(0, 4, 1, 2, 3), "stem", 2))
-    for stage in range(1, 5):
+    for stage in range(1, stages + 1):
         for block in range(2):
             stride, name = 2 if stage > 1 and block == 0 else 1, f"layer{stage}.{block}"
             y = unit(torch.relu(unit(x, f"{name}.conv1", stride)), f"{name}.conv2")
@@ -111,6 +111,15 @@ def test_the_numbers_are_those_of_tensorflow(backend, weights, clips, tmp_path):
 def test_statistics_of_the_batch_are_those_of_pytorch(weights, clips):
     network = build_video_backbone("mc3_18", weights)
     close(maps_of(network, clips, training=True), published(state_dict(), clips, training=True), 1e-4)
+
+
+@NEEDS_TORCH
+@pytest.mark.parametrize("stages, shape", [(1, (12, 10, 64)), (3, (3, 3, 256))])
+def test_an_earlier_stage_gives_the_maps_on_the_way(weights, clips, stages, shape):
+    part = build_video_backbone("mc3_18", weights, layer=f"layer{stages}")
+    found = maps_of(part, clips)
+    assert found.shape[2:] == part.compute_output_shape(clips.shape)[2:] == shape
+    close(found, published(state_dict(), clips, stages=stages))
 
 
 def test_padding_changes_no_real_frame_and_no_statistic(weights, clips):
