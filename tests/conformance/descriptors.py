@@ -186,6 +186,7 @@ MODELS = [
             "context_frames": 3,
             "loss_options": {"k": "mean"},
         },
+        leaves_out=("inference", "self_attention_crf"),
     ),
     Descriptor(
         models.RelationAwareExtractor,
