@@ -10,6 +10,9 @@ STAMPS := $(VENV)/stamps
 export PYTHON ?=
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
+# Compiled at install: with PYTHONDONTWRITEBYTECODE each process would compile what it imports, TensorFlow for example.
+export UV_COMPILE_BYTECODE ?= 1
+
 # uv does not read pip's settings: hand an index and a certificate on.
 ifneq ($(PIP_INDEX_URL),)
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
@@ -29,7 +32,7 @@ demo: $(STAMPS)/main  ## run all stages on generated videos and score one: about
 	@$(BIN)/vad demo $(ARGS)
 
 test: $(STAMPS)/dev  ## run the tests, two files at a time (ARGS="-k crf" passes arguments to pytest)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 backends: $(STAMPS)/backends  ## also install JAX and PyTorch: make test then compares all three backends
 

@@ -17,9 +17,33 @@ from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Files and folders that take longest, in this order: a long file at the end would leave the other process idle.
+LONGEST = (
+    "tests/conformance/test_backends.py",
+    "tests/conformance/test_arguments.py",
+    "tests/oracles/test_evaluation_rules.py",
+    "tests/pipelines/stages",
+    "tests/conformance/test_training.py",
+    "tests/notebooks",
+    "tests/pipelines/test_demo.py",
+    "tests/pipelines/test_bench.py",
+    "tests/test_docs.py",
+    "tests/benchmarks",
+    "tests/pipelines/experiments",
+    "tests/conformance",
+)
+
 # The same examples on every run, and no clock: a busy machine fails nothing.
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first."""
+    def place(item):
+        return next((n for n, path in enumerate(LONGEST) if item.nodeid.startswith(path)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish():

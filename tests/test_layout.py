@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGES = ("vad_keras", "pipelines")
 
@@ -53,8 +55,9 @@ def test_every_mirrored_test_file_has_its_module():
     assert not orphans, f"these test files mirror no module: {orphans}"
 
 
-def test_what_is_exempt_exists():
+def test_what_is_listed_exists():
     assert all((REPOSITORY / path).is_file() for path in (*EXEMPT, *BEYOND_MODULES))
+    assert all((REPOSITORY / path).exists() for path in LONGEST)
 
 
 def test_no_module_is_called_utils():

@@ -2,7 +2,10 @@
 
 import sys
 
+from pipelines.run.restart import restart_after_crash
+
 EXIT_USER_ERROR = 2
+RESTARTED = ("demo", "train", "train-extractor", "train_extractor", "train-detector", "train_detector")
 
 __all__ = ["main"]
 
@@ -10,11 +13,14 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    Without the packages of the extra ``pipelines``, print one line that says how to install them.
+    Without the packages of the extra ``pipelines``, print one line that says how to install them. A command that trains
+    is restarted once after a crash inside a library.
 
     Args:
         arguments: Words after ``vad``; those of the process by default.
     """
+    if arguments is None and set(sys.argv[1:2]) & set(RESTARTED):
+        return restart_after_crash(lambda: main(sys.argv[1:]))
     try:
         from pipelines.cli.app import main as run
 

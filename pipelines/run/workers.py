@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from pipelines.config import UserError
+from pipelines.run.restart import is_crash, warn_of_restart
 
 
 def usable_cores():
@@ -20,7 +21,8 @@ def usable_cores():
 def in_own_process(function, *arguments, threads=0, backend="", tensorflow=True):
     """Return ``function(*arguments)``, run in a fresh process that ends with this one.
 
-    Only the end of a process is certain to free all the memory that a training used.
+    Only the end of a process is certain to free all the memory that a training used. After a crash inside a library the
+    function is called once more, in another process.
 
     Args:
         function: Importable by name.
@@ -32,14 +34,23 @@ def in_own_process(function, *arguments, threads=0, backend="", tensorflow=True)
         UserError: The process died. Errors of ``function`` are raised unchanged.
     """
     context = multiprocessing.get_context("spawn")  # a fork would copy TensorFlow's threads in a broken state
-    with ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(threads, backend, tensorflow)) as pool:
-        try:
-            return pool.submit(function, *arguments).result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker process was killed, perhaps because it ran out of memory. Run the same command again: "
-                "finished work is kept, and a training resumes after its last whole epoch."
-            ) from error
+    settings = (threads, backend, tensorflow)
+    for is_last in (False, True):
+        with ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=settings) as pool:
+            future = pool.submit(function, *arguments)
+            (worker,) = pool._processes.values()  # its exit code tells how it died
+            try:
+                return future.result()
+            except BrokenProcessPool as error:
+                broken = error
+        worker.join()
+        if is_last or not is_crash(worker.exitcode):
+            break
+        warn_of_restart(worker.exitcode)
+    raise UserError(
+        "a worker process was killed, perhaps because it ran out of memory. Run the same command again: "
+        "finished work is kept, and a training resumes after its last whole epoch."
+    ) from broken
 
 
 def _start_worker(threads, backend, tensorflow):

@@ -1,4 +1,4 @@
-"""The runs that the promises make of the descriptors: each as described, and with an argument changed."""
+"""The runs that the promises make of the descriptors: each as described, and with arguments changed."""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,17 @@ class Case:
 
 def changed(descriptor, argument, value):
     """The case in which one argument has another value."""
-    inputs = descriptor.inputs | descriptor.other_inputs.get(argument, {})
-    options = descriptor.options | descriptor.other_options.get(argument, {}) | {argument: value}
-    return Case(descriptor, f"{argument}={value}", options, inputs)
+    return all_changed(descriptor, {argument: value})
+
+
+def all_changed(descriptor, values):
+    """The case in which these arguments have other values."""
+    inputs, options = dict(descriptor.inputs), dict(descriptor.options)
+    for argument in values:
+        inputs |= descriptor.other_inputs.get(argument, {})
+        options |= descriptor.other_options.get(argument, {})
+    label = ",".join(f"{argument}={value}" for argument, value in values.items())
+    return Case(descriptor, label, options | values, inputs)
 
 
 def described(promise):
@@ -40,15 +48,20 @@ def described(promise):
 
 
 def choices(promise):
-    """These and, for each of them, every choice (a text or a truth value) changed: it runs another branch."""
+    """These and, for each of them, a case with every choice (a text or a truth value) changed: it runs other branches.
+
+    A choice that leaves out the code of others (``Descriptor.leaves_out``) has a case of its own.
+    """
     found, baselines = described(promise), list(BASELINES.values())
     for case in list(found):
-        left_out = ("backbone", "dtype", "name")
+        ignored = ("backbone", "dtype", "name")
         if case.descriptor.thing in baselines and case.descriptor.thing is not BASELINES["sultani"]:
-            left_out += SHARED_BY_BASELINES
-        found += [
-            changed(case.descriptor, argument, value)
+            ignored += SHARED_BY_BASELINES
+        values = {
+            argument: value
             for argument, value in case.descriptor.changes.items()
-            if isinstance(value, (str, bool)) and argument not in left_out
-        ]
+            if isinstance(value, (str, bool)) and argument not in ignored
+        }
+        apart = [{argument: values.pop(argument)} for argument in case.descriptor.leaves_out]
+        found += [all_changed(case.descriptor, together) for together in (values, *apart) if together]
     return found

@@ -35,6 +35,7 @@ class Descriptor:
     changes: dict = field(default_factory=dict)  # argument -> another value, or a function of a folder that makes one
     other_inputs: dict = field(default_factory=dict)  # argument -> inputs that its other value needs
     other_options: dict = field(default_factory=dict)  # argument -> options that its other value needs
+    leaves_out: tuple = ()  # choices whose other value leaves out the code of other choices
     call_options: dict = field(default_factory=dict)
     outputs: tuple = ("output",)
     training_calls: int = 1  # of a model whose arguments show only as training goes on

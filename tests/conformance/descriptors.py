@@ -198,6 +198,7 @@ MODELS = [
             "loss_options": {"k": "mean"},
         },
         other_options={"memory_nodes": {"unary_from": "prior"}},
+        leaves_out=("inference", "self_attention_crf"),
     ),
     Descriptor(
         models.RelationAwareExtractor,

@@ -1,7 +1,7 @@
 """The ten rules of an evaluation that cannot fool us, each with an example that can be checked by hand.
 
-The runs behind rules 1, 7 and 10 are real ones: generated videos, every stage from `prepare` to `export`, each run in a
-process of its own with deterministic operations, so that weights may be compared bit by bit.
+The runs behind rules 1, 7 and 10 are real ones: generated videos, every stage from `prepare` to `export`, in a process
+with deterministic operations, so that weights may be compared bit by bit.
 """
 
 import csv
@@ -35,19 +35,19 @@ VIDEOS = [
 VIDEOS = [video | {"class_name": name} for video, name in zip(VIDEOS, ("", "", "Arson", "Fight"), strict=True)]
 
 RUN = """
-import sys
+import importlib, json, sys
+import keras
 import tensorflow as tf
 from pipelines.config import load_config
-from pipelines.stages import evaluate, export, extract, prepare, train_detector, train_extractor
 
 tf.config.experimental.enable_op_determinism()
-config = load_config(overrides=sys.argv[1:])
-for stage in (prepare, train_extractor, extract, train_detector, evaluate, export):
-    stage.run(config)
+for overrides in json.loads(sys.argv[2]):
+    keras.utils.clear_session()
+    config = load_config(overrides=overrides)
+    for stage in sys.argv[1].split():
+        importlib.import_module(f"pipelines.stages.{stage}").run(config)
 """
-AGAIN = RUN.replace(
-    "for stage in (prepare, train_extractor, extract, train_detector, evaluate, export)", "for stage in (evaluate,)"
-)
+STAGES = "prepare train_extractor extract train_detector evaluate export"
 SETTINGS = (
     *("data.image_size_px=32", "data.workers=1", "data.clip_frames=4"),
     *("extractor.backbone=small", "extractor.weights=none", "extractor.gate_dim=2", "extractor.relation_units=4"),
@@ -89,21 +89,19 @@ def write_rows(path, rows):
         writer.writerows(rows)
 
 
-def start(code, folder, root):
-    places = [f"work_dir={folder}", f"data.root={root}", f"export.root={folder / 'savedmodels'}"]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *places, *SETTINGS],
+def run(stages, folder, *names):
+    """Run stages for the runs of these names, one after the other in one process, because its start takes long."""
+    work = [folder / name for name in names]
+    runs = [[f"work_dir={x}", f"data.root={x}_videos", f"export.root={x}/savedmodels", *SETTINGS] for x in work]
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, stages, json.dumps(runs)],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
+        timeout=900,
+        check=False,
     )
-
-
-def finish(*processes):
-    for process in processes:
-        output, _ = process.communicate(timeout=900)
-        assert process.returncode == 0, output[-3000:]
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +112,7 @@ def runs(tmp_path_factory):
     (folder / "true_videos" / synthetic.NOTE_NAME).unlink()
     shutil.copytree(folder / "true_videos", folder / "false_videos")
     lie_about_test_videos(folder / "false_videos")
-    finish(*(start(RUN, folder / name, folder / f"{name}_videos") for name in ("true", "false")))
+    run(STAGES, folder, "true", "false")
     return SimpleNamespace(true=folder / "true", false=folder / "false", folder=folder)
 
 
@@ -247,7 +245,7 @@ def test_rule_7_a_second_inference_gives_the_same_bytes(runs):
     content = metrics_of(runs.true)
     for name in names:
         (evaluation / name).unlink()
-    finish(start(AGAIN, runs.true, runs.folder / "true_videos"))
+    run("evaluate", runs.folder, "true")
     assert {name: (evaluation / name).read_bytes() for name in names} == before
     again = metrics_of(runs.true)
     assert again.pop("origin").keys() == content.pop("origin").keys()

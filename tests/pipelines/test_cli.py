@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import pipelines.cli
 import pipelines.cli.app
 from pipelines.cli import main
 
@@ -36,3 +37,14 @@ def test_a_module_of_this_project_that_is_missing_is_a_bug_and_raises(name, monk
     monkeypatch.setattr(pipelines.cli.app, "main", broken)
     with pytest.raises(ModuleNotFoundError):
         main([])
+
+
+@pytest.mark.parametrize(
+    ("words", "restarted"), [(["train", "--help"], True), (["train-extractor", "--help"], True), (["--help"], False)]
+)
+def test_a_command_that_trains_is_restarted_after_a_crash(words, restarted, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(pipelines.cli, "restart_after_crash", lambda command: calls.append(command) or command())
+    monkeypatch.setattr(sys, "argv", ["vad", *words])
+    assert main() == 0
+    assert bool(calls) == restarted and "Usage: vad" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -97,6 +98,23 @@ def test_a_function_runs_in_a_process_of_its_own_and_its_errors_come_back():
         started(refuse, "no such weights")
     with pytest.raises(UserError, match=r"was killed, .* Run the same command again"):
         started(os._exit, 1)
+
+
+def crash_at_first(path, signal_number):
+    with path.open("a") as file:
+        file.write("x")
+    if path.stat().st_size == 1:
+        os.kill(os.getpid(), signal_number)
+    return path.stat().st_size
+
+
+def test_a_function_is_called_again_after_a_crash_of_its_process(tmp_path, capsys):
+    assert in_own_process(crash_at_first, tmp_path / "calls", signal.SIGSEGV, tensorflow=False) == 2
+    assert capsys.readouterr().err.startswith("warning: crash inside a library (SIGSEGV). Restarting once")
+    with pytest.raises(UserError, match="was killed"):
+        in_own_process(crash_at_first, tmp_path / "killed", signal.SIGKILL, tensorflow=False)
+    with pytest.raises(UserError, match="was killed"):
+        in_own_process(os.abort, tensorflow=False)  # it crashes twice
 
 
 def test_usable_cores_are_at_most_those_of_the_machine():

@@ -233,13 +233,20 @@ def gone(pids):
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+LARGE = ("data.videos_per_shard=1", "data.image_size_px=672", "data.workers=1")  # slow enough to catch
+
+
+@pytest.fixture(scope="module")
+def undisturbed(generated, tmp_path_factory):
+    """Folder of the records of a run that nothing interrupts."""
+    return prepare.run(settings(tmp_path_factory.mktemp("undisturbed"), generated, *LARGE))
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generated, tmp_path, sign):
-    overrides = ["data.videos_per_shard=1", "data.image_size_px=672", "data.workers=1"]  # slow enough to catch
-    undisturbed = prepare.run(settings(tmp_path / "undisturbed", generated, *overrides))
+def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generated, undisturbed, tmp_path, sign):
     for attempt in range(5):  # on a busy machine a run may end before the signal reaches it
         work = tmp_path / f"interrupted-{attempt}"
-        process = start(tmp_path, [f"work_dir={work}", f"data.root={generated}", *SMALL, *overrides])
+        process = start(tmp_path, [f"work_dir={work}", f"data.root={generated}", *SMALL, *LARGE])
         workers = interrupt(process, work / "clips", sign)
         if process.returncode:
             break
@@ -249,8 +256,7 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (work / "clips" / "videos.json").exists()
     assert gone(workers)
     kept = {name: (work / "clips" / name).stat().st_mtime_ns for name in finished}
-    config = settings(work, generated, *overrides)
-    folder = prepare.run(config)
+    folder = prepare.run(settings(work, generated, *LARGE))
     assert content(folder) == content(undisturbed)
     assert {name: (folder / name).stat().st_mtime_ns for name in finished} == kept
     assert read_manifest(folder) == read_manifest(undisturbed)
