@@ -147,8 +147,9 @@ def _plot(config, folder, scored):
     if config.features.root or not (RunFolder.of(config).clips / MANIFEST_NAME).exists():
         return figures, "; no heat maps, because the prepared clips are missing"
     read_frame = open_clips(config).read_frame
-    plot_top_heat_maps(folder / "heat_maps.png", scored, read_frame, config.extractor.scales)
-    return [*figures, ("heat_maps.png", "Patch scores before and after the CRF")], ""
+    path, scales = folder / "heat_maps.png", config.extractor.scales
+    plot_top_heat_maps(path, scored, read_frame, scales, config.detector.score_from)
+    return [*figures, (path.name, "Patch scores, and those before and after the CRF")], ""
 
 
 def _split_fingerprint(manifest):

@@ -15,7 +15,7 @@ from pipelines.data.window_maps import past_only
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, warm_up
+from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, validation_warning, warm_up
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras.models import RelationAwareExtractor
@@ -172,4 +172,5 @@ def _describe(config, videos, history):
     if not history or not validation:
         return f"{text}, {config.train_extractor.epochs} epochs"
     epoch, loss = best_epoch(history, "val_loss")
-    return f"{text}, best epoch {epoch + 1} of {len(history)} (validation loss {loss:.3f})"
+    text += f", best epoch {epoch + 1} of {len(history)} (validation loss {loss:.3f})"
+    return text + validation_warning(validation)

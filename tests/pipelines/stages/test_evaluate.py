@@ -109,12 +109,15 @@ def test_heat_maps_are_plotted_from_the_clips_if_they_exist(evaluated, monkeypat
     monkeypatch.setattr(evaluate, "open_clips", lambda config: SimpleNamespace(read_frame=config.work_dir))
     monkeypatch.setattr(evaluate, "plot_test_timelines", lambda *_: [])
     monkeypatch.setattr(
-        evaluate, "plot_top_heat_maps", lambda path, _, read_frame, scales: plotted.append((read_frame, path))
+        evaluate,
+        "plot_top_heat_maps",
+        lambda path, _, read_frame, scales, score_from: plotted.append((read_frame, path, score_from)),
     )
     write_manifest(tmp_path / "clips", videos)
-    config = dataclasses.replace(config, work_dir=str(tmp_path))
+    detector = dataclasses.replace(config.detector, score_from="mean")
+    config = dataclasses.replace(config, work_dir=str(tmp_path), detector=detector)
     figures, note = evaluate._plot(config, tmp_path, [(videos[0], {"marginals": 0})])
-    assert plotted == [(str(tmp_path), tmp_path / "heat_maps.png")]
+    assert plotted == [(str(tmp_path), tmp_path / "heat_maps.png", "mean")]
     assert [name for name, _ in figures] == ["heat_maps.png"] and not note
 
 
