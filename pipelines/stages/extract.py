@@ -17,8 +17,9 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.records import is_intact
 from pipelines.data.shards import Reuse, plan_shards
 from pipelines.data.window_maps import padded_snippets, past_only, plan_maps, window_maps
-from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.disk import check_space
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.marker import is_marked, mark
@@ -51,6 +52,7 @@ def run(config) -> Path:
     reuse = _reuse(shards)
     todo = [video for shard in reuse.todo for video in shard.videos]
     if todo:
+        _check_space(folder, extractor, todo)
         (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest stands for complete records
         nodes = iter(track(extract_nodes(config, extractor, todo), "Extracting nodes", len(todo)))
         for shard in reuse.todo:
@@ -60,6 +62,13 @@ def run(config) -> Path:
     done = f"{counted(len(videos), 'video')}, {counted(sum(video.num_sampled for video in videos), 'frame')}"
     write_summary(config, "extract", f"{done}{reuse}", output=folder, seconds=time.monotonic() - start)
     return folder
+
+
+def _check_space(folder, extractor, videos):
+    """Compute the size of the nodes of some videos, compare it with the free space, and print it."""
+    values = 2 * sum(extractor.channel_groups) + (4 if extractor.has_prior else 0)  # bytes per patch
+    size = sum(video.num_sampled for video in videos) * spec.num_patches(extractor.patches.scales) * values
+    print_line(check_space(folder, size, "nodes/", "lower `data.frames_per_sec`."))
 
 
 def extract_nodes(config, extractor, videos):

@@ -257,7 +257,7 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (folder / ".parts").exists()
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: content[:-50] + b"?" + content[-49:]])
+@pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: data[:-50] + b"?" + data[-49:]])
 def test_a_damaged_shard_is_written_again(prepared, tmp_path, damage):
     config, folder = prepared
     shutil.copytree(RunFolder.of(config).path, tmp_path / "work")
