@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -178,3 +180,15 @@ def test_damaged_clips_stop_the_extraction_before_it_begins(trained, frozen):
         extract.run(config)
     with pytest.raises(UserError, match=r"clips-00001-of-00003\.tfrecord is damaged .*Run `vad prepare` again"):
         train_extractor.run(config)
+
+
+def test_nodes_and_maps_that_do_not_fit_are_refused_before_they_are_computed(trained, monkeypatch, capsys):
+    config = trained("extractor.train_backbone=false")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
+    with pytest.raises(UserError, match=r"nodes/ in .*needs about 129\.0 kB, but 100\.0 kB are free"):
+        extract.run(config)  # 48 frames of 14 patches of 96 channels of 2 bytes
+    with pytest.raises(UserError, match=r"maps/ in .*needs about .* kB, but 100\.0 kB are free"):
+        train_extractor.run(config)
+    monkeypatch.undo()
+    extract.run(config)
+    assert "nodes/ needs about 129.0 kB; " in capsys.readouterr().err
