@@ -5,10 +5,10 @@ import os
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.clean import clean
 from pipelines.cli.dispatch import EXIT_INTERRUPTED, EXIT_USER_ERROR, run
 from pipelines.cli.errors import print_error, usage_error
 from pipelines.cli.next_steps import print_next_steps
@@ -21,6 +21,7 @@ from pipelines.cli.options import (
     RowsArgument,
     SeedsOption,
     SetOption,
+    StageGroup,
     VersionOption,
     WithoutClassOption,
     load_named,
@@ -49,13 +50,6 @@ Your own videos: **vad config init FOLDER**, then **vad train --config FOLDER.to
 the videos and labels.csv with the columns file,label (0 normal, 1 abnormal).
 
 Exit status: 0 done; 1 done, but inputs were skipped; 2 user error: fix and rerun; 130 interrupted."""
-
-
-class StageGroup(TyperGroup):
-    """Accept ``train_extractor`` for ``train-extractor``."""
-
-    def get_command(self, ctx, cmd_name):
-        return super().get_command(ctx, cmd_name.replace("_", "-"))
 
 
 app = typer.Typer(
@@ -92,6 +86,7 @@ def train(config: ConfigOption = None, overrides: SetOption = None):
     import-features replaces the first three.
     """
     loaded = load_named(config, overrides)
+    cli_datasets.refuse_untrainable(loaded)
     stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN
     status = run([f"stages.{stage}" for stage in stages], loaded)
     if status != EXIT_INTERRUPTED:
@@ -271,6 +266,7 @@ def ablate(
 
 app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
+app.command(rich_help_panel=OTHER)(clean)
 
 
 @app.command(rich_help_panel=OTHER)

@@ -81,7 +81,8 @@ def write_scores(config):
         List of ``(VideoInfo, outputs)``, see ``score_videos``.
     """
     scored = list(score_videos(config))
-    run_folder, masks = RunFolder.of(config), PixelMasks(config.data)
+    run_folder = RunFolder.of(config)
+    masks = PixelMasks(config.data, read_manifest(run_folder.nodes).videos)
     with_place = [] if config.features.root else scored  # imported features have no known place in the picture
     write_patch_scores(run_folder.evaluation_patch_scores, with_place, masks.of, config.extractor.scales)
     with replacing(run_folder.evaluation_scores) as temporary:

@@ -3,6 +3,7 @@
 A shard holds ``data.videos_per_shard`` videos in the order of the list. A second run keeps every shard that still fits.
 """
 
+import functools
 import shutil
 import time
 
@@ -11,39 +12,63 @@ import tensorflow as tf
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
+from pipelines.data.inspection import Inspected, inspect_video
 from pipelines.data.listing.files import stamp
 from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
-from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
-from pipelines.report.terminal.progress import track
+from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
+from pipelines.data.splits import training_problem
+from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.disk import check_space
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 
 RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
 PARTS = ".parts"
+SIZED_VIDEOS = 16  # that are opened for the estimate of the space
+RECORD_BYTES, FRAME_BYTES = 200, 20  # beside the JPEGs
 
 
 def run(config):
     """Decode the dataset into the folder ``clips`` of the run and return that folder.
 
     Raises:
-        UserError: The dataset cannot be loaded, or none of its videos can be decoded.
+        UserError: The dataset cannot be loaded, its records do not fit on the disk, or no video can be decoded.
     """
     start = time.monotonic()
     videos = load_dataset(config, lambda loop: track(loop, "Generating videos"))
+    problem = training_problem(videos, config)
+    if problem:
+        print_line(f"warning: {problem}")
     folder = RunFolder.of(config).clips
     shards = plan_shards(
         folder, "clips", videos, config.data.videos_per_shard, lambda group: _fingerprint(config, group)
     )
-    finished = [shard for shard in shards if shard.note() is not None]
     shutil.rmtree(folder / PARTS, ignore_errors=True)
-    num_outdated = remove_outdated(folder, "clips", finished)
-    if len(finished) < len(shards):
-        todo = [shard for shard in shards if shard not in finished]
-        for _ in track(_write_shards(config, todo), "Preparing clips", sum(len(shard.videos) for shard in todo)):
+    reuse = reuse_finished(folder, "clips", shards)
+    if reuse.todo:
+        _check_space(config, folder, [video for shard in reuse.todo for video in shard.videos])
+        num_videos = sum(len(shard.videos) for shard in reuse.todo)
+        for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
             pass
         shutil.rmtree(folder / PARTS, ignore_errors=True)
-    return _finish(config, folder, shards, len(finished), num_outdated, time.monotonic() - start)
+    return _finish(config, folder, shards, reuse, time.monotonic() - start)
+
+
+def _check_space(config, folder, videos):
+    """Estimate the size of the records from the headers and first frames of some videos, and print it."""
+    sizes = [sum(stamp(video.path)[-2:-1]) for video in videos]
+    chosen = sorted({round(i * (len(videos) - 1) / (SIZED_VIDEOS - 1)) for i in range(SIZED_VIDEOS)})
+    pool = DecodePool(config.data, functools.partial(inspect_video, whole=False))
+    read = written = 0
+    for job, result in pool.run([videos[position] for position in chosen]):
+        if isinstance(result, Inspected):
+            snippets = -(-result.num_sampled // config.data.clip_frames)
+            read += sizes[chosen[job]]
+            written += result.num_sampled * (result.jpeg_bytes + FRAME_BYTES) + snippets * RECORD_BYTES
+    if read:
+        remedy = "lower `data.frames_per_sec`, `data.image_size_px` or `data.jpeg_quality`."
+        print_line(check_space(folder, written * sum(sizes) / read, "clips/", remedy))
 
 
 def _fingerprint(config, videos):
@@ -103,11 +128,11 @@ def _assemble(shard, parts):
     shard.write_note(infos, [(video.path, failed.reason) for video, failed in failures], retry)
 
 
-def _finish(config, folder, shards, num_kept, num_outdated, seconds):
+def _finish(config, folder, shards, reuse, seconds):
     """Write the manifest and the summary, and return the folder."""
     held = write_manifest_of(folder, shards)
     num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
     done = f"{counted(len(held.videos), 'video')}, {counted(num_snippets, 'snippet')}, {held.bytes / 1e6:,.1f} MB"
-    done += describe_reuse(num_kept, len(shards), num_outdated) + describe_warnings(held.videos)
+    done += f"{reuse}{describe_warnings(held.videos)}"
     write_summary(config, "prepare", done=done, skipped=held.skipped, output=folder, seconds=seconds)
     return folder

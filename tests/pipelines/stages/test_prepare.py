@@ -2,12 +2,14 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,13 +265,16 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (folder / ".parts").exists()
 
 
-def test_a_damaged_shard_is_written_again(prepared, tmp_path):
+@pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: data[:-50] + b"?" + data[-49:]])
+def test_a_damaged_shard_is_written_again(prepared, tmp_path, damage):
     config, folder = prepared
     shutil.copytree(RunFolder.of(config).path, tmp_path / "work")
     copy = dataclasses.replace(config, work_dir=str(tmp_path / "work"))
     shard = shard_paths(RunFolder.of(copy).clips, "clips")[1]
-    shard.write_bytes(shard.read_bytes()[:100])
+    shard.write_bytes(damage(shard.read_bytes()))
     assert content(prepare.run(copy)) == content(folder)
+    reused = f"; 2 of 3 shards were finished before; damaged and written again: {shard.name}"
+    assert summary(copy)["done"].endswith(reused)
 
 
 def test_synthetic_videos_are_made_on_the_way(tmp_path):
@@ -283,3 +288,27 @@ def test_synthetic_videos_are_made_on_the_way(tmp_path):
     assert [info.label for info in manifest.videos] == [0, 1]
     start_frame, end_frame = manifest.videos[1].frame_labels[0]
     assert manifest.videos[1].frame_label_array().sum() == end_frame - start_frame
+
+
+def test_the_space_is_estimated_and_what_does_not_fit_is_refused_before_anything_is_decoded(
+    generated, tmp_path, capsys, monkeypatch
+):
+    config = settings(tmp_path / "work", generated)
+    folder = prepare.run(config)
+    found = re.search(r"^clips/ needs about ([\d.]+) kB; .* are free$", capsys.readouterr().err, re.M)
+    written = sum(path.stat().st_size for path in folder.glob("*.tfrecord"))
+    assert float(found[1]) * 1000 == pytest.approx(written, rel=0.3)
+    prepare.run(config)
+    assert "needs about" not in capsys.readouterr().err, "all is written"
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=written // 4))
+    other = settings(tmp_path / "other", generated)
+    with pytest.raises(UserError, match=r"clips/ in .*needs about .* kB, but .* are free.*`data\.frames_per_sec`"):
+        prepare.run(other)
+    assert not list(RunFolder.of(other).clips.iterdir())
+
+
+def test_videos_of_one_label_are_prepared_with_a_warning_first(videos, tmp_path, capsys):
+    (videos / "labels.csv").write_text("file,label\ntrain/normal_000.mp4,0\n")
+    prepare.run(settings(tmp_path / "work", videos))
+    error = capsys.readouterr().err
+    assert error.startswith("warning: training needs normal and abnormal videos. Received: 1 normal and 0 abnormal")

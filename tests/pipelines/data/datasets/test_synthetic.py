@@ -56,7 +56,7 @@ def test_videos_are_real_files_that_the_folder_dataset_reads_alike(small):
 def test_the_masks_show_the_two_people_who_fight(small):
     config, videos = small
     path = videos[0].path.parents[1] / MASKS_NAME
-    content, masks = path.read_bytes(), PixelMasks(config.data)
+    content, masks = path.read_bytes(), PixelMasks(config.data, videos)
     for video in videos:
         frames = pixels(video).astype(np.float32)
         info = SimpleNamespace(video_id=video.video_id, num_frames=20, height=48, width=64)
@@ -136,6 +136,15 @@ def test_other_settings_replace_the_videos(tmp_path):
     )
     assert len(first) == 4 and not first[3].path.exists()
     assert sorted(path.name for path in (tmp_path / "v").glob("*/*.mp4")) == [video.path.name for video in second][::-1]
+
+
+def test_a_damaged_note_generates_the_videos_again(tmp_path):
+    config = settings(tmp_path / "videos", "synthetic.train_videos=2", "synthetic.test_videos=0")
+    content = [video.path.read_bytes() for video in load_dataset(config)]
+    note = tmp_path / "videos" / "synthetic.json"
+    text = note.read_text()
+    note.write_text(text[:-5])
+    assert [video.path.read_bytes() for video in load_dataset(config)] == content and note.read_text() == text
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
