@@ -1,8 +1,9 @@
 """The command `vad`."""
 
 import sys
+import traceback
 
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR, EXIT_BUG = 2, 4
 
 __all__ = ["main"]
 
@@ -22,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "pipelines", "vad_keras") or package in sys.stdlib_module_names:
-            raise
+            traceback.print_exc()
+            return EXIT_BUG
         extra = package if package in ("jax", "torch") else "pipelines"
         print(
             f"error: `vad` needs the extra `{extra}` ({package} is not installed): pip install 'vad-keras[{extra}]'",

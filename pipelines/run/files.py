@@ -14,7 +14,8 @@ def replacing(path):
     """Yield a temporary path beside ``path``; when the block ends, the file there replaces ``path`` in one step.
 
     A reader never sees half a file, whether the process is killed or the power fails: the content is flushed to the
-    disk before it gets its name. When the block raises, ``path`` stays as it was and the temporary file is removed.
+    disk before it gets its name. When the block raises, ``path`` stays as it was and the temporary file is removed, and
+    an ``OSError`` that names no file names ``path``.
 
     Args:
         path: The file to write. Missing folders are created. The temporary name starts with a dot and keeps the suffix.
@@ -34,8 +35,11 @@ def replacing(path):
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # a read-only file system refuses this, too
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
     _flush(path.parent)
 

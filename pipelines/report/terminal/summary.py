@@ -28,6 +28,17 @@ def counted(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def printable(text):
+    """Return a text, such as a file's name, without what a terminal or UTF-8 cannot take: it is shown as an escape.
+
+    Example:
+
+    >>> print(printable("a\\x1b[2J.mp4"), printable("caf\\udce9.mp4"), printable("été.mp4"))
+    a\\x1b[2J.mp4 caf\\udce9.mp4 été.mp4
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
+
+
 def write_summary(
     config,
     stage: str,
@@ -51,10 +62,10 @@ def write_summary(
     Returns:
         Path of the written JSON file.
     """
-    skipped = [{"input": str(name), "reason": str(reason)} for name, reason in skipped]
+    skipped = [{"input": printable(name), "reason": printable(reason)} for name, reason in skipped]
     summary = {
         "stage": stage,
-        "done": done,
+        "done": printable(done),
         "skipped": skipped,
         "output": None if output is None else Path(output).as_posix(),
         "seconds": None if seconds is None else round(float(seconds), 3),
