@@ -44,7 +44,8 @@ def test_one_input_is_named_and_what_would_stop_all_is_raised():
     assert reason_of(MemoryError()) == "out of memory"
     assert reason_of(OSError(errno.ENAMETOOLONG, "x", "y")) == "file name too long"
     assert reason_of(AssertionError()) == "AssertionError"
-    for error in (no_file(errno.ENOSPC), no_file(errno.EIO), no_file(errno.EROFS), UserError("a setting"), MachineError("killed")):
+    system = map(no_file, (errno.ENOSPC, errno.EIO, errno.EROFS))
+    for error in (*system, UserError("a setting"), MachineError("killed")):
         with pytest.raises(type(error)) as raised:
             reason_of(error)
         assert raised.value is error

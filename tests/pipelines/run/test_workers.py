@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from pipelines.config import UserError
 from pipelines.run.failures import MachineError
 from pipelines.run.workers import in_own_process, usable_cores
 
@@ -93,7 +94,7 @@ def test_a_function_runs_in_a_process_of_its_own_and_its_errors_come_back():
     assert started(os.getenv, "KERAS_BACKEND", backend="torch") == "torch"
     assert started(os.getenv, "OMP_NUM_THREADS", threads=1) == "1"
     assert not started(tensorflow_is_loaded) and in_own_process(tensorflow_is_loaded)
-    with pytest.raises(MachineError, match="no such weights"):
+    with pytest.raises(UserError, match="no such weights"):
         started(refuse, "no such weights")
     with pytest.raises(MachineError, match=r"was killed, .* Run the same command again"):
         started(os._exit, 1)
