@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.listing.manifest import COMMANDS, shard_paths
-from pipelines.data.records import parse_bag
+from pipelines.data.records import check_shards, parse_bag
 from vad_keras import spec
 
 SHUFFLED_BATCHES = 8  # size of the shuffle buffer in batches, without a cache
@@ -33,7 +33,7 @@ def read_bags(folder, videos, prior=False):
         ``frame_indices`` int64 ``(T,)`` and, if asked for, ``prior`` float32 ``(T, G)``.
 
     Raises:
-        UserError: There is no video, or the records hold no prior.
+        UserError: There is no video, a shard is damaged, a video has no record, or the records hold no prior.
     """
     labels = {video.video_id: -1 if video.label is None else video.label for video in videos}
     if not labels:
@@ -42,13 +42,19 @@ def read_bags(folder, videos, prior=False):
         tf.lookup.KeyValueTensorInitializer(list(labels), tf.constant(list(labels.values()), tf.int64)),
         default_value=-2,
     )
+    paths = shard_paths(folder, "nodes")
+    absent = labels.keys() - check_shards(paths)
+    if absent:
+        raise UserError(
+            f"the nodes in {folder} lack {len(absent)} of {len(labels)} videos, such as {min(absent)}. "
+            f"Run {COMMANDS['nodes']} again."
+        )
     if prior and not has_prior(folder):
         raise UserError(
             f"the nodes in {folder} hold no prior. Set `extractor.prior_labels` and `extractor.prior_abnormal`, then "
             "run `vad train-extractor` and `vad extract` again."
         )
-    shards = [str(path) for path in shard_paths(folder, "nodes")]
-    records = tf.data.TFRecordDataset(shards).map(
+    records = tf.data.TFRecordDataset([str(path) for path in paths]).map(
         functools.partial(parse_bag, prior=prior), num_parallel_calls=tf.data.AUTOTUNE
     )
     shapes = {spec.NODES: (None, *node_shape(folder))}
@@ -83,7 +89,9 @@ def has_prior(folder):
 
 
 def _first_record(folder):
-    for record in tf.data.TFRecordDataset([str(path) for path in shard_paths(folder, "nodes")]).take(1):
+    paths = shard_paths(folder, "nodes")
+    check_shards(paths)
+    for record in tf.data.TFRecordDataset([str(path) for path in paths]).take(1):
         return record
     raise UserError(f"{folder} holds no video. Run {COMMANDS['nodes']} again.")
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.data.listing.manifest import read_manifest, shard_paths
-from pipelines.data.records import parse_clip
+from pipelines.data.records import check_shards, damaged, parse_clip
 from pipelines.run.folder import RunFolder
 
 HEADER_BYTES = 12  # of a TFRecord: length (8) and its checksum (4); a checksum of the data (4) follows them
@@ -36,6 +36,7 @@ class Clips:
         if len(snippets) == len(records):
             self._locations = dict(zip(snippets, records, strict=True))
         else:  # the manifest may omit some of the recorded videos
+            check_shards(shard_paths(folder, "clips"))  # or a shard is damaged
             self._locations = {_identity(_read(*record)): record for record in records}
         if not set(snippets) <= self._locations.keys():
             raise UserError(
@@ -54,15 +55,36 @@ class Clips:
     def _records(self):
         """Yield ``(path, offset, length)`` of the data of each record."""
         for path in shard_paths(self.folder, "clips"):
+            size = path.stat().st_size
             with open(path, "rb") as file:
                 while header := file.read(HEADER_BYTES):
-                    (length,) = struct.unpack_from("<Q", header)
+                    (length,) = struct.unpack_from("<Q", header.ljust(HEADER_BYTES, b"\0"))
+                    if len(header) < HEADER_BYTES or file.tell() + length + FOOTER_BYTES > size:
+                        raise damaged(path, f"truncated record at {file.tell() - len(header)}")
                     yield str(path), file.tell(), length
                     file.seek(length + FOOTER_BYTES, 1)
 
+    def check(self, videos=None):
+        """Compare the shards that hold some videos with their checksums.
+
+        Args:
+            videos: ``VideoInfo`` entries; None: all videos of the manifest.
+
+        Raises:
+            UserError: A shard is damaged.
+        """
+        videos = self.manifest.videos if videos is None else videos
+        check_shards(dict.fromkeys(self._locations[video.video_id, 0][0] for video in videos))
+
     def read(self, video_id, snippet):
-        """Read the serialized example of one snippet."""
-        return _read(*self._locations[video_id, snippet])
+        """Read the serialized example of one snippet. Its shard is checked first.
+
+        Raises:
+            UserError: The shard is damaged.
+        """
+        path, offset, length = self._locations[video_id, snippet]
+        check_shards([path])
+        return _read(path, offset, length)
 
     def frame_indices(self, video):
         """Return the original indices of the sampled frames of a video, a list of length T."""
@@ -79,18 +101,23 @@ class Clips:
         clip = parse_clip(self.read(video.video_id, snippet), self.clip_frames, self.image_size_px)
         return clip["frames"].numpy()[position]
 
-    def dataset(self, snippets):
-        """Read snippets in a given order.
+    def dataset(self, snippets, videos=None):
+        """Read snippets in a given order. Their shards are checked first.
 
         Args:
             snippets: Function that returns an iterator of ``(video_id, snippet index)``; called once per epoch.
+            videos: ``VideoInfo`` entries of the snippets; None: any of the manifest.
 
         Returns:
             ``tf.data.Dataset`` of the output of ``parse_clip``, one snippet per element.
+
+        Raises:
+            UserError: A shard is damaged.
         """
+        self.check(videos)
 
         def serialized():
-            return (self.read(*snippet) for snippet in snippets())
+            return (_read(*self._locations[snippet]) for snippet in snippets())
 
         records = tf.data.Dataset.from_generator(serialized, output_signature=tf.TensorSpec([], tf.string))
         return records.map(

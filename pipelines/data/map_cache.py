@@ -1,6 +1,7 @@
 """Feature maps of a frozen backbone, computed once for all trainings on the same clips: a float16 file and an index."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ class MapCache:
     """Maps of every sampled frame of a prepared dataset.
 
     ``<fingerprint>.f16`` holds ``(frames, h, w, C)``, video after video. ``<fingerprint>.jsonl`` lists the videos that
-    are complete, each with its frame indices. The fingerprint depends on the backbone's weights and on the clips, so
-    old maps are never used with another backbone or other clips.
+    are complete, each with its frame indices and a checksum of both. The fingerprint depends on the backbone's weights
+    and on the clips, so old maps are never used with another backbone or other clips. The maps of a video that do not
+    match their checksum count as missing.
 
     Args:
         folder: ``maps/`` of a run.
@@ -36,19 +38,37 @@ class MapCache:
         for video in clips.manifest.videos:
             self._starts[video.video_id] = self._num_frames
             self._num_frames += video.num_sampled
-        self._frame_indices = self._read_index()
+        self._entries = self._read_index()
 
     def _read_index(self):
-        if not self.index_path.exists():
+        """Return the entry of each video whose maps are complete and not damaged."""
+        if not self.index_path.exists() or not self.data_path.exists():
             return {}
-        lines = self.index_path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [json.loads(line) for line in lines if line.endswith("\n")]  # a killed run may leave half a line
-        return {entry["video_id"]: entry["frame_indices"] for entry in whole}
+        if self.data_path.stat().st_size != self._num_bytes:
+            return {}
+        data, found = self._open("r"), {}
+        for line in self.index_path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)  # a killed run may leave half a line
+                video = self.clips.manifest.by_id[entry["video_id"]]
+                if entry["checksum"] == self._checksum(data, video, entry["frame_indices"]):
+                    found[video.video_id] = entry
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def _checksum(self, data, video, frame_indices):
+        start = self._starts[video.video_id]
+        return zlib.crc32(json.dumps(frame_indices).encode(), zlib.crc32(data[start : start + video.num_sampled]))
+
+    @property
+    def _num_bytes(self):
+        return 2 * self._num_frames * int(np.prod(self.shape))
 
     @property
     def is_complete(self):
         """Whether the maps of all videos are there."""
-        return all(video.video_id in self._frame_indices for video in self.clips.manifest.videos)
+        return all(video.video_id in self._entries for video in self.clips.manifest.videos)
 
     def fill(self, extractor, track=lambda snippets, total: snippets):
         """Compute the missing maps; maps of other weights or clips are removed.
@@ -61,7 +81,7 @@ class MapCache:
         Returns:
             The cache itself.
         """
-        missing = [video for video in self.clips.manifest.videos if video.video_id not in self._frame_indices]
+        missing = [video for video in self.clips.manifest.videos if video.video_id not in self._entries]
         if not missing:
             return self
         self._allocate()
@@ -73,9 +93,10 @@ class MapCache:
                 if video is None:
                     continue
                 data.flush()
-                self._frame_indices[video.video_id] = self.clips.frame_indices(video)
-                entry = {"video_id": video.video_id, "frame_indices": self._frame_indices[video.video_id]}
-                index.write(json.dumps(entry) + "\n")
+                indices = self.clips.frame_indices(video)
+                entry = {"video_id": video.video_id, "frame_indices": indices}
+                self._entries[video.video_id] = entry | {"checksum": self._checksum(data, video, indices)}
+                index.write(json.dumps(self._entries[video.video_id]) + "\n")
                 index.flush()
         return self
 
@@ -86,9 +107,8 @@ class MapCache:
             if path.stem != self.data_path.stem:
                 path.unlink()
         with open(self.data_path, "ab") as file:
-            file.truncate(2 * self._num_frames * int(np.prod(self.shape)))
-        lines = [json.dumps({"video_id": key, "frame_indices": value}) for key, value in self._frame_indices.items()]
-        write_text(self.index_path, "".join(line + "\n" for line in lines))
+            file.truncate(self._num_bytes)
+        write_text(self.index_path, "".join(json.dumps(entry) + "\n" for entry in self._entries.values()))
 
     def _open(self, mode):
         return np.memmap(self.data_path, np.float16, mode, shape=(self._num_frames, *self.shape))
@@ -118,7 +138,7 @@ class MapCache:
 
         snippets = [(video, i) for video in videos for i in range(self.clips.num_snippets(video))]
         order = [(video.video_id, i) for video, i in snippets]
-        batches = self.clips.dataset(lambda: iter(order)).batch(BATCH_SNIPPETS).prefetch(2)
+        batches = self.clips.dataset(lambda: iter(order), videos).batch(BATCH_SNIPPETS).prefetch(2)
         every_maps = (maps for batch in batches for maps in compute(batch["frames"]).numpy())
         for (video, snippet), maps in zip(snippets, every_maps, strict=True):
             first = snippet * length
@@ -126,7 +146,7 @@ class MapCache:
 
     def frame_indices(self, video):
         """Return the original indices of the sampled frames of a video."""
-        return self._frame_indices[video.video_id]
+        return self._entries[video.video_id]["frame_indices"]
 
     def read(self, video, first=0, count=None):
         """Read snippets of a video, padded with zeros: maps float16 ``(n, K, h, w, C)`` and mask ``(n, K)``."""

@@ -3,8 +3,75 @@
 A label is 0, 1 or -1 (unknown). Padding comes last and is masked.
 """
 
+import functools
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
+
+from pipelines.config import UserError
+from pipelines.data.listing.manifest import COMMANDS
+from pipelines.run.workers import usable_cores
+
+CHECK_BUFFER_BYTES = 4 << 20
+
+
+def check_shards(paths):
+    """Compare every record of some shards with its checksum, several shards at once, before the shards are used.
+
+    A shard is read once per process, and again when the file changes.
+
+    Args:
+        paths: ``clips-*.tfrecord`` or ``nodes-*.tfrecord`` files.
+
+    Returns:
+        The video ids of the records, in order.
+
+    Raises:
+        UserError: A shard is damaged or cannot be read; the text names it and the command that writes it again.
+    """
+    paths = list(paths)
+    if len(paths) == 1:
+        return list(_checked_ids(paths[0]))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return [video_id for ids in pool.map(_checked_ids, paths) for video_id in ids]
+
+
+def is_intact(path, video_ids):
+    """Whether a shard exists, is not damaged and holds the records of these videos, in order, one per video."""
+    try:
+        return Path(path).exists() and list(_checked_ids(path)) == list(video_ids)
+    except UserError:
+        return False
+
+
+def _checked_ids(path):
+    path = Path(path)
+    stat = path.stat()
+    return _read_ids(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _read_ids(path, *_):
+    """Read the video id of each record; TensorFlow compares the checksums."""
+    records = tf.data.TFRecordDataset(str(path), buffer_size=CHECK_BUFFER_BYTES)
+    feature = {"video_id": tf.io.FixedLenFeature([], tf.string)}
+    ids = records.map(lambda record: tf.io.parse_single_example(record, feature)["video_id"])
+    try:
+        return tuple(video_id.decode() for video_id in ids.as_numpy_iterator())
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        place = re.search(r"(corrupted|truncated) record at [0-9]+", str(error))
+        raise damaged(path, place[0] if place else "its records cannot be read") from None
+
+
+def damaged(path, reason):
+    """Return the error of a damaged shard."""
+    command = COMMANDS[Path(path).name.partition("-")[0]]
+    return UserError(
+        f"{path} is damaged ({reason}). Run {command} again: it writes the damaged shards again and keeps the others."
+    )
 
 
 def parse_clip(serialized, clip_frames, image_size_px):

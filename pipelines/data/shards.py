@@ -36,11 +36,29 @@ class Shard:
 
     def note(self):
         """Return the note of a finished shard; None when it is absent, outdated, damaged or to be tried again."""
+        note = self._current_note()
+        return note if note and note["content"] == self._content_of(note) else None
+
+    @property
+    def is_damaged(self):
+        """Whether the shard was finished with these settings, but it or its note is damaged."""
+        note = self._current_note()
+        return bool(note) and self.path.exists() and note["content"] != self._content_of(note)
+
+    def _current_note(self):
         try:
             note = json.loads(self.note_path.read_text(encoding="utf-8"))
-            whole = note["bytes"] == self.path.stat().st_size
             current = note["fingerprint"] == self.fingerprint and "content" in note
-            return note if whole and current and not note["retry"] else None
+            return note if current and not note["retry"] else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _content_of(self, note):
+        """Hash what the note describes; None when that cannot be read."""
+        try:
+            infos = [VideoInfo.from_json(entry) for entry in note["videos"]]
+            whole = note["bytes"] == self.path.stat().st_size and all(len(pair) == 2 for pair in note["skipped"])
+            return _content_hash(self.path, infos) if whole else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -84,14 +102,45 @@ def plan_shards(folder, prefix, videos, size, settings_of):
     ]
 
 
-def remove_outdated(folder, prefix, finished):
-    """Remove all shards but the finished ones; return the number of removed notes, one per outdated shard."""
+@dataclass(frozen=True)
+class Reuse:
+    """What of earlier shards is kept.
+
+    Args:
+        finished: The shards that are up to date.
+        todo: The shards to write.
+        damaged: Names of the files among ``todo`` that were finished, but are damaged.
+        num_outdated: Number of other shards that were finished with other settings, files or labels.
+    """
+
+    finished: list
+    todo: list
+    damaged: list
+    num_outdated: int = 0
+
+    def __str__(self):
+        """Describe it for a summary; ``""`` when there were no earlier shards."""
+        total = len(self.finished) + len(self.todo)
+        text = f"; {len(self.finished)} of {total} shards were finished before" if self.finished else ""
+        if self.num_outdated:
+            text += f"; {self.num_outdated} outdated shards were written again (settings, files or labels changed)"
+        if self.damaged:
+            text += f"; damaged and written again: {', '.join(self.damaged)}"
+        return text
+
+
+def reuse_finished(folder, prefix, shards):
+    """Compare the shards of a folder with a plan, remove all but the finished ones, and return what is kept."""
+    finished = [shard for shard in shards if shard.note() is not None]
+    todo = [shard for shard in shards if shard not in finished]
+    damaged = [shard.path.name for shard in todo if shard.is_damaged]
     folder.mkdir(parents=True, exist_ok=True)
     keep = {path for shard in finished for path in (shard.path, shard.note_path)}
     outdated = [path for path in folder.glob(f"{prefix}-*-of-*") if path not in keep]
     for path in outdated:
         path.unlink()
-    return sum(path.suffix == ".json" for path in outdated)
+    num_outdated = sum(path.suffix == ".json" for path in outdated) - len(damaged)
+    return Reuse(finished, todo, damaged, num_outdated)
 
 
 def write_manifest_of(folder, shards):
@@ -119,13 +168,6 @@ def _content_hash(path, infos):
         digest = hashlib.file_digest(file, "sha256")
     digest.update(json.dumps([asdict(replace(info, path="")) for info in infos]).encode())
     return digest.hexdigest()
-
-
-def describe_reuse(finished, total, outdated=0):
-    """Describe which shards were kept and which were written again, for a summary; ``""`` when there are none."""
-    kept = f"; {finished} of {total} shards were finished before" if finished else ""
-    again = f"; {outdated} outdated shards were written again (settings, files or labels changed)" if outdated else ""
-    return kept + again
 
 
 def describe_warnings(videos):

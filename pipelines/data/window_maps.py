@@ -50,7 +50,7 @@ def window_maps(clips, extractor, videos, past_only=False):
 def _windows(clips, extractor, videos, past_only):
     """Yield ``(video, window, its frames)``. Each frame is decoded once."""
     order = [(video.video_id, i) for video in videos for i in range(clips.num_snippets(video))]
-    snippets = clips.dataset(lambda: iter(order)).prefetch(2).as_numpy_iterator()
+    snippets = clips.dataset(lambda: iter(order), videos).prefetch(2).as_numpy_iterator()
     for video in videos:
         first, frames = 0, np.zeros((0, clips.image_size_px, clips.image_size_px, 3), np.uint8)
         for window in plan_maps(extractor, video.num_sampled, clips.clip_frames, past_only):

@@ -15,6 +15,8 @@ import os
 import shutil
 import statistics
 import time
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,14 +72,15 @@ class Fold:
     def result_of(self, system):
         """Return ``(facts, {video_id: scores})`` of a finished training; None if the system must be trained."""
         run = self.run_of(system)
-        if not (run.path / RESULT).exists():
-            return None
-        result = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
-        trained = deciding_settings(result["settings"]["config"])  # an earlier version may have kept more of them
-        if result["settings"] | {"config": trained} != self._settings(system):
-            return None
-        with np.load(run.evaluation_scores) as scores:
-            return result["facts"], dict(scores)
+        try:
+            result = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
+            trained = deciding_settings(result["settings"]["config"])  # an earlier version may have kept more of them
+            if result["settings"] | {"config": trained} != self._settings(system):
+                return None
+            with np.load(run.evaluation_scores) as scores:
+                return result["facts"], dict(scores)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error):
+            return None  # absent or damaged
 
     def run_of(self, system):
         """Return the run folder of one training."""

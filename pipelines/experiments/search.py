@@ -11,6 +11,7 @@ videos. No test video is read.
 
 import dataclasses
 import gc
+import contextlib
 import json
 import time
 
@@ -68,9 +69,9 @@ def best_point(curves):
 
 
 def _read(path, settings):
-    if path.exists():
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found["settings"] == settings:
+        if found["settings"] == settings and found["curves"] is not None and found["seconds"] is not None:
             return found
     return {"settings": settings, "seconds": 0.0, "curves": {}}
 

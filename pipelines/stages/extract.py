@@ -14,7 +14,8 @@ from pipelines.data.clips import open_clips
 from pipelines.data.examples import serialize_bag
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, write_manifest
 from pipelines.data.map_cache import MapCache
-from pipelines.data.shards import describe_reuse, plan_shards
+from pipelines.data.records import is_intact
+from pipelines.data.shards import Reuse, plan_shards
 from pipelines.data.window_maps import padded_snippets, past_only, plan_maps, window_maps
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
@@ -47,18 +48,17 @@ def run(config) -> Path:
     settings = fingerprint(*facts)
     _remove_outdated(folder, settings)
     shards = plan_shards(folder, "nodes", videos, config.data.videos_per_shard, lambda group: settings)
-    missing = [shard for shard in shards if not shard.path.exists()]
-    todo = [video for shard in missing for video in shard.videos]
+    reuse = _reuse(shards)
+    todo = [video for shard in reuse.todo for video in shard.videos]
     if todo:
         (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest stands for complete records
         nodes = iter(track(extract_nodes(config, extractor, todo), "Extracting nodes", len(todo)))
-        for shard in missing:
+        for shard in reuse.todo:
             _write_shard(shard, nodes)
         next(nodes, None)  # lets the progress bar end
     write_manifest(folder, videos, clips.manifest.skipped, settings, extractor.channel_groups)
     done = f"{counted(len(videos), 'video')}, {counted(sum(video.num_sampled for video in videos), 'frame')}"
-    done += describe_reuse(len(shards) - len(missing), len(shards))
-    write_summary(config, "extract", done, output=folder, seconds=time.monotonic() - start)
+    write_summary(config, "extract", f"{done}{reuse}", output=folder, seconds=time.monotonic() - start)
     return folder
 
 
@@ -133,7 +133,7 @@ def _from_frames(clips, extractor, videos):
         return tf.cast(extractor.nodes_from_maps(extractor.feature_maps(frames), mask), tf.float16)
 
     order = [(video.video_id, i) for video in videos for i in range(clips.num_snippets(video))]
-    batches = clips.dataset(lambda: iter(order)).batch(BATCH_SNIPPETS).prefetch(2)
+    batches = clips.dataset(lambda: iter(order), videos).batch(BATCH_SNIPPETS).prefetch(2)
     snippets = (
         snippet
         for batch in batches
@@ -163,6 +163,13 @@ def _load_extractor(config):
             f"clips have {wanted[0]} frames of {wanted[1]} px. Run `vad train-extractor` again."
         )
     return extractor
+
+
+def _reuse(shards):
+    """Tell the shards that are there and not damaged from those to write."""
+    finished = [shard for shard in shards if is_intact(shard.path, [video.video_id for video in shard.videos])]
+    todo = [shard for shard in shards if shard not in finished]
+    return Reuse(finished, todo, [shard.path.name for shard in todo if shard.path.exists()])
 
 
 def _remove_outdated(folder, settings):

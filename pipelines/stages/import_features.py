@@ -12,7 +12,7 @@ from pipelines.data.examples import serialize_bag
 from pipelines.data.features.files import FeatureError, FeatureFolder, VideoFeatures
 from pipelines.data.features.layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
-from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
+from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import fingerprint, replacing
@@ -42,18 +42,17 @@ def run(config) -> Path:
     source = _open_source(config, load_dataset(config))
     size, videos = config.data.videos_per_shard, list(source.found)
     shards = plan_shards(folder, "nodes", videos, size, lambda group: _fingerprint(config, source, group))
-    finished = [shard for shard in shards if shard.note() is not None]
-    outdated = remove_outdated(folder, "nodes", finished)
+    reuse = reuse_finished(folder, "nodes", shards)
     (folder / FINGERPRINT_NAME).unlink(missing_ok=True)
-    todo = [shard for shard in shards if shard not in finished]
-    if todo:
+    if reuse.todo:
         (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest stands for complete records
-        for _ in track(_import(config, source, todo), "Importing features", sum(len(shard.videos) for shard in todo)):
+        num_videos = sum(len(shard.videos) for shard in reuse.todo)
+        for _ in track(_import(config, source, reuse.todo), "Importing features", num_videos):
             pass
     held = write_manifest_of(folder, shards)
     done = f"{counted(len(held.videos), 'video')}, {sum(video.num_sampled for video in held.videos):,} rows of "
     done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
-    done += describe_reuse(len(finished), len(shards), outdated) + describe_warnings(held.videos)
+    done += f"{reuse}{describe_warnings(held.videos)}"
     write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)
     return folder
 

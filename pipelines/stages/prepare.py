@@ -13,7 +13,7 @@ from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
 from pipelines.data.listing.files import stamp
 from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
-from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
+from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import fingerprint, replacing
@@ -35,15 +35,14 @@ def run(config):
     shards = plan_shards(
         folder, "clips", videos, config.data.videos_per_shard, lambda group: _fingerprint(config, group)
     )
-    finished = [shard for shard in shards if shard.note() is not None]
     shutil.rmtree(folder / PARTS, ignore_errors=True)
-    num_outdated = remove_outdated(folder, "clips", finished)
-    if len(finished) < len(shards):
-        todo = [shard for shard in shards if shard not in finished]
-        for _ in track(_write_shards(config, todo), "Preparing clips", sum(len(shard.videos) for shard in todo)):
+    reuse = reuse_finished(folder, "clips", shards)
+    if reuse.todo:
+        num_videos = sum(len(shard.videos) for shard in reuse.todo)
+        for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
             pass
         shutil.rmtree(folder / PARTS, ignore_errors=True)
-    return _finish(config, folder, shards, len(finished), num_outdated, time.monotonic() - start)
+    return _finish(config, folder, shards, reuse, time.monotonic() - start)
 
 
 def _fingerprint(config, videos):
@@ -103,11 +102,11 @@ def _assemble(shard, parts):
     shard.write_note(infos, [(video.path, failed.reason) for video, failed in failures], retry)
 
 
-def _finish(config, folder, shards, num_kept, num_outdated, seconds):
+def _finish(config, folder, shards, reuse, seconds):
     """Write the manifest and the summary, and return the folder."""
     held = write_manifest_of(folder, shards)
     num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
     done = f"{counted(len(held.videos), 'video')}, {counted(num_snippets, 'snippet')}, {held.bytes / 1e6:,.1f} MB"
-    done += describe_reuse(num_kept, len(shards), num_outdated) + describe_warnings(held.videos)
+    done += f"{reuse}{describe_warnings(held.videos)}"
     write_summary(config, "prepare", done=done, skipped=held.skipped, output=folder, seconds=seconds)
     return folder

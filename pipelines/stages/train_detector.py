@@ -285,6 +285,6 @@ def _inputs_of(config, video, prior):
     if not config.features.root and (run_folder.clips / MANIFEST_NAME).exists():
         clips = open_clips(config)
         snippets = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
-        frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(snippets))]
+        frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(snippets), [video])]
         read["frames"] = np.concatenate(frames)[: video.num_sampled]
     return read

@@ -86,7 +86,7 @@ def _claim(root, settings):
     wanted = {"generator": GENERATOR_VERSION, **dataclasses.asdict(settings)}
     note = root / NOTE_NAME
     if note.exists():
-        if json.loads(note.read_text(encoding="utf-8")) == wanted:
+        if _read_note(note) == wanted:
             return
         for path in [*root.glob("*/fight_*.mp4"), *root.glob("*/normal_*.mp4"), *root.glob(MASKS_NAME)]:
             path.unlink()
@@ -96,6 +96,14 @@ def _claim(root, settings):
             'there, set `data.dataset` to "folder".'
         )
     write_json(note, wanted)
+
+
+def _read_note(path):
+    """Return the content of the note; None when it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
 
 
 def render(path, settings, position, intervals):

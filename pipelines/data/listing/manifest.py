@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.run.files import write_json
+from pipelines.run.files import fingerprint, write_json
 
 MANIFEST_NAME = "videos.json"
 FINGERPRINT_NAME = "fingerprint"  # marker beside the nodes of `vad extract`: hash of the extractor and the clips
@@ -99,7 +99,7 @@ def array_to_intervals(labels):
 
 
 def write_manifest(folder, videos, skipped=(), fingerprint="", channel_groups=()):
-    """Write ``videos.json`` into a folder in one step and return its path."""
+    """Write ``videos.json``, with a checksum of its content, into a folder in one step and return its path."""
     content = {
         "videos": [dataclasses.asdict(video) for video in videos],
         "skipped": [{"file": str(file), "reason": reason} for file, reason in skipped],
@@ -107,18 +107,25 @@ def write_manifest(folder, videos, skipped=(), fingerprint="", channel_groups=()
     }
     if channel_groups:
         content["channel_groups"] = list(channel_groups)
-    return write_json(Path(folder) / MANIFEST_NAME, content)
+    return write_json(Path(folder) / MANIFEST_NAME, content | {"checksum": _checksum(content)})
+
+
+def _checksum(content):
+    return fingerprint(json.dumps(content, sort_keys=True).encode())
 
 
 def read_manifest(folder):
     """Read ``videos.json`` of a folder of records.
 
     Raises:
-        UserError: The folder has no manifest, or the file is not one.
+        UserError: The folder has no manifest, or the file is damaged.
     """
     path = Path(folder) / MANIFEST_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        stated = content.pop("checksum", None)
+        if stated not in (None, _checksum(content)):
+            raise ValueError("its checksum does not match")
         videos = tuple(VideoInfo.from_json(entry) for entry in content["videos"])
         skipped = tuple((entry["file"], entry["reason"]) for entry in content["skipped"])
         return Manifest(videos, skipped, content["config"], tuple(content.get("channel_groups", ())))
@@ -126,10 +133,10 @@ def read_manifest(folder):
         raise UserError(
             f"{path} does not exist. Run {COMMANDS['clips']} for clips, {COMMANDS['nodes']} for nodes."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is not a valid manifest ({error}). Remove it, then run {COMMANDS['clips']} for clips, "
-            f"{COMMANDS['nodes']} for nodes."
+            f"{path} is damaged ({error}). Run {COMMANDS['clips']} again for clips, {COMMANDS['nodes']} for nodes: it "
+            "writes the file again and keeps the records."
         ) from None
 
 

@@ -223,3 +223,23 @@ def test_a_prior_that_is_not_stored_names_the_way_out(nodes):
     assert not has_prior(nodes[0])
     with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`.*run `vad train-extractor`"):
         whole_bags(*nodes, prior=True)
+
+
+def test_a_damaged_shard_stops_every_reader_before_the_first_batch(nodes):
+    folder, videos = nodes
+    path = sorted(folder.glob("nodes-*"))[1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    readers = [lambda: read_bags(folder, videos), lambda: whole_bags(folder, videos), lambda: has_prior(folder)]
+    readers += [lambda: training_bags(folder, videos, 4, BAG_FRAMES), lambda: node_shape(folder)]
+    for read in readers:
+        with pytest.raises(UserError, match=rf"{path.name} is damaged .*Run `vad extract` or `vad import-features`"):
+            read()
+
+
+def test_a_video_without_a_record_is_missed(nodes):
+    folder, videos = nodes
+    sorted(folder.glob("nodes-*"))[1].write_bytes(b"")  # cut at the start of a record: no checksum fails
+    with pytest.raises(UserError, match=r"lack 3 of 7 videos, such as v1\. Run `vad extract` or"):
+        read_bags(folder, videos)

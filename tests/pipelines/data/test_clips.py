@@ -66,3 +66,41 @@ def test_the_clips_of_a_run_are_opened_by_its_configuration(folder):
     clips = open_clips(SimpleNamespace(work_dir=folder / "run", data=SimpleNamespace(clip_frames=2, image_size_px=8)))
     assert (clips.folder, clips.clip_frames, clips.image_size_px) == (folder / "run" / "clips", 2, 8)
     assert len(clips.manifest.videos) == 3
+
+
+def damage(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_a_flipped_byte_inside_a_picture_stops_every_reader_before_the_first_batch(folder):
+    clips = Clips(folder, 2, 8)
+    damaged = folder / shard_name("clips", 1, 2)
+    damage(damaged, damaged.read_bytes().index(b"\xff\xda") + 20)
+    a, _, c = clips.manifest.videos
+    for read in (
+        lambda: clips.dataset(lambda: iter([("a", 0)])),
+        lambda: clips.dataset(lambda: iter([("c", 0)]), [c]),
+        lambda: clips.read("c", 0),
+        lambda: clips.frame_indices(c),
+        lambda: clips.read_frame(c, 3),
+    ):
+        with pytest.raises(UserError, match=r"clips-00001-of-00002\.tfrecord is damaged .*Run `vad prepare` again"):
+            read()
+    assert len(list(clips.dataset(lambda: iter([("a", 0)]), [a]))) == 1  # its shard is intact
+
+
+@pytest.mark.parametrize("place", [0, 7])
+def test_a_damaged_header_is_named_when_the_clips_are_opened(folder, place):
+    damage(folder / shard_name("clips", 0, 2), place)
+    with pytest.raises(UserError, match=r"clips-00000-of-00002\.tfrecord is damaged .*Run `vad prepare` again"):
+        Clips(folder, 2, 8)
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_a_cut_shard_is_named_when_the_clips_are_opened(folder, count):
+    path = folder / shard_name("clips", 1, 2)
+    path.write_bytes(path.read_bytes()[:-count])
+    with pytest.raises(UserError, match=r"clips-00001-of-00002\.tfrecord is damaged \(truncated"):
+        Clips(folder, 2, 8)

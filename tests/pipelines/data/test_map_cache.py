@@ -97,3 +97,30 @@ def test_other_backbone_weights_never_meet_old_maps(clips, tmp_path):
     assert not other.is_complete
     other.fill(extractor)
     assert len(list(tmp_path.glob("*.f16"))) == 1
+
+
+def test_damaged_maps_are_computed_again_and_the_others_stay(clips, extractor, tmp_path, monkeypatch):
+    cache = MapCache(tmp_path, clips, extractor).fill(extractor)
+    expected, lines = cache.data_path.read_bytes(), cache.index_path.read_text().splitlines()
+    computed, write = [], MapCache._write
+
+    def recording(self, extractor, videos, data):
+        computed.append([video.video_id for video in videos])
+        return write(self, extractor, videos, data)
+
+    def refilled():
+        other = MapCache(tmp_path, clips, extractor)
+        assert not other.is_complete
+        other.fill(extractor)
+        assert cache.data_path.read_bytes() == expected and MapCache(tmp_path, clips, extractor).is_complete
+        assert sorted(cache.index_path.read_text().splitlines()) == sorted(lines)
+
+    monkeypatch.setattr(MapCache, "_write", recording)
+    place = len(expected) * 8 // 16  # within the frames of "b", of 7 to 8 of 16
+    cache.data_path.write_bytes(expected[:place] + bytes([expected[place] ^ 1]) + expected[place + 1 :])
+    refilled()
+    cache.data_path.write_bytes(expected[:-2])
+    refilled()
+    cache.index_path.write_text("\n".join([lines[0].replace("12", "13"), lines[1][:-1], *lines[2:]]) + "\n")
+    refilled()
+    assert computed == [["b"], ["a", "b", "c", "d"], ["a", "b"]]

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipelines.config import UserError
 from pipelines.data.encode import jpeg_bytes
 from pipelines.data.examples import serialize_bag, serialize_clip
-from pipelines.data.records import expand_to_frames, parse_bag, parse_clip
+from pipelines.data.records import check_shards, expand_to_frames, is_intact, parse_bag, parse_clip
 
 
 def smooth_picture(size=16):
@@ -83,3 +84,36 @@ def test_scores_without_their_indices_are_refused():
         expand_to_frames([0.1, 0.2], [0], 5)
     with pytest.raises(ValueError, match="expected one score per sampled frame"):
         expand_to_frames([], [], 5)
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """A shard of three bags."""
+    path = tmp_path / "nodes-00000-of-00001.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for name in "abc":
+            writer.write(serialize_bag(np.ones((5, 2, 3)), name, 0, range(5)))
+    return path
+
+
+def test_an_intact_shard_names_its_videos(shard):
+    assert check_shards([shard]) == ["a", "b", "c"] and check_shards([shard, shard]) == 2 * ["a", "b", "c"]
+    assert is_intact(shard, "abc") and not is_intact(shard, "ab") and not is_intact(shard.with_name("other"), "abc")
+
+
+def test_one_flipped_bit_anywhere_is_damage(shard):
+    content = shard.read_bytes()
+    for place in range(len(content)):
+        shard.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        with pytest.raises(UserError, match=r"nodes-00000-of-00001\.tfrecord is damaged .*Run `vad extract` or"):
+            check_shards([shard])
+    shard.write_bytes(content)
+    assert check_shards([shard]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("change", [lambda content: content[:-5], lambda content: b"no record, but some text " * 9])
+def test_a_cut_or_foreign_shard_is_damage(shard, change):
+    shard.write_bytes(change(shard.read_bytes()))
+    assert not is_intact(shard, "abc")
+    with pytest.raises(UserError, match=r"is damaged \((truncated|corrupted) record at \d+\)"):
+        check_shards([shard])

@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.data.listing.manifest import VideoInfo, read_manifest
-from pipelines.data.shards import describe_warnings, plan_shards, remove_outdated, write_manifest_of
+from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 
 
 def info(name, warning=""):
@@ -46,7 +46,11 @@ def test_only_finished_shards_of_this_plan_stay(tmp_path):
     for shard in (first, *others):
         finish(shard)
     (tmp_path / "clips-00000-of-00001.tfrecord").touch()
-    assert remove_outdated(tmp_path, "nodes", [first]) == 2
+    for shard in others:
+        shard.write_note([], [], retry=True)
+    reuse = reuse_finished(tmp_path, "nodes", [first, *others])
+    assert (reuse.finished, reuse.todo, reuse.damaged, reuse.num_outdated) == ([first], others, [], 2)
+    assert str(reuse).startswith("; 1 of 3 shards were finished before; 2 outdated shards were written again (")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "clips-00000-of-00001.tfrecord",
         "nodes-00000-of-00003.json",
@@ -89,3 +93,25 @@ def test_warnings_are_counted_and_the_first_is_told():
     assert describe_warnings([info("a")]) == ""
     text = describe_warnings([info("a"), info("b", "cut"), info("c", "short")])
     assert text == "; 2 used with a warning (see videos.json), the first: b: cut"
+
+
+def test_a_damaged_shard_or_note_is_not_finished(tmp_path):
+    shards = plan(tmp_path)
+    for shard in shards:
+        finish(shard)
+    shards[1].path.write_bytes(b"recorbs")
+    note = shards[2].note_path.read_text()
+    shards[2].note_path.write_text(note.replace('"label": 1', '"label": 0'))
+    assert [shard.note() is None for shard in shards] == [False, True, True]
+    reuse = reuse_finished(tmp_path, "nodes", shards)
+    assert reuse.damaged == [shard.path.name for shard in shards[1:]] and reuse.num_outdated == 0
+    assert str(reuse).endswith(f"; damaged and written again: {', '.join(reuse.damaged)}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [shards[0].note_path.name, shards[0].path.name]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"videos": 3}', b"{", b"\xff"])
+def test_a_note_of_any_content_is_read_without_an_exception(tmp_path, content):
+    shard = plan(tmp_path)[0]
+    finish(shard)
+    shard.note_path.write_bytes(content)
+    assert shard.note() is None and not shard.is_damaged

@@ -151,3 +151,30 @@ def test_causal_cliques_extract_again_from_the_past_alone(trained):
     past = dataclasses.replace(config, detector=dataclasses.replace(config.detector, alignment="causal"))
     after = bags_of(extract.run(past))[0]["nodes"]
     assert not np.array_equal(after, before)
+
+
+def test_a_damaged_shard_of_nodes_is_extracted_again(trained):
+    config = trained()
+    paths = shard_paths(extract.run(config), "nodes")
+    whole = [path.read_bytes() for path in paths]
+    paths[1].write_bytes(whole[1][:2000] + bytes([whole[1][2000] ^ 1]) + whole[1][2001:])
+    paths[2].write_bytes(b"")
+    kept = paths[0].stat().st_mtime_ns
+    extract.run(config)
+    assert [path.read_bytes() for path in paths] == whole and paths[0].stat().st_mtime_ns == kept
+    summary = json.loads((RunFolder.of(config).summaries / "extract.json").read_text())
+    named = "; damaged and written again: nodes-00001-of-00003.tfrecord, nodes-00002-of-00003.tfrecord"
+    assert "; 1 of 3 shards were finished before" + named in summary["done"]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_damaged_clips_stop_the_extraction_before_it_begins(trained, frozen):
+    config = trained(f"extractor.train_backbone={str(not frozen).lower()}")
+    path = RunFolder.of(config).clips / "clips-00001-of-00003.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x5A
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"clips-00001-of-00003\.tfrecord is damaged .*Run `vad prepare` again"):
+        extract.run(config)
+    with pytest.raises(UserError, match=r"clips-00001-of-00003\.tfrecord is damaged .*Run `vad prepare` again"):
+        train_extractor.run(config)

@@ -257,13 +257,16 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (folder / ".parts").exists()
 
 
-def test_a_damaged_shard_is_written_again(prepared, tmp_path):
+@pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: content[:-50] + b"?" + content[-49:]])
+def test_a_damaged_shard_is_written_again(prepared, tmp_path, damage):
     config, folder = prepared
     shutil.copytree(RunFolder.of(config).path, tmp_path / "work")
     copy = dataclasses.replace(config, work_dir=str(tmp_path / "work"))
     shard = shard_paths(RunFolder.of(copy).clips, "clips")[1]
-    shard.write_bytes(shard.read_bytes()[:100])
+    shard.write_bytes(damage(shard.read_bytes()))
     assert content(prepare.run(copy)) == content(folder)
+    reused = f"; 2 of 3 shards were finished before; damaged and written again: {shard.name}"
+    assert summary(copy)["done"].endswith(reused)
 
 
 def test_synthetic_videos_are_made_on_the_way(tmp_path):

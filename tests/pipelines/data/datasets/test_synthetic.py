@@ -138,6 +138,15 @@ def test_other_settings_replace_the_videos(tmp_path):
     assert sorted(path.name for path in (tmp_path / "v").glob("*/*.mp4")) == [video.path.name for video in second][::-1]
 
 
+def test_a_damaged_note_generates_the_videos_again(tmp_path):
+    config = settings(tmp_path / "videos", "synthetic.train_videos=2", "synthetic.test_videos=0")
+    content = [video.path.read_bytes() for video in load_dataset(config)]
+    note = tmp_path / "videos" / "synthetic.json"
+    text = note.read_text()
+    note.write_text(text[:-5])
+    assert [video.path.read_bytes() for video in load_dataset(config)] == content and note.read_text() == text
+
+
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "mine.mp4").touch()
     with pytest.raises(

@@ -54,8 +54,25 @@ def test_a_missing_or_broken_manifest_says_which_command_to_run(tmp_path):
     with pytest.raises(UserError, match="Run `vad prepare` for clips, `vad extract` or `vad import-features`"):
         read_manifest(tmp_path)
     (tmp_path / "videos.json").write_text('{"videos": [')
-    with pytest.raises(UserError, match="is not a valid manifest"):
+    with pytest.raises(UserError, match=r"videos.json is damaged \(.*Run `vad prepare` again for clips"):
         read_manifest(tmp_path)
+
+
+def test_a_changed_label_in_a_manifest_is_damage(tmp_path):
+    path = write_manifest(tmp_path, [info()])
+    content = path.read_text()
+    for changed in (content.replace('"label": 1', '"label": 0'), "[]", content.replace("videos", "vibeos")):
+        path.write_text(changed)
+        with pytest.raises(UserError, match=r"videos.json is damaged"):
+            read_manifest(tmp_path)
+
+
+def test_a_manifest_without_a_checksum_is_read(tmp_path):
+    path = write_manifest(tmp_path, [info()])
+    content = json.loads(path.read_text())
+    del content["checksum"]
+    path.write_text(json.dumps(content))
+    assert read_manifest(tmp_path).videos == (info(),)
 
 
 def test_an_incomplete_set_of_shards_is_refused(tmp_path):
