@@ -13,6 +13,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from pipelines.data.frame_limits import DECODER_OPTIONS, OPEN_OPTIONS, refusal
 from pipelines.data.listing.files import frame_files
 from pipelines.data.snippets import in_snippets, padded
 from vad_keras.spec import CENTER_CROP
@@ -65,7 +66,7 @@ class VideoReader:
         warning: Damage that was skipped; ``""`` when there was none.
 
     Raises:
-        VideoError: During the iteration: nothing in the file can be decoded.
+        VideoError: During the iteration: nothing in the file can be decoded, or its frames have an extreme size.
 
     Example:
 
@@ -156,11 +157,19 @@ class VideoReader:
             stream = streams[0]
             if stream.codec_context is None:
                 raise VideoError(self.path, "no decoder for its codec")
+            self._check_size(stream)
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
             self.fps = _nominal_fps(stream)
             errors = Counter()
             yield from _frames(container, stream, errors)
             self.warning = _damage(errors, self.num_frames, stream.frames)
+
+    def _check_size(self, stream):
+        """Refuse frames of an extreme size; a decoder refuses those that become so in the middle of a file."""
+        reason = refusal(stream.width, stream.height)
+        if reason:
+            raise VideoError(self.path, reason)
+        stream.codec_context.options = DECODER_OPTIONS
 
     def _images(self):
         """Yield the frames of a folder. An unreadable one is an error: later frames would have wrong indices."""
@@ -168,6 +177,7 @@ class VideoReader:
         for path in frame_files(self.path):
             try:
                 with _open(path) as container:
+                    self._check_size(container.streams.video[0])
                     frame = next(container.decode(video=0), None)
             except (av.error.FFmpegError, ValueError, IndexError) as error:
                 raise VideoError(self.path, f"{path.name} is not an image ({_text(error)}); copy it again") from None
@@ -222,7 +232,7 @@ def upright(rgb, frame):
 
 def _open(path):
     """Open a container. ``file:`` and the whitelist: neither its name nor a playlist in it may reach the network."""
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    return av.open(f"file:{path}", options={"protocol_whitelist": "file"} | OPEN_OPTIONS, metadata_errors="replace")
 
 
 def _display_matrix(frame):

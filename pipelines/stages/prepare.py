@@ -8,6 +8,7 @@ import time
 
 import tensorflow as tf
 
+from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
@@ -39,9 +40,11 @@ def run(config):
     reuse = reuse_finished(folder, "clips", shards)
     if reuse.todo:
         num_videos = sum(len(shard.videos) for shard in reuse.todo)
-        for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
-            pass
-        shutil.rmtree(folder / PARTS, ignore_errors=True)
+        try:
+            for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
+                pass
+        finally:  # they may be what fills the disk
+            shutil.rmtree(folder / PARTS, ignore_errors=True)
     return _finish(config, folder, shards, reuse, time.monotonic() - start)
 
 
@@ -52,11 +55,19 @@ def _fingerprint(config, videos):
     if data.crop:
         facts[0].append("crop")
     for video in videos:
-        known = [video.video_id, str(video.path), *stamp(video.path)]
+        known = [video.video_id, str(video.path), *_stamp(video.path)]
         known += [video.subset, video.label, video.class_name, video.intervals]
         known += [fact for fact in (video.fps, video.missing) if fact]
         facts += [known, b"none" if video.frame_labels is None else video.frame_labels.tobytes()]
     return fingerprint(*facts)
+
+
+def _stamp(path):
+    """Return the ``stamp`` of a video; an empty list when it cannot be read, which skips it later."""
+    try:
+        return stamp(path)
+    except OSError:
+        return []
 
 
 def _write_shards(config, shards):
@@ -103,8 +114,12 @@ def _assemble(shard, parts):
 
 
 def _finish(config, folder, shards, reuse, seconds):
-    """Write the manifest and the summary, and return the folder."""
-    held = write_manifest_of(folder, shards)
+    """Write the manifest and the summary, and return the folder; remove it if no video can be used."""
+    try:
+        held = write_manifest_of(folder, shards)
+    except UserError:
+        shutil.rmtree(folder)
+        raise
     num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
     done = f"{counted(len(held.videos), 'video')}, {counted(num_snippets, 'snippet')}, {held.bytes / 1e6:,.1f} MB"
     done += f"{reuse}{describe_warnings(held.videos)}"

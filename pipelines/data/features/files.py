@@ -14,6 +14,7 @@ Formats of published features. In all but the first, a row stands for one snippe
 Crops become patches: nodes are ``(T, G, D)`` with G = 10, 5 or 1. Arrays that hold Python objects are never unpickled.
 """
 
+import math
 import os
 import re
 import zipfile
@@ -30,6 +31,8 @@ from pipelines.data.features.layouts import node_shape, to_nodes
 SUFFIXES = ("", "_i3d", "_C")  # file name suffixes after the video name, if `features.suffix` is empty
 KINDS = (".npy", ".npz", ".txt")
 CROP = re.compile(r"^(?P<name>.+)__(?P<crop>[0-9]{1,2})$")
+MAX_UNCHECKED_BYTES = 1 << 28
+MAX_INFLATION = 200  # of a larger array in an archive: real features shrink by a factor of 10 at most
 LARGEST = float(np.finfo(np.float16).max)
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
@@ -74,6 +77,11 @@ class FeatureArray:
             raise self.error(f"must hold real numbers. Received dtype {dtype}. Save it as float32")
         if 0 in shape or not shape:
             raise self.error(f"is empty: shape {shape}. Extract it again, or remove the line")
+        claimed, held = math.prod(shape) * dtype.itemsize, self.path.stat().st_size
+        if claimed > MAX_UNCHECKED_BYTES and claimed > held * (MAX_INFLATION if self.key else 1):
+            raise self.error(
+                f"cannot be read (it claims {claimed:,} bytes, but has {held:,}). Copy or extract it again"
+            )
         return shape
 
     def read(self):
