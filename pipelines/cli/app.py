@@ -90,7 +90,7 @@ def train(config: ConfigOption = None, overrides: SetOption = None):
     """Run all stages, from prepare to export.
 
     These are prepare, train-extractor, extract, train-detector, evaluate and export. With features.root,
-    import-features replaces the first three.
+    import-features replaces the first three. A skipped input stops no stage; the exit status is then 1.
     """
     loaded = load_named(config, overrides)
     stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN

@@ -164,6 +164,26 @@ def test_a_folder_without_any_usable_video_is_an_error(tmp_path):
     (tmp_path / "labels.csv").write_text("file,label\na.mp4,1\n")
     with pytest.raises(UserError, match=r"none of the 1 videos can be used\. The first: .*a\.mp4: not a video"):
         prepare.run(settings(tmp_path / "work", tmp_path))
+    assert not (tmp_path / "work/clips").exists()
+
+
+def test_a_disk_that_is_full_leaves_no_parts_and_the_same_command_goes_on(videos, tmp_path, monkeypatch):
+    config, written = settings(tmp_path / "work", videos), []
+
+    class FullDisk(tf.io.TFRecordWriter):
+        def write(self, record):
+            written.append(record)
+            if len(written) > 3:
+                raise tf.errors.ResourceExhaustedError(None, None, "clips/.parts/000003; No space left on device")
+            super().write(record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.io, "TFRecordWriter", FullDisk)
+        with pytest.raises(tf.errors.ResourceExhaustedError):
+            prepare.run(config)
+    folder = RunFolder.of(config).clips
+    assert not (folder / ".parts").exists() and not (folder / "videos.json").exists()
+    assert len(read_manifest(prepare.run(config)).videos) == 6
 
 
 def test_all_unit_videos_are_prepared_or_skipped(shared_data, generated, tmp_path):
@@ -257,7 +277,7 @@ def test_an_interrupted_run_ends_with_the_records_of_an_undisturbed_one(generate
     assert not (folder / ".parts").exists()
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: content[:-50] + b"?" + content[-49:]])
+@pytest.mark.parametrize("damage", [lambda data: data[:100], lambda data: data[:-50] + b"?" + data[-49:]])
 def test_a_damaged_shard_is_written_again(prepared, tmp_path, damage):
     config, folder = prepared
     shutil.copytree(RunFolder.of(config).path, tmp_path / "work")

@@ -64,3 +64,10 @@ def test_the_closing_table_has_one_row_a_stage(tmp_path):
     print_closing_table(read_summaries(config), console)
     lines = [line.split() for line in console.file.getvalue().splitlines() if "videos" in line]
     assert lines == [["prepare", "73", "videos", "1", "3.0", "s"], ["extract", "72", "videos", "0"]]
+
+
+def test_a_name_that_is_no_text_is_shown_as_an_escape(tmp_path):
+    config, skipped = SimpleNamespace(work_dir=str(tmp_path)), [("caf\udce9\x1b.mp4", "bad\nvery bad")]
+    path = write_summary(config, "score", "1 video", skipped, console=recorded())
+    (entry,) = json.loads(path.read_text(encoding="utf-8"))["skipped"]
+    assert entry == {"input": r"caf\udce9\x1b.mp4", "reason": r"bad\nvery bad"}
