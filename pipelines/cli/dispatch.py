@@ -5,12 +5,11 @@ import importlib
 import os
 import shutil
 import sys
-import time
 
 from rich.console import Console
 
 from pipelines.cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
-from pipelines.report.terminal.summary import print_closing_table, read_summaries
+from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import LOCK_NAME, run_lock
 from pipelines.run.workers import load_tensorflow_quietly
@@ -26,7 +25,7 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
         arguments: Further arguments of the modules' function ``run``.
         modifies_run: Lock the run's folder and write ``config.json`` into it.
     """
-    start = time.time()
+    before = summary_stamps(config)
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
             load_tensorflow_quietly()
@@ -35,7 +34,7 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
         except KeyboardInterrupt:
             print("\ninterrupted: run the same command again to resume", file=sys.stderr)
             return EXIT_INTERRUPTED
-    summaries = read_summaries(config, since=start)
+    summaries = read_summaries(config, before)
     if len(modules) > 1:
         print_closing_table(summaries, Console())
     return EXIT_SKIPPED if any(summary["skipped"] for summary in summaries) else EXIT_DONE

@@ -8,6 +8,8 @@ import math
 import os
 from pathlib import Path
 
+QUICK_BYTES = 1 << 16  # at each end of a file
+
 
 @contextlib.contextmanager
 def replacing(path):
@@ -81,6 +83,21 @@ def _without_nan(content):
     if isinstance(content, list | tuple):
         return [_without_nan(value) for value in content]
     return None if isinstance(content, float) and math.isnan(content) else content
+
+
+def quick_hash(path):
+    """Return a hash of the size, the head and the tail of a file, ``""`` if it is none.
+
+    Size and time alone do not tell two recordings apart: cameras write files of a fixed size, and copies keep the time.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return ""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(QUICK_BYTES)
+        file.seek(max(size - QUICK_BYTES, 0))
+        return fingerprint(size, head, file.read(QUICK_BYTES))
 
 
 def fingerprint(*facts):

@@ -17,7 +17,7 @@ from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
-from pipelines.run.files import fingerprint, replacing
+from pipelines.run.files import fingerprint, quick_hash, replacing
 from pipelines.run.folder import RunFolder
 
 RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
@@ -49,7 +49,7 @@ def run(config):
 
 
 def _fingerprint(config, videos):
-    """Hash everything that decides the content of a shard: settings, files (size and modification time) and labels."""
+    """Hash everything that decides the content of a shard: settings, files (size, time, head and tail) and labels."""
     data = config.data
     facts = [[RECORDS_VERSION, data.frames_per_sec, data.clip_frames, data.image_size_px, data.jpeg_quality]]
     if data.crop:
@@ -63,9 +63,9 @@ def _fingerprint(config, videos):
 
 
 def _stamp(path):
-    """Return the ``stamp`` of a video; an empty list when it cannot be read, which skips it later."""
+    """Return what changes with a video; an empty list when it cannot be read, which skips it later."""
     try:
-        return stamp(path)
+        return [*stamp(path), quick_hash(path)]
     except OSError:
         return []
 

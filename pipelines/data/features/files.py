@@ -27,6 +27,7 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.data.features.layouts import node_shape, to_nodes
+from pipelines.run.files import quick_hash
 
 SUFFIXES = ("", "_i3d", "_C")  # file name suffixes after the video name, if `features.suffix` is empty
 KINDS = (".npy", ".npz", ".txt")
@@ -57,9 +58,9 @@ class FeatureArray:
         return f"{self.path}[{self.key}]" if self.key else str(self.path)
 
     def stamp(self):
-        """Return facts that change with the array: name, size and modification time of its file."""
+        """Return facts that change with the array: name, size, modification time, head and tail of its file."""
         stat = self.path.stat()
-        return [str(self), stat.st_size, stat.st_mtime_ns]
+        return [str(self), stat.st_size, stat.st_mtime_ns, quick_hash(self.path)]
 
     def shape(self):
         """Read the shape of the array from its header.

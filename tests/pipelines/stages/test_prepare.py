@@ -121,6 +121,19 @@ def test_only_shards_of_changed_labels_are_written_again(videos, tmp_path):
     assert read_manifest(folder).by_id["train/normal_000"].class_name == "calm"
 
 
+def test_another_file_of_the_same_name_size_and_time_is_another_video(videos, tmp_path):
+    config = settings(tmp_path / "work", videos)
+    listed = load_dataset(config)
+    before, path = prepare._fingerprint(config, listed), listed[0].path
+    stat, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert prepare._fingerprint(config, listed) != before
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert prepare._fingerprint(config, listed) == before
+
+
 def test_other_settings_leave_nothing_of_the_old_records(videos, tmp_path):
     folder = prepare.run(settings(tmp_path / "work", videos))
     prepare.run(settings(tmp_path / "work", videos, "data.videos_per_shard=6", "data.frames_per_sec=2.0"))
