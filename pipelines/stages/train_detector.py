@@ -64,10 +64,11 @@ def run(config) -> Path:
     if state.is_finished:
         write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
         return state.output
-    state.discard_other()
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
+    _training_bags(config, training)  # checks the settings and the videos
     keras.utils.set_random_seed(config.seed)
     detector = build_detector(config)
+    state.discard_other()  # after all checks: a wrong setting costs no finished training
     _fit(config, detector, training, validation, state)
     state.save(detector)
     done = _describe(config.train_detector, training, validation, state.history)
@@ -165,10 +166,8 @@ def fit_detector(config, detector, training, validation, callbacks):
     detector.build({spec.NODES: (None, None, *node_shape(nodes))})
     if detector.uses_prior:
         detector.adapt_prior(normal_priors(nodes, training))
-    how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    batches = training_bags(nodes, training, *how, detector.uses_prior)
     detector.fit(
-        batches,
+        _training_bags(config, training, detector.uses_prior),
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
         validation_data=_in_memory(whole_batches(config, detector, validation)) if validation else None,
@@ -176,6 +175,12 @@ def fit_detector(config, detector, training, validation, callbacks):
         shuffle=False,
         verbose=0,
     )
+
+
+def _training_bags(config, videos, prior=False):
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
+    how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
+    return training_bags(nodes, videos, *how, prior)
 
 
 def steps_trained(config):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -370,3 +371,18 @@ def test_a_late_prior_needs_a_baseline_and_nodes_with_a_prior(with_nodes):
         train_detector.run(config)
     with pytest.raises(UserError, match=r"`train_detector\.late_prior` is for baselines only"):
         train_detector.build_detector(with_nodes("train_detector.late_prior=true"))
+
+
+def test_a_setting_that_is_refused_costs_no_finished_training(detector_run, tmp_path):
+    for name in ("nodes", "detector.keras", "state", "logs"):
+        (tmp_path / name).symlink_to(RunFolder.of(detector_run).path / name)
+    (tmp_path / "state").unlink()
+    shutil.copytree(RunFolder.of(detector_run).path / "state", tmp_path / "state")
+    config = dataclasses.replace(detector_run, work_dir=str(tmp_path))
+    before = sorted(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    wrong = [{"batch_size": 3}, {"model_options": ("segments=6",)}, {"late_prior": True}]
+    for change in wrong:
+        changed = dataclasses.replace(config.train_detector, **change)
+        with pytest.raises(UserError):
+            train_detector.run(dataclasses.replace(config, train_detector=changed))
+    assert sorted(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()) == before
