@@ -2,14 +2,13 @@
 
 import dataclasses
 import shlex
-import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from pipelines.data.listing.manifest import read_manifest
-from pipelines.report.terminal.summary import print_closing_table, read_summaries
+from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate, export, extract, prepare, score, train_detector, train_extractor
 from vad_keras.spec import ABNORMAL, NORMAL
@@ -24,7 +23,7 @@ def run(config) -> Path:
     Returns:
         Folder of the scored videos.
     """
-    start = time.time()
+    before = summary_stamps(config)
     for stage in (prepare, train_extractor, extract, train_detector, evaluate):
         stage.run(config)
     model = export.run(config)
@@ -33,7 +32,7 @@ def run(config) -> Path:
     asked = dataclasses.replace(config.score, inputs=inputs, model=str(model))
     scores = score.run(dataclasses.replace(config, score=asked))
     console = Console()
-    print_closing_table(read_summaries(config, since=start), console)
+    print_closing_table(read_summaries(config, before), console)
     for line in closing_lines(config, model, scores, Path(inputs[0])):
         console.print(line, highlight=False, soft_wrap=True)
     return scores

@@ -1,10 +1,11 @@
 """The command `vad`."""
 
 import sys
+import traceback
 
 from pipelines.run.restart import restart_after_crash
 
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR, EXIT_BUG = 2, 4
 RESTARTED = ("demo", "train", "train-extractor", "train_extractor", "train-detector", "train_detector")
 
 __all__ = ["main"]
@@ -28,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "pipelines", "vad_keras") or package in sys.stdlib_module_names:
-            raise
+            traceback.print_exc()
+            return EXIT_BUG
         extra = package if package in ("jax", "torch") else "pipelines"
         print(
             f"error: `vad` needs the extra `{extra}` ({package} is not installed): pip install 'vad-keras[{extra}]'",

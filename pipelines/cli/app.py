@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -9,8 +10,8 @@ import typer
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.clean import clean
-from pipelines.cli.dispatch import EXIT_INTERRUPTED, EXIT_USER_ERROR, run
-from pipelines.cli.errors import print_error, usage_error
+from pipelines.cli.dispatch import run
+from pipelines.cli.errors import EXIT_INTERRUPTED, report_error
 from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
     ConfigOption,
@@ -27,7 +28,6 @@ from pipelines.cli.options import (
     load_named,
     repeat_overrides,
 )
-from pipelines.config import UserError
 from pipelines.experiments.systems import read_systems
 
 TRAIN = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
@@ -49,7 +49,8 @@ EPILOG = """Start here: **vad demo**
 Your own videos: **vad config init FOLDER**, then **vad train --config FOLDER.toml**. FOLDER holds \
 the videos and labels.csv with the columns file,label (0 normal, 1 abnormal).
 
-Exit status: 0 done; 1 done, but inputs were skipped; 2 user error: fix and rerun; 130 interrupted."""
+Exit status: 0 done; 1 done, but inputs were skipped (the summary lists them); 2 user error: fix and rerun; \
+3 the machine failed, such as a full disk: rerun to resume; 4 bug; 130 interrupted."""
 
 
 app = typer.Typer(
@@ -83,7 +84,7 @@ def train(config: ConfigOption = None, overrides: SetOption = None):
     """Run all stages, from prepare to export.
 
     These are prepare, train-extractor, extract, train-detector, evaluate and export. With features.root,
-    import-features replaces the first three.
+    import-features replaces the first three. A skipped input stops no stage; the exit status is then 1.
     """
     loaded = load_named(config, overrides)
     cli_datasets.refuse_untrainable(loaded)
@@ -286,11 +287,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        return app(args=arguments, prog_name="vad", standalone_mode=False) or 0
-    except UserError as error:
-        print_error(str(error))
-    except typer.TyperException as error:
-        print_error(usage_error(error))
-    except (KeyboardInterrupt, typer.Abort):
-        return EXIT_INTERRUPTED
-    return EXIT_USER_ERROR
+        status = app(args=arguments, prog_name="vad", standalone_mode=False) or 0
+        sys.stdout.flush()  # what cannot be printed any more is an error, too
+        return status
+    except ModuleNotFoundError:
+        raise
+    except BaseException as error:
+        return report_error(error)

@@ -2,21 +2,17 @@
 
 import contextlib
 import importlib
+import os
 import shutil
 import sys
-import time
 
 from rich.console import Console
 
-from pipelines.report.terminal.summary import print_closing_table, read_summaries
+from pipelines.cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
+from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import LOCK_NAME, run_lock
 from pipelines.run.workers import load_tensorflow_quietly
-
-EXIT_DONE = 0
-EXIT_SKIPPED = 1
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 
 def run(modules, config, *arguments, modifies_run=True) -> int:
@@ -29,7 +25,7 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
         arguments: Further arguments of the modules' function ``run``.
         modifies_run: Lock the run's folder and write ``config.json`` into it.
     """
-    start = time.time()
+    before = summary_stamps(config)
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
             load_tensorflow_quietly()
@@ -38,7 +34,7 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
         except KeyboardInterrupt:
             print("\ninterrupted: run the same command again to resume", file=sys.stderr)
             return EXIT_INTERRUPTED
-    summaries = read_summaries(config, since=start)
+    summaries = read_summaries(config, before)
     if len(modules) > 1:
         print_closing_table(summaries, Console())
     return EXIT_SKIPPED if any(summary["skipped"] for summary in summaries) else EXIT_DONE
@@ -46,18 +42,36 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
 
 @contextlib.contextmanager
 def _using(folder, config):
-    """Lock a run's folder and write its settings. If the block leaves nothing in a new folder, remove it again."""
+    """Lock a run's folder and write its settings. If the block fails, remove the folders that it left empty.
+
+    A new run's folder in which nothing but the lock and the settings is left is removed, too.
+    """
     created = [path for path in (folder.path, *folder.path.parents) if not path.exists()]
-    with run_lock(folder.path):
-        folder.write_config(config)
-        try:
-            yield
-        finally:
-            if created and _is_unused(folder):
-                shutil.rmtree(folder.path)
-                with contextlib.suppress(OSError):  # another command may use a parent by now
-                    for parent in created[1:]:
-                        parent.rmdir()
+    try:
+        with run_lock(folder.path):
+            try:
+                folder.write_config(config)
+                yield
+            except BaseException as error:
+                if isinstance(error, OSError) and error.errno and error.filename is None:
+                    error.filename = str(folder.path)
+                with contextlib.suppress(OSError):
+                    _remove_empty_folders(folder.path)
+                raise
+            finally:
+                if created and _is_unused(folder):
+                    shutil.rmtree(folder.path, ignore_errors=True)
+    finally:
+        for path in created:
+            with contextlib.suppress(OSError):  # one with content stays; another command may use a parent by now
+                path.rmdir()
+
+
+def _remove_empty_folders(folder):
+    for path, names, _ in os.walk(folder, topdown=False):
+        for name in names:
+            with contextlib.suppress(OSError):  # it has content, or is a link
+                os.rmdir(os.path.join(path, name))
 
 
 def _is_unused(folder):

@@ -1,11 +1,50 @@
-"""How the command reports a user's mistake: one line on standard error."""
+"""Exit statuses of the command, and how it reports an error: one line on standard error."""
 
+import os
+import sys
+import traceback
+
+import typer
 from rich.console import Console
 from rich.markup import escape
+
+from pipelines.config import UserError
+from pipelines.report.terminal.summary import printable
+from pipelines.run.failures import MachineError, machine_error
+
+EXIT_DONE = 0
+EXIT_SKIPPED = 1
+EXIT_USER_ERROR = 2
+EXIT_MACHINE_ERROR = 3
+EXIT_BUG = 4
+EXIT_INTERRUPTED = 130
 
 # Options of earlier versions, and the commands that do the same now.
 MOVED_OPTIONS = {f"vad evaluate --{name}": f"vad repeat --{name} N" for name in ("folds", "seeds", "jobs")}
 MOVED_OPTIONS["vad evaluate --runs"] = "vad report RUN ..."
+
+
+def report_error(error) -> int:
+    """Print what ended a command, and return its exit status. Only an error of the program itself has a traceback.
+
+    Args:
+        error: The exception.
+    """
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return EXIT_INTERRUPTED
+    if isinstance(error, SystemExit):  # Rich ends the program when nobody reads its output any more
+        error = MachineError("the output was closed before the end. Run the same command again to resume.")
+    if isinstance(error, UserError | typer.TyperException):
+        print_error(str(error) if isinstance(error, UserError) else usage_error(error))
+        return EXIT_USER_ERROR
+    failure = machine_error(error)
+    if failure:
+        _drop_output()
+        print_error(str(failure))
+        return EXIT_MACHINE_ERROR
+    traceback.print_exception(error)
+    print_error("this is a bug of vad: please report it with the lines above.")
+    return EXIT_BUG
 
 
 def usage_error(error) -> str:
@@ -23,4 +62,13 @@ def usage_error(error) -> str:
 
 def print_error(text):
     """Print an error to standard error, in one line."""
+    text = "\n".join(map(printable, text.split("\n")))
     Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _drop_output():
+    """If nothing can be printed any more, let the end of the program try no further: its status would change."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

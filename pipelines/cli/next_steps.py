@@ -7,8 +7,6 @@ from rich.markup import escape
 
 from pipelines.run.folder import RunFolder
 
-KEPT = ("work_dir", "export.root", "export.name")  # settings by which ``vad score`` finds the run and the model
-
 
 def print_next_steps(config, config_name, overrides):
     """Print where the report of a trained run is, and the commands that usually follow.
@@ -22,7 +20,7 @@ def print_next_steps(config, config_name, overrides):
     if config_name is not None:
         options += ["--config", config_name]
     for override in overrides or ():
-        if override.partition("=")[0].strip() in KEPT:
+        if override.partition("=")[0].strip() == "work_dir":  # the run knows the model that it exported
             options += ["--set", override]
     steps = {
         "read the report": run.evaluation / "report.md",

@@ -7,15 +7,18 @@ pipe, so neither side ever holds a video.
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import signal
 import time
 from collections import deque
 
 from pipelines.data.encode import Failed, encode_video
+from pipelines.run.failures import MachineError
 from pipelines.run.workers import exit_with_parent, usable_cores
 
 START_TIMEOUT_SEC = 120.0
 POLL_SEC = 1.0
+MAX_MEMORY_BYTES = 4 << 30  # of one process, which holds the frames of one snippet and those of the decoder
 ALIVE = None  # what a process sends when it has started, and after each sampled frame
 
 
@@ -110,7 +113,7 @@ class _Worker:
             return ALIVE
         self.kill()
         if not self.started:
-            raise RuntimeError(
+            raise MachineError(
                 f"a decoding process did not start in {START_TIMEOUT_SEC:g} s. Is the machine overloaded?"
             )
         return Failed(f"no progress for {timeout_sec:g} s while decoding; the process was stopped", transient=True)
@@ -120,7 +123,7 @@ class _Worker:
         code = self.process.exitcode
         self.kill()
         if self.job is None:
-            raise RuntimeError(
+            raise MachineError(
                 f"a decoding process ended at its start with exit code {code}. A script that runs `prepare` needs the "
                 'line `if __name__ == "__main__":` above its calls.'
             )
@@ -139,10 +142,18 @@ class _Worker:
         self.connection.close()
 
 
+def _limit_memory():
+    """Let a file that asks for more memory than any video needs fail by itself, instead of the whole machine."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MAX_MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
 def _serve(connection, settings, work):
     """Work on one video after the other until the parent ends; runs in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     exit_with_parent()
+    _limit_memory()
     try:
         connection.send(ALIVE)
         while True:

@@ -14,6 +14,7 @@ from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo
 from pipelines.data.snippets import in_snippets
 from pipelines.data.video import VideoError, VideoReader
+from pipelines.run.failures import machine_error
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Failed:
 
     Args:
         reason: Why.
-        transient: The process died or stalled, so another attempt may succeed.
+        transient: The process died or stalled, or the machine failed, so another attempt may succeed.
     """
 
     reason: str
@@ -60,7 +61,8 @@ def encode_video(video, settings, on_frame=lambda: None):
     except VideoError as error:
         yield Failed(error.reason)
     except Exception as error:  # a decoder may raise anything; the other videos must not suffer
-        yield Failed(f"{type(error).__name__}: {error}")
+        reason = "out of memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+        yield Failed(reason, transient=machine_error(error) is not None)
 
 
 def jpeg_bytes(rgb, quality):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from pipelines.data.frame_limits import DECODER_OPTIONS, refusal
 from pipelines.data.frame_times import MAX_PAUSE_OF_STREAM_SEC, MAX_PAUSE_SEC, FrameTimes
 from pipelines.data.listing.files import frame_files
 from pipelines.data.orientation import Orientation, is_transposed, upright
@@ -76,7 +77,7 @@ class VideoReader:
             when there was none.
 
     Raises:
-        VideoError: During the iteration: nothing in the file can be decoded.
+        VideoError: During the iteration: nothing in the file can be decoded, or its frames have an extreme size.
 
     Example:
 
@@ -154,6 +155,7 @@ class VideoReader:
                 raise VideoError(self.path, f"no video stream (only {', '.join(kinds) or 'nothing'})")
             if stream.codec_context is None:
                 raise VideoError(self.path, "no decoder for its codec")
+            self._check_size(stream)
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
             yield from self._stream_frames(container, stream, others)
 
@@ -170,6 +172,13 @@ class VideoReader:
             texts.append(f"reads video stream #{stream.index} ({stream.width}x{stream.height}), not {names}")
         self.warning = "; ".join(text for text in texts if text)
 
+    def _check_size(self, stream):
+        """Refuse frames of an extreme size; a decoder refuses those that become so in the middle of a file."""
+        reason = refusal(stream.width, stream.height)
+        if reason:
+            raise VideoError(self.path, reason)
+        stream.codec_context.options = DECODER_OPTIONS
+
     def _images(self):
         """Yield the frames of a folder. An unreadable one is an error: later frames would have wrong indices."""
         self.fps, lost = self.folder_fps or FALLBACK_FPS, set()
@@ -177,6 +186,7 @@ class VideoReader:
             orientation = Orientation()
             try:
                 with open_container(path) as container:
+                    self._check_size(container.streams.video[0])
                     frame = next(container.decode(video=0), None)
             except (av.error.FFmpegError, ValueError, IndexError) as error:
                 raise VideoError(self.path, f"{path.name} is not an image ({_text(error)}); copy it again") from None

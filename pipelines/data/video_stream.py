@@ -7,6 +7,8 @@ import av
 from av.format import Flags
 from av.stream import Disposition
 
+from pipelines.data.frame_limits import OPEN_OPTIONS
+
 FALLBACK_FPS = 25.0
 MAX_CREDIBLE_FPS = 1000.0
 FORMATS_OF_DECODE_TIMES = ("avi",)
@@ -14,7 +16,7 @@ FORMATS_OF_DECODE_TIMES = ("avi",)
 
 def open_container(path):
     """Open a container. ``file:`` and the whitelist: neither its name nor a playlist in it may reach the network."""
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    return av.open(f"file:{path}", options={"protocol_whitelist": "file"} | OPEN_OPTIONS, metadata_errors="replace")
 
 
 def choose_stream(path, container):

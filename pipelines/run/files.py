@@ -8,13 +8,16 @@ import math
 import os
 from pathlib import Path
 
+QUICK_BYTES = 1 << 16  # at each end of a file
+
 
 @contextlib.contextmanager
 def replacing(path):
     """Yield a temporary path beside ``path``; when the block ends, the file there replaces ``path`` in one step.
 
     A reader never sees half a file, whether the process is killed or the power fails: the content is flushed to the
-    disk before it gets its name. When the block raises, ``path`` stays as it was and the temporary file is removed.
+    disk before it gets its name. When the block raises, ``path`` stays as it was and the temporary file is removed, and
+    an ``OSError`` that names no file names ``path``.
 
     Args:
         path: The file to write. Missing folders are created. The temporary name starts with a dot and keeps the suffix.
@@ -34,8 +37,11 @@ def replacing(path):
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # a read-only file system refuses this, too
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
     _flush(path.parent)
 
@@ -77,6 +83,21 @@ def _without_nan(content):
     if isinstance(content, list | tuple):
         return [_without_nan(value) for value in content]
     return None if isinstance(content, float) and math.isnan(content) else content
+
+
+def quick_hash(path):
+    """Return a hash of the size, the head and the tail of a file, ``""`` if it is none.
+
+    Size and time alone do not tell two recordings apart: cameras write files of a fixed size, and copies keep the time.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return ""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(QUICK_BYTES)
+        file.seek(max(size - QUICK_BYTES, 0))
+        return fingerprint(size, head, file.read(QUICK_BYTES))
 
 
 def fingerprint(*facts):

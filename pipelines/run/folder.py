@@ -56,6 +56,11 @@ class RunFolder:
         return self.path / "detector.keras"
 
     @property
+    def exported(self):
+        """The model that this run exported last, see ``pipelines.serving.exported``."""
+        return self.path / "export.json"
+
+    @property
     def evaluation(self):
         """Report of ``vad evaluate``."""
         return self.path / "evaluation"

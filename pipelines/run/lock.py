@@ -31,7 +31,7 @@ def run_lock(folder):
             ) from None
         except OSError:
             pass
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # a full disk; the number is only for the error above
+            os.truncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from pipelines.config import UserError
+from pipelines.run.failures import MachineError
 from pipelines.run.restart import is_crash, warn_of_restart
 
 
@@ -31,7 +31,7 @@ def in_own_process(function, *arguments, threads=0, backend="", tensorflow=True)
         tensorflow: Load TensorFlow first, quietly.
 
     Raises:
-        UserError: The process died. Errors of ``function`` are raised unchanged.
+        MachineError: The process died. Errors of ``function`` are raised unchanged.
     """
     context = multiprocessing.get_context("spawn")  # a fork would copy TensorFlow's threads in a broken state
     settings = (threads, backend, tensorflow)
@@ -47,7 +47,7 @@ def in_own_process(function, *arguments, threads=0, backend="", tensorflow=True)
         if is_last or not is_crash(worker.exitcode):
             break
         warn_of_restart(worker.exitcode)
-    raise UserError(
+    raise MachineError(
         "a worker process was killed, perhaps because it ran out of memory. Run the same command again: "
         "finished work is kept, and a training resumes after its last whole epoch."
     ) from broken

@@ -78,6 +78,12 @@ def read_model_info(version_folder):
         raise UserError(f"{path} cannot be used ({error}). Export the model again.") from None
 
 
+def version_hash(version_folder):
+    """Return a hash of all files of an exported version: another one with its name and number has another hash."""
+    files = sorted(path for path in Path(version_folder).rglob("*") if path.is_file())
+    return file_hash(*files)
+
+
 def file_hash(*paths):
     """Return the SHA-256 of the content of files, in order; a missing file counts as empty."""
     digest = hashlib.sha256()

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.config import UserError
@@ -44,12 +44,13 @@ def new_version(model_folder):
     """Yield a temporary folder to write into; it becomes the next version when the block succeeds.
 
     TensorFlow Serving reads a version the moment its folder appears: it appears complete, by one rename, or not at all.
-    No version is ever overwritten, even when two exports end at the same time.
+    No version is ever overwritten, even when two exports end at the same time. A block that fails leaves no new folder.
 
     Yields:
         A dict: ``"folder"`` to write into; after the block ``"version_folder"`` holds the final path.
     """
     model_folder = Path(model_folder)
+    created = [path for path in (model_folder, *model_folder.parents) if not path.exists()]
     model_folder.mkdir(parents=True, exist_ok=True)
     draft = {"folder": Path(tempfile.mkdtemp(prefix=".export-", dir=model_folder))}
     draft["folder"].chmod(0o755)
@@ -58,6 +59,9 @@ def new_version(model_folder):
         draft["version_folder"] = _publish(draft["folder"], model_folder)
     finally:
         shutil.rmtree(draft["folder"], ignore_errors=True)
+        with suppress(OSError):  # those with content stay
+            for path in created:
+                path.rmdir()
 
 
 def _publish(folder, model_folder):

@@ -18,6 +18,7 @@ from pipelines.report.evaluation.location import with_patch_scores, write_patch_
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
@@ -43,12 +44,13 @@ def run(config) -> Path:
     """
     start, origin = time.monotonic(), provenance()  # of the running code, whatever is committed meanwhile
     run_folder, options, model = RunFolder.of(config), config.evaluate, config.train_detector.model
-    scored = write_scores(config)
+    skipped = []
+    scored = write_scores(config, skipped)
     videos = [as_evaluated(video, outputs[spec.ANOMALY_SCORE]) for video, outputs in scored]
     videos = with_patch_scores(videos, run_folder.evaluation_patch_scores)
     origin |= {"data": config.data.root, "split": "own", "seed": config.seed, "config": config_to_dict(config)}
     origin["split_fingerprint"] = _split_fingerprint(read_manifest(run_folder.nodes))
-    figures, note = _plot(config, run_folder.evaluation, scored) if options.images else ([], "")
+    figures, note = _plot(config, run_folder.evaluation, scored, skipped) if options.images else ([], "")
     content = write_report(
         run_folder.evaluation,
         {model: [videos]},
@@ -60,7 +62,8 @@ def run(config) -> Path:
         more_figures=figures,
     )
     done = f"{counted(len(videos), 'test video')}, {_main_metrics(content['systems'][model]['metrics'])}{note}"
-    write_summary(config, "evaluate", done, output=run_folder.evaluation, seconds=time.monotonic() - start)
+    seconds = time.monotonic() - start
+    write_summary(config, "evaluate", done, skipped, output=run_folder.evaluation, seconds=seconds)
     return run_folder.evaluation_metrics
 
 
@@ -72,15 +75,24 @@ def _main_metrics(metrics):
     return f"frame AUC {means['frame_auc']:.3f}, inside abnormal videos {means['frame_auc_abnormal_videos']:.3f}"
 
 
-def write_scores(config):
+def write_scores(config, skipped=None):
     """Score the test videos and write ``evaluation/scores.npz``, ``{video_id: (num_frames,)}``.
 
     ``patch_scores.npz`` beside it holds the patch scores of the videos with pixel masks, see ``write_patch_scores``.
 
+    Args:
+        config: ``Config`` of the run.
+        skipped: As for ``score_videos``.
+
     Returns:
         List of ``(VideoInfo, outputs)``, see ``score_videos``.
+
+    Raises:
+        UserError: No video can be scored.
     """
-    scored = list(score_videos(config))
+    scored = list(score_videos(config, skipped=skipped))
+    if not scored:
+        raise UserError(f"none of the {len(skipped)} test videos can be scored. The first: {': '.join(skipped[0])}.")
     run_folder = RunFolder.of(config)
     masks = PixelMasks(config.data, read_manifest(run_folder.nodes).videos)
     with_place = [] if config.features.root else scored  # imported features have no known place in the picture
@@ -102,8 +114,14 @@ def as_evaluated(video, scores):
     }
 
 
-def score_videos(config, subset="test"):
+def score_videos(config, subset="test", skipped=None):
     """Score each original frame of each labelled video of a subset.
+
+    Args:
+        config: ``Config`` of the run.
+        subset: ``"train"`` or ``"test"``.
+        skipped: List that takes ``(video_id, reason)`` of a video that fails; None raises its error, for systems that
+            must be compared on the same videos.
 
     Yields:
         ``(VideoInfo, dict)``. The dict holds ``anomaly_score`` ``(num_frames,)`` and, if the model returns them,
@@ -125,9 +143,16 @@ def score_videos(config, subset="test"):
     for inputs, _, origin in track(bags, "Scoring videos", total=len(videos)):
         video = manifest.by_id[origin["video_id"].numpy()[0].decode()]
         indices = origin["frame_indices"].numpy()[0]
-        outputs = detector.predict_on_batch({key: value.numpy() for key, value in inputs.items()})
-        outputs = {key: value[0] for key, value in outputs.items() if key in KEPT}
-        yield video, {key: expand_to_frames(value, indices, video.num_frames) for key, value in outputs.items()}
+        try:
+            outputs = detector.predict_on_batch({key: value.numpy() for key, value in inputs.items()})
+            outputs = {key: value[0] for key, value in outputs.items() if key in KEPT}
+            outputs = {key: expand_to_frames(value, indices, video.num_frames) for key, value in outputs.items()}
+        except Exception as error:
+            if skipped is None:
+                raise
+            skipped.append((video.video_id, reason_of(error)))
+        else:
+            yield video, outputs
 
 
 def load_detector(config):
@@ -140,16 +165,28 @@ def load_detector(config):
     return detector
 
 
-def _plot(config, folder, scored):
-    """Plot timelines and, if the model has a CRF, heat maps; return the figures and a note if the clips are missing."""
+def _plot(config, folder, scored, skipped):
+    """Plot timelines and, if the model has a CRF, heat maps; return the figures and a note if the clips are missing.
+
+    ``skipped`` takes ``(video_id, reason)`` of a video whose picture cannot be read; its heat map lies on grey.
+    """
     figures = plot_test_timelines(folder, scored, config.alarms.threshold, "Test videos")
     if not all(spec.MARGINALS in outputs for _, outputs in scored):
         return figures, ""
     if config.features.root or not (RunFolder.of(config).clips / MANIFEST_NAME).exists():
         return figures, "; no heat maps, because the prepared clips are missing"
-    read_frame = open_clips(config).read_frame
+    clips, unread = open_clips(config), {}
+
+    def read_frame(video, frame):
+        try:
+            return clips.read_frame(video, frame)
+        except Exception as error:
+            unread[video.video_id] = f"no picture of it can be read: {reason_of(error)}"
+            return np.full((clips.image_size_px, clips.image_size_px, 3), 128, np.uint8)
+
     path, scales = folder / "heat_maps.png", config.extractor.scales
     plot_top_heat_maps(path, scored, read_frame, scales, config.detector.score_from)
+    skipped += unread.items()
     return [*figures, (path.name, "Patch scores, and those before and after the CRF")], ""
 
 

@@ -14,6 +14,7 @@ from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.window_maps import past_only
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
+from pipelines.serving.exported import remember_export
 from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
 from pipelines.serving.signatures import NodeSignatures, ServingSignatures
 from pipelines.serving.versions import new_version, versions
@@ -26,7 +27,7 @@ def run(config) -> Path:
     With ``features.root`` there is no extractor: the exported model takes nodes only.
 
     The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest
-    version already holds these weights and settings, it is kept and nothing is written.
+    version already holds these weights and settings, it is kept. ``export.json`` in the run's folder names the version.
 
     Args:
         config: The run's ``Config``.
@@ -43,6 +44,7 @@ def run(config) -> Path:
     weights = file_hash(*paths)
     same = _same_version(model_folder, weights, config)
     if same:
+        remember_export(RunFolder.of(config), same)
         write_summary(config, "export", f"version {same.name} is already this model", output=same)
         return same
     signatures = _signatures(config, [keras.models.load_model(path, compile=False) for path in paths])
@@ -52,6 +54,7 @@ def run(config) -> Path:
         info.write(draft["folder"])
         write_warmup_requests(draft["folder"], config.export.name, warmup_inputs(signatures))
     folder = draft["version_folder"]
+    remember_export(RunFolder.of(config), folder)
     kinds = "only score_nodes, because features have no extractor" if config.features.root else "4 signatures"
     done = f"{config.export.name} version {folder.name}, {kinds}, {_megabytes(folder):.1f} MB, warm-up requests"
     write_summary(config, "export", done, output=folder, seconds=time.monotonic() - start)

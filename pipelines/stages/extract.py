@@ -20,6 +20,7 @@ from pipelines.data.window_maps import padded_snippets, past_only, plan_maps, wi
 from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.disk import check_space
+from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.marker import is_marked, mark
@@ -31,7 +32,8 @@ BATCH_SNIPPETS = 8
 def run(config) -> Path:
     """Write the nodes of every prepared video, one "bag" record each, and return ``nodes/``.
 
-    A second run keeps the finished shards while the extractor and the clips are the same.
+    A second run keeps the finished shards while the extractor and the clips are the same. A video that fails is
+    skipped, and tried again by the next run.
 
     Args:
         config: The run's ``Config``.
@@ -50,17 +52,19 @@ def run(config) -> Path:
     _remove_outdated(folder, settings)
     shards = plan_shards(folder, "nodes", videos, config.data.videos_per_shard, lambda group: settings)
     reuse = _reuse(shards)
-    todo = [video for shard in reuse.todo for video in shard.videos]
+    todo, failed = [video for shard in reuse.todo for video in shard.videos], {}
     if todo:
         _check_space(folder, extractor, todo)
         (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest stands for complete records
-        nodes = iter(track(extract_nodes(config, extractor, todo), "Extracting nodes", len(todo)))
+        nodes = iter(track(_extract_each(config, extractor, todo, failed), "Extracting nodes", len(todo)))
         for shard in reuse.todo:
             _write_shard(shard, nodes)
         next(nodes, None)  # lets the progress bar end
-    write_manifest(folder, videos, clips.manifest.skipped, settings, extractor.channel_groups)
+    videos = _without(videos, failed)
+    write_manifest(folder, videos, [*clips.manifest.skipped, *failed.items()], settings, extractor.channel_groups)
     done = f"{counted(len(videos), 'video')}, {counted(sum(video.num_sampled for video in videos), 'frame')}"
-    write_summary(config, "extract", f"{done}{reuse}", output=folder, seconds=time.monotonic() - start)
+    seconds = time.monotonic() - start
+    write_summary(config, "extract", f"{done}{reuse}", list(failed.items()), output=folder, seconds=seconds)
     return folder
 
 
@@ -69,6 +73,40 @@ def _check_space(folder, extractor, videos):
     values = 2 * sum(extractor.channel_groups) + (4 if extractor.has_prior else 0)  # bytes per patch
     size = sum(video.num_sampled for video in videos) * spec.num_patches(extractor.patches.scales) * values
     print_line(check_space(folder, size, "nodes/", "lower `data.frames_per_sec`."))
+
+
+def _without(videos, failed):
+    """Return the videos that have nodes.
+
+    Raises:
+        UserError: None has.
+    """
+    kept = [video for video in videos if video.video_id not in failed]
+    if not kept:
+        video_id, reason = next(iter(failed.items()))
+        raise UserError(f"none of the {len(videos)} videos has nodes. The first: {video_id}: {reason}.")
+    return kept
+
+
+def _extract_each(config, extractor, videos, failed):
+    """Yield what ``extract_nodes`` yields; None for a video that fails, whose reason goes to ``failed``."""
+    done = 0
+    while done < len(videos):
+        try:
+            for result in extract_nodes(config, extractor, videos[done:]):
+                done += 1
+                yield result
+        except Exception as error:  # of this video or, since batches are shared, of one of the next
+            reason_of(error)
+            yield _extract_one(config, extractor, videos[done], failed)
+            done += 1
+
+
+def _extract_one(config, extractor, video, failed):
+    try:
+        return next(iter(extract_nodes(config, extractor, [video])))
+    except Exception as error:
+        failed[video.video_id] = reason_of(error)
 
 
 def extract_nodes(config, extractor, videos):
@@ -156,7 +194,10 @@ def _from_frames(clips, extractor, videos):
 
 def _write_shard(shard, nodes):
     with replacing(shard.path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-        for _, (video, values, frame_indices, prior) in zip(shard.videos, nodes, strict=False):
+        for _, result in zip(shard.videos, nodes, strict=False):
+            if result is None:
+                continue
+            video, values, frame_indices, prior = result
             writer.write(serialize_bag(values, video.video_id, video.label, frame_indices, prior))
 
 

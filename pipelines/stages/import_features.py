@@ -1,6 +1,7 @@
 """Feature files -> nodes of every video (``nodes/nodes-*.tfrecord``) and their manifest; replaces stages 1 to 3."""
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, Vid
 from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 
@@ -49,7 +51,11 @@ def run(config) -> Path:
         num_videos = sum(len(shard.videos) for shard in reuse.todo)
         for _ in track(_import(config, source, reuse.todo), "Importing features", num_videos):
             pass
-    held = write_manifest_of(folder, shards)
+    try:
+        held = write_manifest_of(folder, shards)
+    except UserError:  # no video can be used
+        shutil.rmtree(folder)
+        raise
     done = f"{counted(len(held.videos), 'video')}, {sum(video.num_sampled for video in held.videos):,} rows of "
     done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
     done += f"{reuse}{describe_warnings(held.videos)}"
@@ -72,10 +78,7 @@ def _open_source(config, videos):
     files = FeatureFolder(config.features.root, config.features.suffix)
     found = {}
     for video in videos:
-        try:
-            found[video] = files.find(video.video_id)
-        except FeatureError as error:
-            found[video] = str(error)
+        found[video] = _try(files.find, video.video_id)
     usable = {video: features for video, features in found.items() if isinstance(features, VideoFeatures)}
     if not usable:
         video, reason = next(iter(found.items()))
@@ -85,10 +88,11 @@ def _open_source(config, videos):
         layout = choose_layout({features.arrays[0]: features.shapes for features in usable.values()})
     widths = {}
     for video, features in usable.items():
-        try:
-            widths[features.arrays[0]] = features.node_shape(layout)[1:]
-        except FeatureError as error:
-            found[video] = str(error)
+        shape = _try(features.node_shape, layout)
+        if isinstance(shape, str):
+            found[video] = shape
+        else:
+            widths[features.arrays[0]] = shape[1:]
     if not widths:
         raise UserError(next(reason for reason in found.values() if isinstance(reason, str)))
     width = common_width(widths)
@@ -100,19 +104,28 @@ def _open_source(config, videos):
     return _Source(found, layout, width, labelled)
 
 
+def _try(function, *arguments):
+    """Return the result of a function of one video or, when it fails, the reason as a string."""
+    try:
+        return function(*arguments)
+    except FeatureError as error:
+        return str(error)
+    except Exception as error:  # a file may be wrong in any way; the other videos must not suffer
+        return reason_of(error)
+
+
 def _import(config, source, shards):
     """Write the shards; yield once per video, written or skipped."""
     for shard in shards:
         infos, skipped = [], []
         with replacing(shard.path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
             for video in shard.videos:
-                try:
-                    record, info = _record(config, source, video)
-                except FeatureError as error:
-                    skipped.append((_listed(video), str(error).rstrip(".")))
+                result = _try(_record, config, source, video)
+                if isinstance(result, str):
+                    skipped.append((_listed(video), result.rstrip(".")))
                 else:
-                    writer.write(record)
-                    infos.append(info)
+                    writer.write(result[0])
+                    infos.append(result[1])
                 yield
         shard.write_note(infos, skipped)
 
@@ -169,13 +182,20 @@ def _listed(video):
     return f"{video.video_id} ({video.where})" if video.where else video.video_id
 
 
+def _stamps(features):
+    try:
+        return [array.stamp() for array in features.arrays]
+    except OSError as error:  # such as a file that was removed since it was found
+        raise FeatureError(str(error)) from None
+
+
 def _fingerprint(config, source, videos):
     """Hash everything that decides the content of a shard: settings, feature files and labels."""
     options = config.features
     facts = [[RECORDS_VERSION, source.layout, source.width, options.frames_per_feature, options.video_fps]]
     for video in videos:
         features = source.found[video]
-        files = features if isinstance(features, str) else [array.stamp() for array in features.arrays]
+        files = features if isinstance(features, str) else _try(_stamps, features)
         labels = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
         facts.append([*labels, video.fps, video.where, files])
         facts.append(b"none" if video.frame_labels is None else video.frame_labels.tobytes())

@@ -9,6 +9,7 @@ import time
 
 import tensorflow as tf
 
+from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
@@ -20,7 +21,7 @@ from pipelines.data.splits import training_problem
 from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.disk import check_space
-from pipelines.run.files import fingerprint, replacing
+from pipelines.run.files import fingerprint, quick_hash, replacing
 from pipelines.run.folder import RunFolder
 
 RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
@@ -49,9 +50,11 @@ def run(config):
     if reuse.todo:
         _check_space(config, folder, [video for shard in reuse.todo for video in shard.videos])
         num_videos = sum(len(shard.videos) for shard in reuse.todo)
-        for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
-            pass
-        shutil.rmtree(folder / PARTS, ignore_errors=True)
+        try:
+            for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
+                pass
+        finally:  # they may be what fills the disk
+            shutil.rmtree(folder / PARTS, ignore_errors=True)
     return _finish(config, folder, shards, reuse, time.monotonic() - start)
 
 
@@ -72,17 +75,25 @@ def _check_space(config, folder, videos):
 
 
 def _fingerprint(config, videos):
-    """Hash everything that decides the content of a shard: settings, files (size and modification time) and labels."""
+    """Hash everything that decides the content of a shard: settings, files (size, time, head and tail) and labels."""
     data = config.data
     facts = [[RECORDS_VERSION, data.frames_per_sec, data.clip_frames, data.image_size_px, data.jpeg_quality]]
     if data.crop:
         facts[0].append("crop")
     for video in videos:
-        known = [video.video_id, str(video.path), *stamp(video.path)]
+        known = [video.video_id, str(video.path), *_stamp(video.path)]
         known += [video.subset, video.label, video.class_name, video.intervals]
         known += [fact for fact in (video.fps, video.missing) if fact]
         facts += [known, b"none" if video.frame_labels is None else video.frame_labels.tobytes()]
     return fingerprint(*facts)
+
+
+def _stamp(path):
+    """Return what changes with a video; an empty list when it cannot be read, which skips it later."""
+    try:
+        return [*stamp(path), quick_hash(path)]
+    except OSError:
+        return []
 
 
 def _write_shards(config, shards):
@@ -129,8 +140,12 @@ def _assemble(shard, parts):
 
 
 def _finish(config, folder, shards, reuse, seconds):
-    """Write the manifest and the summary, and return the folder."""
-    held = write_manifest_of(folder, shards)
+    """Write the manifest and the summary, and return the folder; remove it if no video can be used."""
+    try:
+        held = write_manifest_of(folder, shards)
+    except UserError:
+        shutil.rmtree(folder)
+        raise
     num_snippets = sum(-(-video.num_sampled // config.data.clip_frames) for video in held.videos)
     done = f"{counted(len(held.videos), 'video')}, {counted(num_snippets, 'snippet')}, {held.bytes / 1e6:,.1f} MB"
     done += f"{reuse}{describe_warnings(held.videos)}"

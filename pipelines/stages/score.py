@@ -1,7 +1,7 @@
 """Score: video files -> one score per original frame, with an exported model alone (no Keras code)."""
 
+import contextlib
 import csv
-import json
 import time
 from pathlib import Path
 
@@ -19,25 +19,39 @@ from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
 from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
 from pipelines.report.terminal.progress import track
-from pipelines.report.terminal.summary import write_summary
+from pipelines.report.terminal.summary import counted, printable, write_summary
+from pipelines.run.failures import reason_of
 from pipelines.run.files import replacing, write_json
 from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import find_alarms
 from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.serving.exported import exported_model
+from pipelines.serving.results import (
+    CSV_HEADER,
+    SUFFIXES,
+    content_hash,
+    finished_result,
+    read_result,
+    result_names,
+    source_of,
+    with_suffix,
+)
 from pipelines.serving.scorer import FrameScores, Scorer
 from pipelines.serving.top_frames import find_top_frames
 from vad_keras import spec
 
 SCORE_DIGITS = 6
 PICTURE_SIDE_PX = 240
+PICTURE_WIDTHS_PX = (60, 960)  # a picture of extreme proportions is squeezed
 
 
 def run(config) -> Path:
     """Score ``score.inputs`` (files and folders) with ``score.model`` and write the results into ``score.output``.
 
-    Each video gets ``<name>.csv`` (frame, time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png``
-    (the timeline) and ``<name>_top_frames.png`` (the frames with the highest scores and their patches). A video that
-    the same version has already scored with the same threshold is kept unless ``score.force`` is set.
+    The model is the one that the run exported, unless ``score.model`` is set. Each video gets ``<name>.csv`` (frame,
+    time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png`` (the timeline) and
+    ``<name>_top_frames.png`` (the frames with the highest scores and their patches). A video that the same model has
+    already scored with the same settings is kept unless ``score.force`` is set. A video that fails is skipped.
 
     Args:
         config: The run's ``Config``.
@@ -49,39 +63,53 @@ def run(config) -> Path:
         UserError: There is no model that takes frames, no input, or an input that does not exist.
     """
     start = time.monotonic()
-    files = find_videos(config.score.inputs)
-    engine = SavedModelEngine(config.score.model or Path(config.export.root) / config.export.name)
-    threshold = config.score.threshold or engine.info.threshold
+    found = find_videos(config.score.inputs)
+    engine = SavedModelEngine(config.score.model or exported_model(RunFolder.of(config)))
+    Scorer(engine)  # refuses a model that takes no frames
     output = Path(config.score.output or RunFolder.of(config).scores)
-    results, skipped, num_kept = [], [], 0
-    single = len(files) == 1  # then the progress bar counts snippets, not videos
-    for path, name in files if single else track(files, "Scoring"):
-        target = output / name
-        result = None if config.score.force else _finished(engine, path, target, threshold)
-        num_kept += result is not None
+    named = result_names(found, output)
+    single = len(named) == 1  # then the progress bar counts snippets, not videos
+    results, skipped, kept, again = [], [], 0, []
+    for path, name in named if single else track(named, "Scoring"):
         try:
-            result = result or _score_file(engine, path, target, threshold, config.score.top_frames, single)
-            results.append((name, result))
+            stamp, identity = _stamp(path), _identity(engine, path, config.score)
+            before = read_result(output / name)
+            result = None if config.score.force else finished_result(output / name, identity)
+            kept += result is not None
+            results.append((name, result or _score_file(engine, path, output / name, identity, stamp, single)))
         except VideoError as error:
             skipped.append((error.file, error.reason))
+        except Exception as error:  # a decoder or a picture may raise anything; the other videos must not suffer
+            skipped.append((path, reason_of(error)))
+        else:
+            if before and before.get("source", {}).get("sha256") not in (None, identity["source"]["sha256"]):
+                again.append(name)
     _print_table(results)
-    num_new = len(results) - num_kept
-    done = f"{num_new} video{'' if num_new == 1 else 's'} with {engine.info.name} version {engine.version}, "
-    done += f"threshold {threshold:g}"
-    if num_kept:
-        done += f"; {num_kept} already scored by it (score.force=true scores them again)"
+    _print_names(found, named)
+    done = _describe(engine, config.score, len(results) - kept, kept, again)
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
     return output
 
 
+def _describe(engine, options, num_new, num_kept, again):
+    """Return in words what was scored, kept and replaced."""
+    done = f"{counted(num_new, 'video')} with {engine.info.name} version {engine.version}, "
+    done += f"threshold {options.threshold or engine.info.threshold:g}"
+    if num_kept:
+        done += f"; {num_kept} already scored by it (score.force=true scores them again)"
+    if again:
+        done += f"; {counted(len(again), 'result')} replaced because the file has changed, such as {again[0]}"
+    return done
+
+
 def find_videos(inputs):
-    """Find video files and give each a name for its results: its stem, or its path under the folder that was given.
+    """Find video files.
 
     Args:
         inputs: Files (of any suffix) and folders (searched for video suffixes).
 
     Returns:
-        List of ``(path, name)``.
+        ``{path: name}``; the name is that of the file, or its path under the folder that was given.
 
     Raises:
         UserError: There are none, or one does not exist.
@@ -102,55 +130,49 @@ def find_videos(inputs):
             raise UserError(f"{entry} does not exist. Check the path given to `vad score`.")
     if not found:
         raise UserError(f"no video in {', '.join(map(str, inputs))}. Known suffixes: {' '.join(VIDEO_SUFFIXES)}.")
-    return _with_unique_names(found)
+    return found
 
 
-def _with_unique_names(found):
-    """Drop the suffix where the name stays unique; number further duplicates."""
-    stems = [name.with_suffix("").as_posix() for name in found.values()]
-    taken, named = set(), []
-    for (path, name), stem in zip(found.items(), stems, strict=True):
-        wanted = stem if stems.count(stem) == 1 else name.as_posix().replace(".", "_")
-        unique, number = wanted, 2
-        while unique in taken:
-            unique, number = f"{wanted}_{number}", number + 1
-        taken.add(unique)
-        named.append((path, unique))
-    return named
+def _identity(engine, path, options):
+    """Return what decides a result: the model, the settings and every byte of the file.
 
-
-def _identity(engine, path, threshold):
-    """Return what decides the result: the file, the version of the model and the threshold."""
-    stat = path.stat()
+    Raises:
+        VideoError: The file cannot be read.
+    """
+    try:
+        source = {"size_bytes": path.stat().st_size, "sha256": content_hash(path)}
+    except OSError as error:
+        raise VideoError(path, f"cannot be read ({error.strerror or error})") from None
+    info = engine.info
     return {
-        "model": {"name": engine.info.name, "version": engine.version, "weights": engine.info.weights},
-        "threshold": threshold,
-        "source": {"size_bytes": stat.st_size, "modified_ns": stat.st_mtime_ns},
+        "model": {"name": info.name, "version": engine.version, "weights": info.weights, "sha256": engine.sha256},
+        "threshold": options.threshold or info.threshold,
+        "max_top_frames": options.top_frames,
+        "source": source,
     }
 
 
-def _finished(engine, path, target, threshold):
-    """Return the result of an earlier run if it is still valid, else None."""
-    try:
-        result = json.loads(_with_suffix(target, ".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    identity = _identity(engine, path, threshold)
-    complete = _with_suffix(target, ".csv").is_file() and _with_suffix(target, ".png").is_file()
-    return result if complete and {key: result.get(key) for key in identity} == identity else None
+def _stamp(path):
+    """Return what changes while a file is written; None when it does not exist."""
+    with contextlib.suppress(OSError):
+        stat = path.stat()
+        return stat.st_size, stat.st_mtime_ns
 
 
-def _score_file(engine, path, target, threshold, num_top_frames, show_progress):
+def _score_file(engine, path, target, identity, stamp, show_progress):
     """Score one video, write its files and return the content of its JSON file."""
-    info = engine.info
+    info, threshold = engine.info, identity["threshold"]
     reader = VideoReader(path, info.frames_per_sec, info.image_size_px, crop=info.crop)
     sampled, frame_indices = _score_frames(engine, reader, show_progress)
     scores = expand_to_frames(sampled.anomaly_score, frame_indices, reader.num_frames).astype(float)
     times_sec = np.asarray(reader.frame_times_sec)
-    top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], num_top_frames)
+    top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], identity["max_top_frames"])
+    moments_sec, pictures = times_sec[frame_indices[top]], _read_pictures(path, info, frame_indices[top])
+    if _stamp(path) != stamp:
+        identity["source"]["sha256"], reader.warning = "", "the file changed while it was scored; score it again"
     result = {
-        "video": path.as_posix(),
-        **_identity(engine, path, threshold),
+        "video": source_of(path),
+        **identity,
         "fps": round(reader.fps, 3),
         "num_frames": reader.num_frames,
         "num_sampled": len(frame_indices),
@@ -160,16 +182,17 @@ def _score_file(engine, path, target, threshold, num_top_frames, show_progress):
         "warning": reader.warning,
         "scores": [round(score, SCORE_DIGITS) for score in scores.tolist()],
     }
-    _write_csv(_with_suffix(target, ".csv"), result["scores"], times_sec)
-    moments_sec = times_sec[frame_indices[top]]
-    pictures = _read_pictures(path, info, frame_indices[top])
+    for suffix in SUFFIXES:  # the JSON file first: what is left of an earlier result stands for nothing
+        with_suffix(target, suffix).unlink(missing_ok=True)
+    _write_csv(with_suffix(target, ".csv"), result["scores"], times_sec)
     thumbnails = list(zip(moments_sec, pictures, strict=True))[:MAX_THUMBNAILS]
-    plot_timeline(_with_suffix(target, ".png"), times_sec, scores, threshold, title=path.name, thumbnails=thumbnails)
+    title = printable(path.name)
+    plot_timeline(with_suffix(target, ".png"), times_sec, scores, threshold, title=title, thumbnails=thumbnails)
     if top:
         top_scores = FrameScores(*(values[top] for values in sampled))
-        top_path = _with_suffix(target, "_top_frames.png")
+        top_path = with_suffix(target, SUFFIXES[-1])
         _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info)
-    write_json(_with_suffix(target, ".json"), result)  # last: its presence says that the other files are complete
+    write_json(with_suffix(target, ".json"), result)  # last: its presence says that the other files are complete
     return result
 
 
@@ -191,6 +214,7 @@ def _read_pictures(path, info, frame_indices):
     for frame_index, _, rgb in reader if wanted else ():
         if frame_index in wanted:
             width_px = round(PICTURE_SIDE_PX * stretch * reader.width / reader.height)
+            width_px = min(max(width_px, PICTURE_WIDTHS_PX[0]), PICTURE_WIDTHS_PX[1])
             pictures.append(np.asarray(Image.fromarray(rgb).resize((width_px, PICTURE_SIDE_PX))))
         if len(pictures) == len(wanted):
             break
@@ -207,16 +231,20 @@ def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, info):
     plot_heat_maps(path, pictures, maps, info.scales, titles)
 
 
-def _with_suffix(target, suffix):
-    return target.with_name(target.name + suffix)
-
-
 def _write_csv(path, scores, times_sec):
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("frame", "time_sec", "score"))
+        writer.writerow(CSV_HEADER)
         for frame, (time_sec, score) in enumerate(zip(times_sec, scores, strict=True)):
             writer.writerow((frame, f"{time_sec:.3f}", f"{score:.{SCORE_DIGITS}f}"))
+
+
+def _print_names(found, named):
+    """Print which results do not have the name of their video."""
+    for path, name in named:
+        if name != found[path].with_suffix("").as_posix():
+            text = f"  results of [bold]{escape(printable(path))}[/] have the name [bold]{escape(printable(name))}[/]"
+            Console().print(text, highlight=False, soft_wrap=True)
 
 
 def _print_table(results):
@@ -226,6 +254,6 @@ def _print_table(results):
         first = f"{alarms[0]['start_sec']:.1f} to {alarms[0]['end_sec']:.1f} s" if alarms else ""
         style = "bold red" if alarms else None
         counts = (f"{result['num_frames']:,}", f"{result['max_score']:.3f}", str(len(alarms)))
-        table.add_row(escape(name), *counts, first, style=style)
+        table.add_row(escape(printable(name)), *counts, first, style=style)
     if results:
         Console().print(table)

@@ -36,11 +36,12 @@ from pipelines.training.callbacks import (
 )
 from pipelines.training.images import ScoreImages
 from pipelines.training.memory import fill_memory
+from pipelines.training.optimizer import build_optimizer
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras import spec
 from vad_keras.metrics import frame_auc
 from vad_keras.models import AnomalyDetector
-from vad_keras.models.baselines import BASELINES, AdamL2, Baseline
+from vad_keras.models.baselines import BASELINES, Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
@@ -72,10 +73,11 @@ def run(config) -> Path:
     if state.is_finished:
         write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
         return state.output
-    state.discard_other()
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
+    _training_bags(config, training)  # checks the settings and the videos
     keras.utils.set_random_seed(config.seed)
     detector = build_detector(config)
+    state.discard_other()  # after all checks: a wrong setting costs no finished training
     _fit(config, detector, training, validation, state)
     state.save(detector)
     done = _describe(config.train_detector, training, validation, state.history)
@@ -122,34 +124,6 @@ def _build_baseline(name, options, late_prior):
         raise UserError(f"{name}: {error}") from None
 
 
-def build_optimizer(options):
-    """Return the configured optimizer. Adagrad starts with accumulators of 0, as in [1].
-
-    Each of ``drop_steps`` divides the learning rate by 10. The norm that ``clip_norm`` limits is that of all gradients
-    together, as ``torch.nn.utils.clip_grad_norm_`` takes it.
-
-    The default of Keras is 0.1. Gradients far below that hardly change a weight, and Sultani's network then keeps its
-    first scores for hundreds of epochs.
-    """
-    rate = options.learning_rate
-    if options.drop_steps:
-        rates = [rate * 0.1**drops for drops in range(len(options.drop_steps) + 1)]
-        last = [step - 1 for step in sorted(options.drop_steps)]  # the schedule counts from 0, the bound included
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(last, rates)
-    clip_norm = options.clip_norm or None
-    if options.optimizer == "adam_l2":
-        return AdamL2(rate, l2=options.weight_decay, global_clipnorm=clip_norm)
-    optimizer, settings = {
-        "adam": (keras.optimizers.AdamW, {}),
-        "adagrad": (keras.optimizers.Adagrad, {"initial_accumulator_value": 0.0, "epsilon": 1e-12}),
-        "rmsprop": (keras.optimizers.RMSprop, {}),
-        "sgd": (keras.optimizers.SGD, {"momentum": 0.9}),
-    }[options.optimizer]
-    no_decay = 0.0 if optimizer is keras.optimizers.AdamW else None  # AdamW refuses None
-    decay = options.weight_decay or no_decay
-    return optimizer(rate, weight_decay=decay, global_clipnorm=clip_norm, **settings)
-
-
 def _fit(config, detector, training, validation, state):
     options = config.train_detector
     monitor = options.monitor if validation else None
@@ -176,10 +150,8 @@ def fit_detector(config, detector, training, validation, callbacks):
         detector.adapt_prior(normal_priors(nodes, training))
     elif detector.memory is not None:
         prior = fill_memory(detector, nodes, training, validation)
-    how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    batches = training_bags(nodes, training, *how, prior)
     detector.fit(
-        batches,
+        _training_bags(config, training, prior),
         epochs=options.epochs,
         steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
         validation_data=_in_memory(whole_batches(config, detector, validation, prior)) if validation else None,
@@ -187,6 +159,12 @@ def fit_detector(config, detector, training, validation, callbacks):
         shuffle=False,
         verbose=0,
     )
+
+
+def _training_bags(config, videos, prior=False):
+    options, nodes = config.train_detector, RunFolder.of(config).nodes
+    how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
+    return training_bags(nodes, videos, *how, prior)
 
 
 def steps_trained(config):

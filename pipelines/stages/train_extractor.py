@@ -46,7 +46,6 @@ def run(config) -> Path:
     if state.is_finished:
         write_summary(config, STAGE, "already trained with these clips and settings", output=state.output)
         return state.output
-    state.discard_other()
     state.save(fit_extractor(config, clips, videos, state))
     done = _describe(config, videos, state.history)
     write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
@@ -72,6 +71,7 @@ def fit_extractor(config, clips, videos, state):
     training, validation = split_videos(videos, config.train_extractor.validation_fraction, config.seed)
     _check_labels(training)
     extractor = build_extractor(config)
+    state.discard_other()  # after all checks: a wrong setting costs no finished training
     source = clips if config.extractor.train_backbone else _filled_maps(config, clips, extractor)
     if config.train_extractor.epochs:  # 0: the backbone as it is
         _fit(config, extractor, clips, source, training, validation, state)

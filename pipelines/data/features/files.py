@@ -14,6 +14,7 @@ Formats of published features. In all but the first, a row stands for one snippe
 Crops become patches: nodes are ``(T, G, D)`` with G = 10, 5 or 1. Arrays that hold Python objects are never unpickled.
 """
 
+import math
 import os
 import re
 import zipfile
@@ -26,10 +27,13 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.data.features.layouts import node_shape, to_nodes
+from pipelines.run.files import quick_hash
 
 SUFFIXES = ("", "_i3d", "_C")  # file name suffixes after the video name, if `features.suffix` is empty
 KINDS = (".npy", ".npz", ".txt")
 CROP = re.compile(r"^(?P<name>.+)__(?P<crop>[0-9]{1,2})$")
+MAX_UNCHECKED_BYTES = 1 << 28
+MAX_INFLATION = 200  # of a larger array in an archive: real features shrink by a factor of 10 at most
 LARGEST = float(np.finfo(np.float16).max)
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
@@ -54,9 +58,9 @@ class FeatureArray:
         return f"{self.path}[{self.key}]" if self.key else str(self.path)
 
     def stamp(self):
-        """Return facts that change with the array: name, size and modification time of its file."""
+        """Return facts that change with the array: name, size, modification time, head and tail of its file."""
         stat = self.path.stat()
-        return [str(self), stat.st_size, stat.st_mtime_ns]
+        return [str(self), stat.st_size, stat.st_mtime_ns, quick_hash(self.path)]
 
     def shape(self):
         """Read the shape of the array from its header.
@@ -74,6 +78,11 @@ class FeatureArray:
             raise self.error(f"must hold real numbers. Received dtype {dtype}. Save it as float32")
         if 0 in shape or not shape:
             raise self.error(f"is empty: shape {shape}. Extract it again, or remove the line")
+        claimed, held = math.prod(shape) * dtype.itemsize, self.path.stat().st_size
+        if claimed > MAX_UNCHECKED_BYTES and claimed > held * (MAX_INFLATION if self.key else 1):
+            raise self.error(
+                f"cannot be read (it claims {claimed:,} bytes, but has {held:,}). Copy or extract it again"
+            )
         return shape
 
     def read(self):

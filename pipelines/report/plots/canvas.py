@@ -1,7 +1,8 @@
-"""Style and files of all figures. They use Agg through the object interface and share no state."""
+"""Style and files of all figures. They use Agg through the object interface."""
 
 import io
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ SCORE = "#1f5f99"
 ALARM = "#e8871e"
 TRUTH = "#d93a3a"
 SERIES = ("#1f5f99", "#e8871e", "#3a8f5c", "#8a4fae", "#7b8794", "#b0413e")
+
+matplotlib.rcParams["text.parse_math"] = False  # a `$` in the name of a video starts no formula
 
 TICK_STEPS_SEC = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 

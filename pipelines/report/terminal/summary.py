@@ -28,6 +28,17 @@ def counted(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def printable(text):
+    """Return a text, such as a file's name, without what a terminal or UTF-8 cannot take: it is shown as an escape.
+
+    Example:
+
+    >>> print(printable("a\\x1b[2J.mp4"), printable("caf\\udce9.mp4"), printable("été.mp4"))
+    a\\x1b[2J.mp4 caf\\udce9.mp4 été.mp4
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
+
+
 def write_summary(
     config,
     stage: str,
@@ -51,10 +62,10 @@ def write_summary(
     Returns:
         Path of the written JSON file.
     """
-    skipped = [{"input": str(name), "reason": str(reason)} for name, reason in skipped]
+    skipped = [{"input": printable(name), "reason": printable(reason)} for name, reason in skipped]
     summary = {
         "stage": stage,
-        "done": done,
+        "done": printable(done),
         "skipped": skipped,
         "output": None if output is None else Path(output).as_posix(),
         "seconds": None if seconds is None else round(float(seconds), 3),
@@ -86,10 +97,17 @@ def print_summary(summary, console):
         console.print(f"    and {more} more; the full list is in the JSON file of the summary", highlight=False)
 
 
-def read_summaries(config, since: float = 0.0) -> list[dict]:
-    """Return the summaries written at or after the time ``since`` (seconds, as ``time.time``), oldest first."""
-    paths = [(path.stat().st_mtime, path) for path in RunFolder.of(config).summaries.glob("*.json")]
-    return [json.loads(path.read_text(encoding="utf-8")) for written, path in sorted(paths) if written >= since]
+def summary_stamps(config) -> dict:
+    """Return what changes when a summary is written, for ``read_summaries``. Clocks of network drives may differ."""
+    stats = {path: path.stat() for path in RunFolder.of(config).summaries.glob("*.json")}
+    return {path: (stat.st_mtime_ns, stat.st_ino) for path, stat in stats.items()}
+
+
+def read_summaries(config, before=None) -> list[dict]:
+    """Return the summaries written since ``before``, a result of ``summary_stamps``, oldest first; all without it."""
+    stamps = summary_stamps(config)
+    paths = sorted((stamp, path) for path, stamp in stamps.items() if stamp != (before or {}).get(path))
+    return [json.loads(path.read_text(encoding="utf-8")) for _, path in paths]
 
 
 def print_closing_table(summaries, console):

@@ -13,10 +13,12 @@ class Engine(Protocol):
     Attributes:
         info: Description of the model, from its ``model.json``.
         version: Version of the model, such as ``"3"``.
+        sha256: Hash of the exported files, see ``version_hash``.
     """
 
     info: ModelInfo
     version: str
+    sha256: str
 
     def extract(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """Compute what ``score_nodes`` takes, from consecutive frames.

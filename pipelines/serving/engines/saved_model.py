@@ -3,7 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from pipelines.serving.model_info import read_model_info
+from pipelines.config import UserError
+from pipelines.run.failures import machine_error
+from pipelines.serving.model_info import read_model_info, version_hash
 from pipelines.serving.versions import version_folder
 from vad_keras import spec
 
@@ -15,14 +17,15 @@ class SavedModelEngine:
         path: Folder of a version, or of a model, whose newest version is loaded.
 
     Raises:
-        UserError: There is no exported model at ``path``.
+        UserError: There is no exported model at ``path``, or its files are damaged.
     """
 
     def __init__(self, path):
         folder = version_folder(path)
         self.info = read_model_info(folder)
         self.version = folder.name
-        self._model = tf.saved_model.load(str(folder))
+        self.sha256 = version_hash(folder)
+        self._model = _load(folder)
         self._signatures = self._model.signatures
 
     def extract(self, frames):
@@ -35,3 +38,13 @@ class SavedModelEngine:
         """Return the outputs of the signature ``score_nodes`` for what ``extract`` returns of one video."""
         outputs = self._signatures["score_nodes"](**{name: value[np.newaxis] for name, value in inputs.items()})
         return {name: value[0].numpy() for name, value in outputs.items()}
+
+
+def _load(folder):
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:  # of many kinds, depending on which byte of which file is wrong
+        if machine_error(error):
+            raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"the model {folder} cannot be loaded ({lines[0][:200]}). Export it again.") from error

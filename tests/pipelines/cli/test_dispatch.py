@@ -1,12 +1,12 @@
 """Tests of pipelines.cli.dispatch, mostly through the command."""
 
+import errno
 import json
-
-import pytest
 
 from pipelines.cli import dispatch, main
 from pipelines.config import UserError, load_config
 from pipelines.report.terminal.summary import write_summary
+from pipelines.run.folder import RunFolder
 
 
 def skip_one(config):
@@ -58,13 +58,44 @@ def test_ctrl_c_ends_with_one_line_and_status_130(stages, capsys):
     assert capsys.readouterr().err.strip() == "interrupted: run the same command again to resume"
 
 
-def test_a_bug_keeps_its_traceback(stages):
+def test_a_bug_keeps_its_traceback_and_has_a_status_of_its_own(stages, capsys, tmp_path):
     def run(config):
         raise ZeroDivisionError
 
     stages.install("stages.extract", run)
-    with pytest.raises(ZeroDivisionError):
-        main(["extract"])
+    assert main(["extract"]) == 4
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback") and "ZeroDivisionError" in error and not list(tmp_path.iterdir())
+
+
+def test_a_failing_command_removes_what_it_left_empty_in_a_folder_that_was_there(stages, tmp_path):
+    def run(config):
+        (tmp_path / "run/state/deep").mkdir(parents=True)
+        fail(config)
+
+    (tmp_path / "run/clips").mkdir(parents=True)
+    (tmp_path / "run/clips/one").write_text("a result")
+    stages.install("stages.extract", run)
+    assert main(["extract", "--set", "work_dir=run"]) == 2
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "clips", "config.json"]
+
+
+def test_a_failure_without_a_file_names_the_run(stages, capsys):
+    def run(config):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stages.install("stages.extract", run)
+    assert main(["extract", "--set", "work_dir=runs/x"]) == 3
+    assert "no space is left on the disk to write runs/x." in capsys.readouterr().err
+
+
+def test_settings_that_cannot_be_written_leave_no_folder(stages, tmp_path, monkeypatch):
+    def full(folder, config):
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder.config))
+
+    monkeypatch.setattr(RunFolder, "write_config", full)
+    assert main(["extract", "--set", "work_dir=runs/of/x"]) == 3
+    assert not stages.ran and not list(tmp_path.iterdir())
 
 
 def test_a_second_command_keeps_out_of_a_folder_in_use_unless_it_only_reads(stages, capsys):

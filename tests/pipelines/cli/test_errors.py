@@ -1,9 +1,15 @@
 """Tests of pipelines.cli.errors, through the command."""
 
+import errno
+import os
+import subprocess
+import sys
+
 import pytest
 
 from pipelines.cli import main
-from pipelines.cli.errors import print_error
+from pipelines.cli.errors import print_error, report_error
+from pipelines.run.failures import MachineError
 
 
 def test_an_error_is_one_line_and_brackets_are_kept(capsys):
@@ -33,3 +39,43 @@ def test_a_mistake_is_answered_in_one_line_and_leaves_nothing_behind(arguments, 
     error = capsys.readouterr().err
     assert error.startswith("error: ") and expected in error and error.count("\n") == 1
     assert not stages.ran and not list(tmp_path.iterdir())
+
+
+def test_a_failure_of_the_machine_is_one_line_with_a_status_of_its_own(stages, capsys):
+    failures = {
+        OSError(errno.ENOSPC, "No space left on device", "runs/x"): "no space is left on the disk to write runs/x.",
+        OSError(errno.EROFS, "Read-only file system", "runs/x"): "runs/x cannot be used: the file system is read-only.",
+        FileNotFoundError(errno.ENOENT, "gone", "labels.csv"): "labels.csv does not exist (any more). Put it back",
+        MemoryError(): "out of memory. Close other programs or lower a setting",
+        MachineError("a worker process was killed."): "a worker process was killed.",
+    }
+    for failure, expected in failures.items():
+
+        def run(config, failure=failure):
+            raise failure
+
+        stages.install("stages.prepare", run)
+        assert main(["train"]) == 3
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {expected}") and error.count("\n") == 1
+    assert len(stages.ran) == len(failures)
+
+
+def test_the_help_lists_every_exit_status(capsys):
+    main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for status in ("0 done;", "1 done, but inputs were", "2 user error", "3 the machine failed", "4 bug", "130 int"):
+        assert status in text
+
+
+def test_an_output_that_nobody_reads_is_no_skipped_input(capsys):
+    assert report_error(SystemExit(1)) == 3  # as Rich ends a program whose pipe was closed
+    assert "the output was closed" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_an_output_that_cannot_be_written_has_the_status_of_the_machine():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "pipelines", "--help"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert result.returncode == 3 and "no space is left" in result.stderr

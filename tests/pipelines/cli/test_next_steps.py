@@ -26,7 +26,7 @@ def test_options_that_find_the_run_are_repeated_and_paths_quoted(capsys):
     lines = printed(capsys, *given, config_name="demo")
     assert "tensorboard --logdir 'my runs/[a]/logs'" in lines[2]
     words = shlex.split(lines[3])
-    assert words[2:] == ["vad", "score", "VIDEO", "--config", "demo", "--set", given[0], "--set", given[1]]
+    assert words[2:] == ["vad", "score", "VIDEO", "--config", "demo", "--set", given[0]]
 
 
 def test_a_model_of_imported_features_scores_no_video(capsys):

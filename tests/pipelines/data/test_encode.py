@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from pipelines.config import load_config
+from pipelines.data import encode
 from pipelines.data.encode import Failed, encode_video, jpeg_bytes
 from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.listing.manifest import VideoInfo
@@ -89,6 +90,16 @@ def test_whatever_the_decoder_raises_fails_one_video(make_video, tmp_path, monke
     monkeypatch.setattr(VideoReader, "_rgb", broken)
     assert list(encode_video(a_video(path), SETTINGS)) == [Failed("ArithmeticError: no such colour")]
     assert list(encode_video(a_video(tmp_path / "b.mp4"), SETTINGS)) == [Failed("no such file")]
+
+
+@pytest.mark.parametrize("error, again", [(MemoryError(), True), (ZeroDivisionError("x"), False)])
+def test_a_failure_of_the_machine_may_succeed_when_it_is_tried_again(make_video, tmp_path, monkeypatch, error, again):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(encode, "jpeg_bytes", fail)
+    (outcome,) = encode_video(a_video(make_video(tmp_path / "a.mp4", 5)), SETTINGS)
+    assert outcome.transient == again and outcome.reason == ("out of memory" if again else "ZeroDivisionError: x")
 
 
 def test_colour_survives_the_compression_at_full_resolution():

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipelines.data import frame_limits, video
 from pipelines.data.frame_times import FrameTimes
 from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, known_length, probe
 
@@ -255,6 +256,39 @@ def test_odd_names_are_files_and_never_addresses(make_video, tmp_path):
         assert len(list(VideoReader(path, size_px=16))) == 3
     with pytest.raises(VideoError, match=r"missing\.mp4: no such file"):
         list(VideoReader(tmp_path / "missing.mp4"))
+
+
+@pytest.mark.parametrize("size", [(2, 1200), (1200, 2)])
+def test_extreme_proportions_are_refused_before_anything_is_decoded(make_video, tmp_path, size):
+    path = tmp_path / "strip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for _ in range(3):
+            frame = np.zeros((*reversed(size), 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    with pytest.raises(VideoError, match=f"frames of {size[0]} x {size[1]} pixels are too narrow"):
+        list(VideoReader(path))
+
+
+def test_frames_that_grow_in_the_middle_of_a_file_are_not_decoded(make_video, tmp_path, monkeypatch):
+    small, large = ((tmp_path / f"{size[0]}.h264") for size in ((64, 48), (640, 480)))
+    make_video(small, 4)
+    make_video(large, 4, size=(640, 480))
+    path = tmp_path / "grows.h264"
+    path.write_bytes(small.read_bytes() + large.read_bytes() + small.read_bytes())
+    assert len(list(VideoReader(path))) == 12
+    monkeypatch.setattr(video, "DECODER_OPTIONS", {"max_pixels": "10000"})
+    reader = VideoReader(path)
+    assert len(list(reader)) == 8 and "Invalid data found" in reader.warning
+
+
+def test_pictures_of_a_folder_are_bounded_too(tmp_path, monkeypatch):
+    Image.new("RGB", (640, 480)).save(tmp_path / "1.png")
+    monkeypatch.setattr(frame_limits, "MAX_FRAME_PIXELS", 10_000)
+    with pytest.raises(VideoError, match="frames of 640 x 480 pixels are too large"):
+        list(VideoReader(tmp_path))
 
 
 def test_a_cover_picture_is_no_video(tmp_path):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from pipelines.config import UserError
+from pipelines.run.failures import MachineError
 from pipelines.run.workers import in_own_process, usable_cores
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -96,7 +97,7 @@ def test_a_function_runs_in_a_process_of_its_own_and_its_errors_come_back():
     assert not started(tensorflow_is_loaded) and in_own_process(tensorflow_is_loaded)
     with pytest.raises(UserError, match="no such weights"):
         started(refuse, "no such weights")
-    with pytest.raises(UserError, match=r"was killed, .* Run the same command again"):
+    with pytest.raises(MachineError, match=r"was killed, .* Run the same command again"):
         started(os._exit, 1)
 
 

@@ -106,18 +106,29 @@ def test_tables_and_figures_are_written(evaluated):
 def test_heat_maps_are_plotted_from_the_clips_if_they_exist(evaluated, monkeypatch, tmp_path):
     config, _, _, videos = evaluated
     plotted = []
-    monkeypatch.setattr(evaluate, "open_clips", lambda config: SimpleNamespace(read_frame=config.work_dir))
+
+    def read_frame(video, frame):
+        if frame:
+            raise ValueError("no JPEG")
+        return frame
+
+    monkeypatch.setattr(evaluate, "open_clips", lambda _: SimpleNamespace(read_frame=read_frame, image_size_px=2))
     monkeypatch.setattr(evaluate, "plot_test_timelines", lambda *_: [])
     monkeypatch.setattr(
         evaluate,
         "plot_top_heat_maps",
-        lambda path, _, read_frame, scales, score_from: plotted.append((read_frame, path, score_from)),
+        lambda path, _, read_frame, scales, score_from: plotted.extend(
+            [read_frame(videos[0], 0), read_frame(videos[1], 1), path, score_from]
+        ),
     )
     write_manifest(tmp_path / "clips", videos)
     detector = dataclasses.replace(config.detector, score_from="mean")
     config = dataclasses.replace(config, work_dir=str(tmp_path), detector=detector)
-    figures, note = evaluate._plot(config, tmp_path, [(videos[0], {"marginals": 0})])
-    assert plotted == [(str(tmp_path), tmp_path / "heat_maps.png", "mean")]
+    skipped = []
+    figures, note = evaluate._plot(config, tmp_path, [(videos[0], {"marginals": 0})], skipped)
+    assert plotted[0] == 0 and plotted[1].tolist() == [[[128] * 3] * 2] * 2
+    assert plotted[2:] == [tmp_path / "heat_maps.png", "mean"]
+    assert skipped == [(videos[1].video_id, "no picture of it can be read: ValueError: no JPEG")]
     assert [name for name, _ in figures] == ["heat_maps.png"] and not note
 
 
@@ -178,3 +189,27 @@ def test_a_missing_detector_and_missing_test_videos_are_named(with_nodes, tmp_pa
     write_nodes(tmp_path / "nodes", {"a": ("train", 1, 5), "n": ("train", 0, 5), "u": ("test", None, 5)})
     with pytest.raises(UserError, match=r"no labelled video of subset `test`.*`vad repeat --folds 5`"):
         evaluate.run(config)
+
+
+def test_a_video_that_fails_is_named_and_the_others_are_measured(sultani_run, monkeypatch, tmp_path):
+    for name in ("nodes", "detector.keras"):
+        (tmp_path / name).symlink_to(RunFolder.of(sultani_run).path / name)
+    config = dataclasses.replace(sultani_run, work_dir=str(tmp_path))
+    expand, failing = evaluate.expand_to_frames, []
+
+    def fail(scores, indices, num_frames):
+        if num_frames == failing[0]:
+            raise MemoryError
+        return expand(scores, indices, num_frames)
+
+    monkeypatch.setattr(evaluate, "expand_to_frames", fail)
+    videos = [video for video in read_manifest(tmp_path / "nodes").videos if video.subset == "test"]
+    failing.append(videos[0].num_frames)
+    evaluate.run(config)
+    summary = json.loads((tmp_path / "summaries/evaluate.json").read_text())
+    assert summary["skipped"] == [{"input": videos[0].video_id, "reason": "out of memory"}]
+    assert summary["done"].startswith(f"{len(videos) - 1} test videos")
+    with np.load(tmp_path / "evaluation/scores.npz") as scores:
+        assert set(scores) == {video.video_id for video in videos[1:]}
+    with pytest.raises(MemoryError):  # systems are compared on the same videos
+        evaluate.write_scores(config)

@@ -15,6 +15,7 @@ from pipelines.config.sections import AlarmsConfig
 from pipelines.data.bags import read_bags
 from pipelines.run.folder import RunFolder
 from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.serving.exported import exported_model
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.scorer import Scorer
 from pipelines.serving.versions import versions
@@ -60,6 +61,7 @@ def test_the_same_models_are_not_exported_twice(exported):
     assert export.run(exported.config) == exported.folder
     summary = json.loads((RunFolder.of(exported.config).summaries / "export.json").read_text())
     assert summary["done"] == "version 1 is already this model"
+    assert exported_model(RunFolder.of(exported.config)) == exported.folder
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_an_export_that_fails_leaves_no_folder_behind(exported, tmp_path, withou
     monkeypatch.setattr(export, "write_warmup_requests", no_space)
     with pytest.raises(OSError, match="no space left"):
         export.run(changed(exported.config, root=str(tmp_path)))
-    assert versions(tmp_path / "tiny") == [] and list((tmp_path / "tiny").iterdir()) == []
+    assert versions(tmp_path / "tiny") == [] and not list(tmp_path.iterdir())
 
 
 def test_a_detector_of_features_is_exported_with_score_nodes_only(detector_run, tmp_path):

@@ -192,3 +192,42 @@ def test_nodes_and_maps_that_do_not_fit_are_refused_before_they_are_computed(tra
     monkeypatch.undo()
     extract.run(config)
     assert "nodes/ needs about 129.0 kB; " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_video_that_fails_costs_no_neighbour_and_is_tried_again(trained, monkeypatch, frozen):
+    config = trained(f"extractor.train_backbone={str(not frozen).lower()}")
+    if frozen:
+        extractor = keras.saving.load_model(RunFolder.of(config).extractor)
+        open_maps(config, open_clips(config), extractor).fill(extractor)
+    extract_nodes, bad = extract.extract_nodes, "train/n1"
+
+    def fail(config, extractor, videos):  # as a batch does that holds snippets of the video before it, too
+        ids = [video.video_id for video in videos]
+        last = max(ids.index(bad) - 1, 0) if bad in ids else len(videos)
+        yield from extract_nodes(config, extractor, videos[:last])
+        if last < len(videos):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extract, "extract_nodes", fail)
+        folder = extract.run(config)
+    manifest = read_manifest(folder)
+    held = [bag["video_id"].decode() for bag in bags_of(folder)]
+    assert len(held) == 7 and bad not in held and held == [video.video_id for video in manifest.videos]
+    assert [tuple(pair) for pair in manifest.skipped] == [(bad, "out of memory")]
+    summary = json.loads((RunFolder.of(config).summaries / "extract.json").read_text())
+    assert summary["skipped"] == [{"input": bad, "reason": "out of memory"}]
+    assert len(bags_of(extract.run(config))) == len(read_manifest(folder).videos) == 8
+
+
+def test_an_extraction_of_which_every_video_fails_is_an_error(trained, monkeypatch):
+    config = trained()
+
+    def fail(*arguments):
+        raise ValueError("no such shape")
+        yield
+
+    monkeypatch.setattr(extract, "extract_nodes", fail)
+    with pytest.raises(UserError, match=r"none of the 8 videos has nodes\. The first: .*: ValueError: no such"):
+        extract.run(config)

@@ -153,6 +153,34 @@ def test_one_bad_file_is_named_and_the_others_are_imported(run_of, values, reaso
     assert re.search(reason, lost["reason"])
 
 
+@pytest.mark.parametrize("method", ["shape", "read"])
+@pytest.mark.parametrize("error", [MemoryError(), AssertionError(), RecursionError("deep"), UnicodeError("x")])
+def test_any_exception_of_one_video_is_recorded_and_the_others_go_on(run_of, monkeypatch, method, error):
+    config = run_of()
+    save_all(config)
+    original = getattr(FeatureArray, method)
+
+    def fail(array):
+        if array.path.name == "b.npy":
+            raise error
+        return original(array)
+
+    monkeypatch.setattr(FeatureArray, method, fail)
+    import_features.run(config)
+    assert [bag["video_id"].decode() for bag in bags_of(config)] == list("acd")
+    assert [entry["input"][0] for entry in summary(config)["skipped"]] == ["b"]
+
+
+def test_an_array_that_claims_more_than_its_file_holds_is_not_read(run_of):
+    config = run_of()
+    save_all(config)
+    path = Path(config.features.root) / "d.npy"
+    path.write_bytes(path.read_bytes().replace(b"(6, 2), }" + 12 * b" ", b"(6000000000000, 2), }"))
+    import_features.run(config)
+    (lost,) = summary(config)["skipped"]
+    assert "d.npy: cannot be read (it claims 48,000,000,000,000 bytes, but has" in lost["reason"]
+
+
 def test_a_repaired_file_is_imported_and_the_other_shards_stay(run_of):
     config = run_of()
     save_all(config)

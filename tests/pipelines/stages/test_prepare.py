@@ -123,6 +123,19 @@ def test_only_shards_of_changed_labels_are_written_again(videos, tmp_path):
     assert read_manifest(folder).by_id["train/normal_000"].class_name == "calm"
 
 
+def test_another_file_of_the_same_name_size_and_time_is_another_video(videos, tmp_path):
+    config = settings(tmp_path / "work", videos)
+    listed = load_dataset(config)
+    before, path = prepare._fingerprint(config, listed), listed[0].path
+    stat, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert prepare._fingerprint(config, listed) != before
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert prepare._fingerprint(config, listed) == before
+
+
 def test_other_settings_leave_nothing_of_the_old_records(videos, tmp_path):
     folder = prepare.run(settings(tmp_path / "work", videos))
     prepare.run(settings(tmp_path / "work", videos, "data.videos_per_shard=6", "data.frames_per_sec=2.0"))
@@ -166,6 +179,26 @@ def test_a_folder_without_any_usable_video_is_an_error(tmp_path):
     (tmp_path / "labels.csv").write_text("file,label\na.mp4,1\n")
     with pytest.raises(UserError, match=r"none of the 1 videos can be used\. The first: .*a\.mp4: not a video"):
         prepare.run(settings(tmp_path / "work", tmp_path))
+    assert not (tmp_path / "work/clips").exists()
+
+
+def test_a_disk_that_is_full_leaves_no_parts_and_the_same_command_goes_on(videos, tmp_path, monkeypatch):
+    config, written = settings(tmp_path / "work", videos), []
+
+    class FullDisk(tf.io.TFRecordWriter):
+        def write(self, record):
+            written.append(record)
+            if len(written) > 3:
+                raise tf.errors.ResourceExhaustedError(None, None, "clips/.parts/000003; No space left on device")
+            super().write(record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.io, "TFRecordWriter", FullDisk)
+        with pytest.raises(tf.errors.ResourceExhaustedError):
+            prepare.run(config)
+    folder = RunFolder.of(config).clips
+    assert not (folder / ".parts").exists() and not (folder / "videos.json").exists()
+    assert len(read_manifest(prepare.run(config)).videos) == 6
 
 
 def test_all_unit_videos_are_prepared_or_skipped(shared_data, generated, tmp_path):

@@ -2,7 +2,10 @@
 
 import csv
 import dataclasses
+import errno
 import json
+import os
+import shutil
 
 import av
 import numpy as np
@@ -11,20 +14,25 @@ from PIL import Image
 
 from pipelines.config import UserError
 from pipelines.report.plots.heat_map import patch_heat_map
+from pipelines.run.folder import RunFolder
+from pipelines.serving.exported import remember_export
 from pipelines.serving.versions import new_version
 from pipelines.stages import score
 
 NUM_FRAMES, FPS = 22, 10
 
 
-def write_video(path, num_frames=NUM_FRAMES, seed=0):
+def write_video(path, num_frames=NUM_FRAMES, seed=0, size=(64, 48)):
     """A small H.264 file of coarse moving noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    blocks = np.random.default_rng(seed).integers(0, 256, (num_frames, 3, 4, 3)).astype("uint8")
+    width, height = size
+    blocks = np.random.default_rng(seed).integers(0, 256, (num_frames, -(-height // 16), -(-width // 16), 3))
+    blocks = blocks.astype("uint8").repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for frame in blocks.repeat(16, axis=1).repeat(16, axis=2):
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in blocks:
+            frame = np.ascontiguousarray(frame)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return path
@@ -35,7 +43,7 @@ def config(exported, tmp_path):
     """A configuration that scores with the tiny model into a folder of its own."""
 
     def make(*inputs, **settings):
-        settings = {"inputs": tuple(map(str, inputs)), "top_frames": 2, **settings}
+        settings = {"inputs": tuple(map(str, inputs)), "top_frames": 2, "model": str(exported.folder), **settings}
         section = dataclasses.replace(exported.config.score, **settings)
         return dataclasses.replace(exported.config, work_dir=str(tmp_path / "run"), score=section)
 
@@ -118,11 +126,14 @@ def test_a_scored_video_is_left_alone_until_file_model_threshold_or_force_change
     first = stamp()
     assert stamp() == first
     assert "1 already scored" in capsys.readouterr().out
-    changes = [{"threshold": 0.9}, {"threshold": 0.9, "force": True}]
+    changes = [{"threshold": 0.9}, {"threshold": 0.9, "force": True}, {"threshold": 0.9, "top_frames": 3}]
     stamps = [first, *(stamp(**change) for change in changes)]
     write_video(video, seed=1)
     stamps.append(stamp(threshold=0.9))
-    assert len(set(stamps)) == 4
+    assert len(set(stamps)) == 5
+    assert "1 result replaced because the file has changed, such as door" in capsys.readouterr().out
+    os.utime(video)
+    assert stamp(threshold=0.9) == stamps[-1]
     (tmp_path / "run" / "scores" / "door.csv").unlink()
     assert stamp(threshold=0.9) not in stamps
 
@@ -143,19 +154,152 @@ def test_sampled_scores_hold_until_the_next_sampled_frame(config, exported, tmp_
     assert set(steps) <= {5, 10, 15, 20}
 
 
-def test_files_of_one_name_do_not_overwrite_each_other(tmp_path):
-    names = ["a/door.mp4", "a/door.avi", "a/sub/door.mp4", "b/door.mp4", "b/hall.MP4"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    found = score.find_videos([tmp_path / "a", tmp_path / "b" / "door.mp4", tmp_path / "b"])
-    assert {path.relative_to(tmp_path).as_posix(): name for path, name in found} == {
-        "a/door.avi": "door_avi",
-        "a/door.mp4": "door_mp4",
-        "a/sub/door.mp4": "sub/door",
-        "b/door.mp4": "door_mp4_2",
-        "b/hall.MP4": "hall",
-    }
+def write_recording(path, value):
+    """An uncompressed file: its size does not depend on its content, and neither does the time here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(9):
+            frame = np.full((48, 64, 3), value if number == 4 else 0, "uint8")  # the same head and tail
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    os.utime(path, (1_577_836_800, 1_577_836_800))
+    return path
+
+
+def test_two_cameras_files_of_one_name_size_and_time_have_results_of_their_own(config, tmp_path, capsys):
+    one, two = (write_recording(tmp_path / f"camera{number}/0001.avi", 90 * number) for number in (1, 2))
+    assert one.stat().st_size == two.stat().st_size and one.stat().st_mtime_ns == two.stat().st_mtime_ns
+    alone = [read_json(score.run(config(path, output=str(path.parent / "out"))) / "0001.json") for path in (one, two)]
+    for path in (one, two, one):
+        output = score.run(config(path))
+    results = [read_json(output / f"{name}.json") for name in ("0001", "0001_2")]
+    assert [result["video"] for result in results] == [str(one), str(two)]
+    assert [result["scores"] for result in results] == [result["scores"] for result in alone]
+    assert results[0]["scores"] != results[1]["scores"]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"results of {two} have the name 0001_2" in printed and printed.count("1 already scored") == 1
+
+
+def test_a_timeline_does_not_overwrite_the_top_frames_of_another_video(config, tmp_path):
+    write_video(tmp_path / "videos/door.mp4")
+    write_video(tmp_path / "videos/door_top_frames.mp4", seed=1)
+    together = score.run(config(tmp_path / "videos"))
+    written = {path.name: path.read_bytes() for path in together.iterdir()}
+    assert len(written) == 8
+    for name in ("door_top_frames", "door"):  # one after the other, in the other order
+        output = score.run(config(tmp_path / f"videos/{name}.mp4", output=str(tmp_path / "one")))
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == written
+
+
+def test_a_file_that_changes_while_it_is_scored_is_scored_again(config, tmp_path, monkeypatch):
+    video, plotted = write_video(tmp_path / "door.mp4"), score._read_pictures
+
+    def append(path, *arguments):
+        pictures = plotted(path, *arguments)
+        with path.open("ab") as file:
+            file.write(b"more")
+        return pictures
+
+    monkeypatch.setattr(score, "_read_pictures", append)
+    result = read_json(score.run(config(video)) / "door.json")
+    assert "changed while it was scored" in result["warning"] and not result["source"]["sha256"]
+    monkeypatch.undo()
+    assert not read_json(score.run(config(video)) / "door.json")["warning"]
+
+
+def test_a_run_is_scored_by_the_model_that_it_exported_itself(config, exported, tmp_path):
+    video = write_video(tmp_path / "door.mp4")
+    other = dataclasses.replace(exported.config, work_dir=str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"run has exported no model\. Run `vad export`"):
+        score.run(config(video, model=""))  # although the shared export.root holds one
+    own = tmp_path / "savedmodels/tiny/7"
+    shutil.copytree(exported.folder, own)
+    remember_export(RunFolder.of(other), own)
+    assert read_json(score.run(config(video, model="")) / "door.json")["model"]["version"] == "7"
+    assert read_json(score.run(config(video)) / "door.json")["model"]["version"] == "1"
+    info = read_json(own / "model.json")
+    (own / "model.json").write_text(json.dumps({**info, "frames_per_sec": 2.0}))
+    with pytest.raises(UserError, match="holds another model"):
+        score.run(config(video, model=""))
+
+
+def test_a_version_that_was_written_again_scores_again(config, exported, tmp_path):
+    video, own = write_video(tmp_path / "door.mp4"), tmp_path / "savedmodels/tiny/1"
+    shutil.copytree(exported.folder, own)
+    first = read_json(score.run(config(video, model=str(own))) / "door.json")
+    info = read_json(own / "model.json")
+    (own / "model.json").write_text(json.dumps({**info, "frames_per_sec": 5.0}))  # the same weights, name and number
+    second = read_json(score.run(config(video, model=str(own))) / "door.json")
+    assert (first["num_sampled"], second["num_sampled"]) == (NUM_FRAMES, 11)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reason"),
+    [
+        ("m" * 245, (64, 48), None),
+        ("cost$1$^", (64, 48), None),
+        ("m[bold]\n\x1b", (64, 48), None),
+        (os.fsdecode(b"caf\xe9"), (64, 48), ""),
+        ("m", (2, 1200), "too narrow"),
+        ("m", (64, 2), None),
+    ],
+)
+def test_a_strange_video_or_name_costs_no_neighbour(config, tmp_path, name, size, reason):
+    videos = tmp_path / "videos"
+    for good in ("a", "z"):
+        write_video(videos / f"{good}.mp4")
+    source = write_video(tmp_path / "source.mkv", size=size)
+    source.rename(videos / f"{name}.mkv")
+    output = score.run(config(videos))
+    summary, results = read_json(tmp_path / "run/summaries/score.json"), len(list(output.rglob("*.json")))
+    assert (output / "a.json").exists() and (output / "z.json").exists()
+    assert results + len(summary["skipped"]) == 3
+    if reason:
+        assert [entry["input"] for entry in summary["skipped"]] == [str(videos / f"{name}.mkv")]
+        assert reason in summary["skipped"][0]["reason"]
+    elif reason is None:
+        assert results == 3
+        assert all(len(os.fsencode(path.name)) < 240 for path in output.iterdir())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), MemoryError(), AssertionError(), KeyError("y")])
+def test_any_exception_of_one_video_is_recorded_and_the_others_go_on(config, tmp_path, monkeypatch, error):
+    for name in "amz":
+        write_video(tmp_path / f"videos/{name}.mp4")
+    plot = score.plot_timeline
+
+    def fail(path, *arguments, title, **options):
+        if title == "m.mp4":
+            raise error
+        return plot(path, *arguments, title=title, **options)
+
+    monkeypatch.setattr(score, "plot_timeline", fail)
+    output = score.run(config(tmp_path / "videos", top_frames=0))
+    (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]
+    assert skipped["input"] == str(tmp_path / "videos/m.mp4") and skipped["reason"]
+    assert sorted(path.stem for path in output.glob("*.json")) == ["a", "z"]
+    monkeypatch.undo()
+    score.run(config(tmp_path / "videos", top_frames=0))
+    assert sorted(path.stem for path in output.glob("*.json")) == ["a", "m", "z"]
+
+
+def test_a_full_disk_ends_the_command_and_the_old_result_stands_for_nothing(config, tmp_path, monkeypatch):
+    video = write_video(tmp_path / "door.mp4")
+    output = score.run(config(video))
+    whole = {path.name: path.read_bytes() for path in output.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(score, "plot_timeline", full)
+        with pytest.raises(OSError, match="No space left"):
+            score.run(config(video, force=True))
+    assert not (output / "door.json").exists()
+    score.run(config(video))
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == whole
+
+
+def full(*arguments, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_inputs_that_cannot_be_meant_are_answered_with_the_way_out(config, tmp_path):

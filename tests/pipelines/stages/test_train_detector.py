@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -22,7 +23,7 @@ from pipelines.stages import evaluate, train_detector
 from pipelines.training.callbacks import best_epoch
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
-from vad_keras.models.baselines import BASELINES, AdamL2
+from vad_keras.models.baselines import BASELINES
 
 
 def history_of(config):
@@ -278,35 +279,6 @@ def test_missing_nodes_and_a_missing_label_are_named(with_nodes, tmp_path, write
         train_detector.run(dataclasses.replace(config, work_dir=str(tmp_path / "nowhere")))
 
 
-def test_adagrad_starts_from_empty_accumulators_so_that_its_first_step_is_the_learning_rate(detector_run):
-    options = dataclasses.replace(detector_run.train_detector, optimizer="adagrad", learning_rate=1e-3)
-    weight = keras.Variable(np.array([1.0, 2.0], "float32"))
-    optimizer = train_detector.build_optimizer(options)
-    optimizer.apply([np.array([1e-4, -10.0], "float32")], [weight])
-    np.testing.assert_allclose(weight.numpy(), [0.999, 2.001], rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", choices("train_detector.optimizer"))
-def test_without_decay_a_weight_that_gets_no_gradient_stays(detector_run, name):
-    options = dataclasses.replace(detector_run.train_detector, optimizer=name, weight_decay=0.0)
-    weight = keras.Variable(np.array([1.0, 2.0], "float32"))
-    train_detector.build_optimizer(options).apply([np.zeros(2, "float32")], [weight])
-    np.testing.assert_array_equal(weight.numpy(), [1.0, 2.0])
-
-
-def test_the_optimizer_has_its_penalty_clipping_and_schedule(detector_run):
-    changes = {"optimizer": "adam_l2", "weight_decay": 0.5, "clip_norm": 2.0, "drop_steps": (2, 3)}
-    changes["learning_rate"] = 0.1
-    optimizer = train_detector.build_optimizer(dataclasses.replace(detector_run.train_detector, **changes))
-    assert isinstance(optimizer, AdamL2) and (optimizer.l2, optimizer.global_clipnorm) == (0.5, 2.0)
-    weight, rates = keras.Variable(np.array([1.0, 2.0], "float32")), []
-    for _ in range(5):
-        rates.append(float(optimizer.learning_rate))
-        optimizer.apply([np.zeros(2, "float32")], [weight])
-    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.001, 0.001], rtol=1e-5)
-    assert train_detector.build_optimizer(detector_run.train_detector).global_clipnorm is None
-
-
 def test_a_number_of_steps_per_epoch_replaces_the_pass_over_the_videos(with_nodes):
     config = with_nodes("train_detector.steps_per_epoch=3", "train_detector.epochs=2", "train_detector.batch_size=2")
     whole = dataclasses.replace(config.train_detector, validation_fraction=0.0)
@@ -383,3 +355,18 @@ def test_a_late_prior_needs_a_baseline_and_nodes_with_a_prior(with_nodes):
         train_detector.run(config)
     with pytest.raises(UserError, match=r"`train_detector\.late_prior` is for baselines only"):
         train_detector.build_detector(with_nodes("train_detector.late_prior=true"))
+
+
+def test_a_setting_that_is_refused_costs_no_finished_training(detector_run, tmp_path):
+    for name in ("nodes", "detector.keras", "state", "logs"):
+        (tmp_path / name).symlink_to(RunFolder.of(detector_run).path / name)
+    (tmp_path / "state").unlink()
+    shutil.copytree(RunFolder.of(detector_run).path / "state", tmp_path / "state")
+    config = dataclasses.replace(detector_run, work_dir=str(tmp_path))
+    before = sorted(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    wrong = [{"batch_size": 3}, {"model_options": ("segments=6",)}, {"late_prior": True}]
+    for change in wrong:
+        changed = dataclasses.replace(config.train_detector, **change)
+        with pytest.raises(UserError):
+            train_detector.run(dataclasses.replace(config, train_detector=changed))
+    assert sorted(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()) == before

@@ -39,3 +39,9 @@ def test_a_single_moment_gets_a_tick_and_no_error():
 
 def test_the_longest_time_decides_how_a_moment_is_written():
     assert [format_time(59, longest) for longest in (59, 60, 3600)] == ["59", "0:59", "0:00:59"]
+
+
+def test_a_dollar_in_a_name_starts_no_formula():
+    figure = new_figure(2, 1)
+    figure.suptitle("cost$1$^")
+    assert png_bytes(figure)

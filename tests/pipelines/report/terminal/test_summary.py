@@ -7,7 +7,13 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from pipelines.report.terminal.summary import print_closing_table, print_summary, read_summaries, write_summary
+from pipelines.report.terminal.summary import (
+    print_closing_table,
+    print_summary,
+    read_summaries,
+    summary_stamps,
+    write_summary,
+)
 
 
 def recorded():
@@ -49,10 +55,14 @@ def test_a_long_list_of_skipped_inputs_is_cut_on_the_terminal_only(tmp_path):
 
 def test_only_the_summaries_of_this_run_are_read_oldest_first(tmp_path):
     config = SimpleNamespace(work_dir=str(tmp_path))
-    for second, stage in enumerate(["extract", "prepare", "export"]):
+    for stage in ("extract", "export"):
+        write_summary(config, stage, "done before", console=recorded())
+    before = summary_stamps(config)
+    for second, stage in enumerate(["prepare", "export"]):
         path = write_summary(config, stage, "done", console=recorded())
-        os.utime(path, (100 + second, 100 + second))
-    assert [summary["stage"] for summary in read_summaries(config, since=101)] == ["prepare", "export"]
+        os.utime(path, (100 + second, 100 + second))  # the clock of a network drive may be far behind
+    assert [summary["stage"] for summary in read_summaries(config, before)] == ["prepare", "export"]
+    assert len(read_summaries(config)) == 3
     assert read_summaries(SimpleNamespace(work_dir=str(tmp_path / "none"))) == []
 
 
@@ -64,3 +74,10 @@ def test_the_closing_table_has_one_row_a_stage(tmp_path):
     print_closing_table(read_summaries(config), console)
     lines = [line.split() for line in console.file.getvalue().splitlines() if "videos" in line]
     assert lines == [["prepare", "73", "videos", "1", "3.0", "s"], ["extract", "72", "videos", "0"]]
+
+
+def test_a_name_that_is_no_text_is_shown_as_an_escape(tmp_path):
+    config, skipped = SimpleNamespace(work_dir=str(tmp_path)), [("caf\udce9\x1b.mp4", "bad\nvery bad")]
+    path = write_summary(config, "score", "1 video", skipped, console=recorded())
+    (entry,) = json.loads(path.read_text(encoding="utf-8"))["skipped"]
+    assert entry == {"input": r"caf\udce9\x1b.mp4", "reason": r"bad\nvery bad"}

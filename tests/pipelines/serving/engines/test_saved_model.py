@@ -1,5 +1,6 @@
 """The exported model, run by TensorFlow in this process."""
 
+import shutil
 import subprocess
 import sys
 
@@ -56,3 +57,12 @@ assert loaded == ["vad_keras.spec"], loaded
 def test_a_folder_without_a_model_is_answered_with_the_way_out(tmp_path):
     with pytest.raises(UserError, match="Run `vad export` first"):
         SavedModelEngine(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
+def test_a_damaged_model_is_answered_with_the_way_out(exported, tmp_path, name):
+    folder = tmp_path / "1"
+    shutil.copytree(exported.folder, folder)
+    (folder / name).write_bytes(b"no model")
+    with pytest.raises(UserError, match=r"1 cannot be loaded .* Export it again"):
+        SavedModelEngine(folder)
