@@ -11,6 +11,7 @@ from pipelines.data.datasets import load_dataset
 from pipelines.data.examples import serialize_bag
 from pipelines.data.features.files import FeatureError, FeatureFolder, VideoFeatures
 from pipelines.data.features.layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
+from pipelines.data.features.priors import PriorFolder
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_reuse, describe_warnings, plan_shards, remove_outdated, write_manifest_of
 from pipelines.report.terminal.progress import track
@@ -30,7 +31,8 @@ def run(config) -> Path:
     same.
 
     Args:
-        config: The run's ``Config``; ``features.root`` is the folder of the feature files.
+        config: The run's ``Config``; ``features.root`` is the folder of the feature files, ``features.prior_root`` that
+            of a prior, which every video then needs.
 
     Raises:
         UserError: There are no features, no common kind or layout, or no features that can be used.
@@ -53,6 +55,7 @@ def run(config) -> Path:
     held = write_manifest_of(folder, shards)
     done = f"{counted(len(held.videos), 'video')}, {sum(video.num_sampled for video in held.videos):,} rows of "
     done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
+    done += ", with a prior" * bool(source.priors)
     done += describe_reuse(len(finished), len(shards), outdated) + describe_warnings(held.videos)
     write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)
     return folder
@@ -65,11 +68,14 @@ class _Source:
     found: dict  # ListedVideo -> VideoFeatures, or the reason why there are none
     layout: str
     width: tuple  # (G, D)
+    priors: PriorFolder | None
 
 
 def _open_source(config, videos):
     """Find the features of all videos and check their shapes."""
     files = FeatureFolder(config.features.root, config.features.suffix)
+    options = config.features
+    priors = PriorFolder(options.prior_root, options.suffix) if options.prior_root else None
     found = {}
     for video in videos:
         try:
@@ -96,7 +102,7 @@ def _open_source(config, videos):
         other = widths.get(features.arrays[0], width)
         if other != width:
             found[video] = str(features.arrays[0].error(width_error(other, width)))
-    return _Source(found, layout, width)
+    return _Source(found, layout, width, priors)
 
 
 def _import(config, source, shards):
@@ -151,7 +157,8 @@ def _record(config, source, video):
         frame_labels=intervals,
         warning="; ".join(text for text in (warning, cut) if text),
     )
-    return serialize_bag(nodes[: len(frames)], video.video_id, video.label, frames), info
+    prior = source.priors.read(video.video_id, *nodes.shape[:2])[: len(frames)] if source.priors else None
+    return serialize_bag(nodes[: len(frames)], video.video_id, video.label, frames, prior), info
 
 
 def _intervals(video, num_frames, known, first):
@@ -178,4 +185,6 @@ def _fingerprint(config, source, videos):
         labels = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
         facts.append([*labels, video.fps, video.where, files])
         facts.append(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
+        if source.priors:
+            facts.append(source.priors.stamp(video.video_id))
     return fingerprint(*facts)
