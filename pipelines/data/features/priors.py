@@ -41,9 +41,9 @@ class PriorFolder(FeatureFolder):
             shape = (*shape, len(found.arrays))
         if shape not in ((num_rows,), (num_rows, 1), (num_rows, num_patches)):
             raise first.error(
-                f"has shape {shape}, but the features have {num_rows} rows of {num_patches}. Save one number per row, "
-                f"{(num_rows,)}, or per row and patch, {(num_rows, num_patches)}. Of a score per frame, save the mean or "
-                "the maximum over the frames of each row"
+                f"has shape {shape}, but the features have {num_rows} rows of {num_patches}. Save a number per row, "
+                f"{(num_rows,)}, or per row and patch, {(num_rows, num_patches)}. Of a score per frame, save the mean "
+                "or the maximum over the frames of each row"
             )
         with np.errstate(over="ignore"):
             values = np.stack([array.values() for array in found.arrays], axis=-1).astype(np.float32)

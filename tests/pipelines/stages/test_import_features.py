@@ -269,7 +269,7 @@ def test_a_video_whose_prior_does_not_fit_is_skipped_until_it_is_repaired(run_of
     folder = import_features.run(config)
     first = (folder / "nodes-00000-of-00002.tfrecord").stat().st_mtime_ns
     short, absent = summary(config)["skipped"]
-    assert "c.npy: has shape (80,), but the features have 5 rows of 1. Save one" in short["reason"]
+    assert "c.npy: has shape (80,), but the features have 5 rows of 1. Save a number" in short["reason"]
     assert absent["reason"].startswith(f"no prior file named d is under {priors}. Copy it there")
     np.save(priors / "c.npy", np.zeros(5))
     np.save(priors / "d.npy", np.zeros(6))

@@ -62,7 +62,7 @@ def test_a_file_has_the_name_of_the_video_or_of_its_features(tmp_path, name, suf
     ("values", "message"),
     [
         (np.zeros(48), r"a\.npy: has shape \(48,\), but the features have 3 rows of 2\. .*Of a score per frame, save"),
-        (np.zeros((3, 10)), r"has shape \(3, 10\), .*one number per row, \(3,\), or per row and patch, \(3, 2\)"),
+        (np.zeros((3, 10)), r"has shape \(3, 10\), .*a number per row, \(3,\), or per row and patch, \(3, 2\)"),
         (np.zeros((1, 3)), r"a\.npy: has shape \(1, 3\)"),
         (np.zeros((3, 2, 1)), r"a\.npy: has shape \(3, 2, 1\)"),
         (np.zeros(0), r"a\.npy: is empty"),
