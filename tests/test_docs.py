@@ -77,7 +77,7 @@ def test_every_step_to_a_dataset_of_ones_own_works(checkout):
             printed = [" ".join(line.split()) for line in output.splitlines()]
             absent = [line for line in content.splitlines() if not any(found.startswith(line) for found in printed)]
             assert not absent, f"{absent} was not printed:\n{output}"
-    assert (kinds.count("bash"), kinds.count("python"), kinds.count("text")) == (8, 2, 3)
+    assert (kinds.count("bash"), kinds.count("python"), kinds.count("text")) == (9, 2, 4)
     written = [FILE.match(content)[1] for kind, content in blocks("docs/add_your_own_dataset.md") if kind == "python"]
     run(f"python -m ruff check {' '.join(written)}", checkout)
 

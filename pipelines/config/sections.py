@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipelines.config.sections_training import (
     TrainExtractorConfig,
 )
 from pipelines.config.settings import NonNegativeInt, setting, settings_of
-from pipelines.config.values import convert, parse_override, read_toml, unknown_key, unknown_section
+from pipelines.config.values import UserError, convert, parse_override, read_toml, unknown_key, unknown_section
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,13 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     """
     types = _types()
     entries = [] if path is None else list(_entries(read_toml(Path(path)), Path(path).name, types))
-    return change_config(_applied(Config(), entries, types), overrides)
+    config = change_config(_applied(Config(), entries, types), overrides)
+    if config.features.prior_root and not config.features.root:
+        raise UserError(
+            "`features.prior_root` needs `features.root`: prior files are read with feature files. For videos, set "
+            "`extractor.prior_labels` and `extractor.prior_abnormal`."
+        )
+    return config
 
 
 def change_config(config: Config, overrides: Sequence[str], source: str = "--set") -> Config:
@@ -146,13 +153,14 @@ def deciding_settings(config) -> dict:
 
     Args:
         config: ``Config``, or its nested values as a file of an earlier version may hold them: keys that are unknown
-            today stay, unless nothing in their section decides.
+            today stay, unless nothing in their section decides. Those that it lacks have their defaults, as lists in
+            place of tuples: a new setting does nothing until it is set.
 
     Example:
     >>> sorted(deciding_settings(Config()))[:4], "root" in deciding_settings(Config())["data"]
     (['data', 'detector', 'extractor', 'features'], False)
     """
-    values = config if isinstance(config, dict) else config_to_dict(config)
+    values = _completed(config) if isinstance(config, dict) else config_to_dict(config)
     known = all_settings()
     aside = {key for key, one in known.items() if not one.decides}
     idle = set(section_classes()) - {one.section for one in known.values() if one.decides}
@@ -163,6 +171,13 @@ def deciding_settings(config) -> dict:
         elif not isinstance(value, dict) and name not in aside:
             kept[name] = value
     return kept
+
+
+def _completed(values):
+    """Return nested values with the defaults of absent settings."""
+    defaults = json.loads(json.dumps(config_to_dict(Config())))
+    sections = {name: default | values.get(name, {}) for name, default in defaults.items() if isinstance(default, dict)}
+    return defaults | values | sections
 
 
 def _types():

@@ -54,6 +54,7 @@ class FeaturesConfig:
 
     # Unlike data.root it decides: other features of the same videos make another system.
     root: str = setting("", "Folder of feature files, or one .npz; empty: nodes are extracted from the videos")
+    prior_root: str = setting("", "Folder of prior files, or one .npz: a number per row, or per row and patch")
     layout: Layout = setting("auto", "Meaning of the axes of a feature file")
     frames_per_feature: PositiveInt = setting(16, "Original frames per row of features", "frames")
     suffix: str = setting("", "Filename suffix after the video name; empty: none, _i3d or _C")

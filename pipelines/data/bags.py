@@ -9,6 +9,7 @@ part of the batch: no loss derives them from the position. Long videos are cut t
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.config import UserError
@@ -53,7 +54,8 @@ def read_bags(folder, videos, prior=False):
     if prior and not has_prior(folder):
         raise UserError(
             f"the nodes in {folder} hold no prior. Set `extractor.prior_labels` and `extractor.prior_abnormal`, then "
-            "run `vad train-extractor` and `vad extract` again."
+            "run `vad train-extractor` and `vad extract` again. For feature files, set `features.prior_root` and run "
+            "`vad import-features` again."
         )
     records = tf.data.TFRecordDataset([str(path) for path in paths]).map(
         functools.partial(parse_bag, prior=prior), num_parallel_calls=tf.data.AUTOTUNE
@@ -83,10 +85,16 @@ def normal_priors(folder, videos):
     """Return the prior of the normal videos, each float32 ``(T, G)``: all of their frames are known to be normal.
 
     Raises:
-        UserError: The nodes hold no prior.
+        UserError: The nodes hold no prior, or no number of it is known in these videos.
     """
     normal = [video for video in videos if video.label == spec.NORMAL]
-    return [bag[spec.PRIOR].numpy() for bag in read_bags(folder, normal, prior=True)]
+    priors = [bag[spec.PRIOR].numpy() for bag in read_bags(folder, normal, prior=True)]
+    if not any(np.isfinite(prior).any() for prior in priors):
+        raise UserError(
+            f"the prior of all {len(normal)} normal training videos in {folder} is NaN, but they set its scale. "
+            "Correct the files in `features.prior_root` and run `vad import-features` again."
+        )
+    return priors
 
 
 def has_prior(folder):
@@ -194,7 +202,12 @@ def _of_nodes(bag):
 
 
 def _means(bag, segments):
-    return {key: segment_means(tf.cast(value, tf.float32), segments) for key, value in _of_nodes(bag).items()}
+    means = {key: segment_means(tf.cast(value, tf.float32), segments) for key, value in _of_nodes(bag).items()}
+    if spec.PRIOR in means:
+        known = tf.math.is_finite(bag[spec.PRIOR])
+        sums = segment_means(tf.where(known, bag[spec.PRIOR], 0.0), segments)
+        means[spec.PRIOR] = sums / segment_means(tf.cast(known, tf.float32), segments)  # NaN where none is known
+    return means
 
 
 def segment_means(nodes, segments):

@@ -1,7 +1,8 @@
 """Systems that are compared: the configuration of the run, and lists of changes to it.
 
 ``configs/systems/*.toml`` names them: one table per system with its ``title``, the changes ``set``, as for ``--set``,
-and the frame AUC in percent that was ``published`` for it. The ``common`` changes of a file are applied first.
+the frame AUC in percent that was ``published`` for it, and what it ``needs`` of the configuration, one of ``NEEDS``.
+The ``common`` changes of a file are applied first.
 """
 
 import dataclasses
@@ -15,6 +16,25 @@ from pipelines.config.values import read_toml
 FOLDER = Path(__file__).parents[1] / "configs" / "systems"
 FULL_MODEL = "anomaly_detector"
 COMMON = "common"
+
+
+def has_prior(config):
+    """Whether the nodes of a configuration have a prior."""
+    return bool(config.features.prior_root if config.features.root else config.extractor.prior_labels)
+
+
+NEEDS = {  # what a system may need: whether a configuration has it, and how to get it
+    "prior": (
+        has_prior,
+        "a prior. Set `features.prior_root` for feature files, `extractor.prior_labels` and `extractor.prior_abnormal` "
+        "for videos.",
+    ),
+    "context": (lambda config: config.detector.context_frames, "context. Set `detector.context_frames` above 0."),
+    "potts_weight": (
+        lambda config: config.detector.potts_weight != 1,
+        "another Potts weight than 1. Set `detector.potts_weight`.",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +53,13 @@ class System:
     config: Config
     published: dict = field(default_factory=dict)
 
+    @property
+    def learns(self):
+        """Whether video labels teach the score. They do not teach one that is the prior, at most spread by the CRF."""
+        options = self.config.detector
+        is_prior = options.unary_from == "prior" and options.score_from == "marginals" and not options.context_frames
+        return self.config.train_detector.model != FULL_MODEL or not is_prior
+
 
 def full_model(config):
     """Return the configuration of the run as a system."""
@@ -50,15 +77,29 @@ def read_systems(kind, config, names=()):
     Args:
         kind: ``"rivals"`` or ``"ablations"``.
         config: The run's ``Config``, to which the changes are applied.
-        names: Names in the file; empty: all.
+        names: Names in the file; empty: all whose needs the configuration meets.
 
     Raises:
-        UserError: A name is not in the file.
+        UserError: A name is not in the file, or the configuration lacks what it needs.
     """
     tables = _tables(kind)
     common = tables.pop(COMMON, [])
     _check_names(kind, names, tables)
-    return [_system(name, tables[name], common, config, f"{kind}.toml") for name in names or tables]
+    lacking = _lacking(tables, config)
+    for name in names:
+        if name in lacking:
+            raise UserError(f"the {kind.removesuffix('s')} `{name}` needs {NEEDS[tables[name]['needs']][1]}")
+    chosen = names or [name for name in tables if name not in lacking]
+    return [_system(name, tables[name], common, config, f"{kind}.toml") for name in chosen]
+
+
+def left_out(kind, config) -> list[str]:
+    """Return the names of the systems that need what the configuration lacks."""
+    return _lacking({name: table for name, table in _tables(kind).items() if name != COMMON}, config)
+
+
+def _lacking(tables, config):
+    return [name for name, table in tables.items() if "needs" in table and not NEEDS[table["needs"]][0](config)]
 
 
 def _check_names(kind, names, known):

@@ -12,6 +12,7 @@ from pipelines.data.datasets import load_dataset
 from pipelines.data.examples import serialize_bag
 from pipelines.data.features.files import FeatureError, FeatureFolder, VideoFeatures
 from pipelines.data.features.layouts import AUTO, SEGMENTS, choose_layout, common_width, row_frames, width_error
+from pipelines.data.features.priors import PriorFolder
 from pipelines.data.listing.manifest import FINGERPRINT_NAME, MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 from pipelines.report.terminal.progress import track
@@ -32,7 +33,8 @@ def run(config) -> Path:
     same.
 
     Args:
-        config: The run's ``Config``; ``features.root`` is the folder of the feature files.
+        config: The run's ``Config``; ``features.root`` is the folder of the feature files, ``features.prior_root`` that
+            of a prior, which every video then needs.
 
     Raises:
         UserError: There are no features, no common kind or layout, or no features that can be used.
@@ -58,6 +60,7 @@ def run(config) -> Path:
         raise
     done = f"{counted(len(held.videos), 'video')}, {sum(video.num_sampled for video in held.videos):,} rows of "
     done += f"{source.width[0]} × {source.width[1]}, layout {source.layout}"
+    done += ", with a prior" * bool(source.priors)
     done += f"{reuse}{describe_warnings(held.videos)}"
     write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)
     return folder
@@ -71,11 +74,14 @@ class _Source:
     layout: str
     width: tuple  # (G, D)
     has_frame_labels: bool  # of any abnormal test video; else there is nothing that a score is compared with
+    priors: PriorFolder | None
 
 
 def _open_source(config, videos):
     """Find the features of all videos and check their shapes."""
     files = FeatureFolder(config.features.root, config.features.suffix)
+    options = config.features
+    priors = PriorFolder(options.prior_root, options.suffix) if options.prior_root else None
     found = {}
     for video in videos:
         found[video] = _try(files.find, video.video_id)
@@ -101,7 +107,7 @@ def _open_source(config, videos):
         if other != width:
             found[video] = str(features.arrays[0].error(width_error(other, width)))
     labelled = any(video.intervals or video.frame_labels is not None for video in videos if video.subset == "test")
-    return _Source(found, layout, width, labelled)
+    return _Source(found, layout, width, labelled, priors)
 
 
 def _try(function, *arguments):
@@ -165,7 +171,8 @@ def _record(config, source, video):
         frame_labels=intervals,
         warning="; ".join(text for text in (warning, cut) if text),
     )
-    return serialize_bag(nodes[: len(frames)], video.video_id, video.label, frames), info
+    prior = source.priors.read(video.video_id, *nodes.shape[:2])[: len(frames)] if source.priors else None
+    return serialize_bag(nodes[: len(frames)], video.video_id, video.label, frames, prior), info
 
 
 def _intervals(video, num_frames, known, first):
@@ -199,4 +206,6 @@ def _fingerprint(config, source, videos):
         labels = [video.video_id, video.subset, video.label, video.class_name, video.intervals, video.num_frames]
         facts.append([*labels, video.fps, video.where, files])
         facts.append(b"none" if video.frame_labels is None else video.frame_labels.tobytes())
+        if source.priors:
+            facts.append(source.priors.stamp(video.video_id))
     return fingerprint(*facts)

@@ -136,6 +136,11 @@ class BagModel(CheckedModel, abc.ABC):
         scores = ops.max(y_pred[spec.ANOMALY_SCORE], axis=1, keepdims=True)
         return super().compute_metrics(x, ops.reshape(labels_of_bags(y), (-1, 1)), scores, sample_weight)
 
+    @property
+    def _default_save_signature(self):
+        """No function but the signatures in a SavedModel: the one that Keras traces from ``build`` lacks the prior."""
+        return None if self.uses_prior else super()._default_save_signature
+
     @staticmethod
     def mask_of(inputs):
         """Boolean ``(B, T)``, True for a real frame; without a mask all are."""

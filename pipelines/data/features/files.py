@@ -85,16 +85,24 @@ class FeatureArray:
             )
         return shape
 
+    def values(self):
+        """Read the array, whatever its values.
+
+        Raises:
+            FeatureError: It cannot be read.
+        """
+        try:
+            return self._values()
+        except UNREADABLE as error:
+            raise self.error(f"cannot be read ({error}). Copy or extract it again") from None
+
     def read(self):
         """Read the array and check that its values are finite and within the range of float16.
 
         Raises:
             FeatureError: It cannot be read, or holds other values.
         """
-        try:
-            values = self._values()
-        except UNREADABLE as error:
-            raise self.error(f"cannot be read ({error}). Copy or extract it again") from None
+        values = self.values()
         wrong = ~np.isfinite(values)
         if wrong.any():
             first = tuple(int(axis[0]) for axis in np.nonzero(wrong))
@@ -158,22 +166,42 @@ class FeatureFolder:
         UserError: The folder does not exist, or holds no feature file.
     """
 
+    SETTING, CONTENT = "features.root", "feature"  # in errors
+    CHOOSE = (
+        "Set `features.root` to the folder of one kind of features, or `features.suffix` to the suffix of their names."
+    )
+    RENAME = 'If {near} holds them, set `features.suffix = "{suffix}"`.'
+    UNNAMED = (["arr_0"],)  # keys of an .npz that holds one video and not its name
+
     def __init__(self, root, suffix=""):
         self.root = Path(root)
         self.suffixes = (suffix,) if suffix else SUFFIXES
         self.unreadable = []
         self._groups = {}  # path under the root, without suffix and crop -> {crop or None: [FeatureArray]}
         self._paths = {}  # name -> paths
-        files = [self.root] if self.root.suffix == ".npz" and self.root.is_file() else _walk(self.root)
+        files = [self.root] if self.root.suffix == ".npz" and self.root.is_file() else self._walk()
         for path in files:
             for name, array in self._arrays(path):
                 found = CROP.match(name)
                 name, crop = (found["name"], int(found["crop"])) if found else (name, None)
                 self._groups.setdefault(name, {}).setdefault(crop, []).append(array)
         if not self._groups and not self.unreadable:
-            raise UserError(f"no {', '.join(KINDS)} is under {self.root}. Set `features.root` to the feature files.")
+            raise UserError(
+                f"no {', '.join(KINDS)} is under {self.root}. Set `{self.SETTING}` to the {self.CONTENT} files."
+            )
         for path in self._groups:
             self._paths.setdefault(PurePosixPath(path).name, []).append(path)
+
+    def _walk(self):
+        """Yield the files of the folder, in order, without hidden ones."""
+        if not self.root.is_dir():
+            wrong = f"`{self.SETTING}` is neither a folder nor an .npz file: {self.root}"
+            raise UserError(f"{wrong}. Set it to the {self.CONTENT} files.")
+        for folder, folders, names in os.walk(self.root, followlinks=True):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if name.endswith(KINDS) and not name.startswith("."):
+                    yield Path(folder) / name
 
     def find(self, video_id):
         """Find the features of a video by its name or, if several files have this name, by its path.
@@ -189,8 +217,7 @@ class FeatureFolder:
             raise FeatureError(self._missing(PurePosixPath(video_id).name))
         if len(found) > 1:
             raise FeatureError(
-                f"{found[0]} and {found[1]} under {self.root} both have the name of this video. Set `features.root` to "
-                "the folder of one kind of features, or `features.suffix` to the suffix of their names."
+                f"{found[0]} and {found[1]} under {self.root} both have the name of this video. {self.CHOOSE}"
             )
         arrays = self._crops(found[0])
         shapes = tuple(array.shape() for array in arrays)
@@ -206,7 +233,8 @@ class FeatureFolder:
         if doubled is None and None in group and len(group) > 1:
             doubled = [group[None][0], next(arrays[0] for crop, arrays in group.items() if crop is not None)]
         if doubled:
-            raise FeatureError(f"{doubled[0]} and {doubled[1]} hold the features of the same video. Keep one of them.")
+            both = f"{doubled[0]} and {doubled[1]} hold the {self.CONTENT}s of the same video"
+            raise FeatureError(f"{both}. Keep one of them.")
         if None in group:
             return group[None]
         absent = sorted(set(range(max(group) + 1)) - set(group))
@@ -218,12 +246,12 @@ class FeatureFolder:
         return [group[crop][0] for crop in sorted(group)]
 
     def _missing(self, name):
-        text = f"no feature file named {name} is under {self.root}"
+        text = f"no {self.CONTENT} file named {name} is under {self.root}"
         if self.unreadable:
             text += f" ({len(self.unreadable)} archives cannot be read, the first: {self.unreadable[0]})"
         near = next((other for other in self._paths if other.startswith(name) and other != name), None)
         if near:
-            return f'{text}. If {near} holds them, set `features.suffix = "{near[len(name) :]}"`.'
+            return f"{text}. {self.RENAME.format(near=near, suffix=near[len(name) :])}"
         return f"{text}. Copy it there, correct the name or remove the line."
 
     def _arrays(self, path):
@@ -237,20 +265,9 @@ class FeatureFolder:
         except UNREADABLE as error:
             self.unreadable.append(f"{path}: {error}")
             return []
-        if keys == ["arr_0"]:  # one video per file, saved without a name
-            return [(own, FeatureArray(path, "arr_0"))]
+        if keys in self.UNNAMED:
+            return [(own, FeatureArray(path, keys[0]))]
         return [((folder / key).as_posix(), FeatureArray(path, key)) for key in keys]
-
-
-def _walk(root):
-    """Yield the feature files of a folder, in order, without hidden ones."""
-    if not root.is_dir():
-        raise UserError(f"`features.root` is neither a folder nor an .npz file: {root}. Set it to the feature files.")
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.endswith(KINDS) and not name.startswith("."):
-                yield Path(folder) / name
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
 """Tests of pipelines.config."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,13 @@ def test_files_of_an_earlier_version_keep_the_keys_that_may_have_decided():
     assert (deciding["gone"], deciding["old_section"], deciding["detector"]["dropped"]) == (1, {"key": 2}, 3)
     assert "evaluate" not in deciding and "work_dir" not in deciding
     assert deciding_settings(config_to_dict(Config())) == deciding_settings(Config())
+
+
+def test_a_setting_that_a_file_of_an_earlier_version_lacks_has_its_default():
+    values = json.loads(json.dumps(config_to_dict(change_config(Config(), ["detector.key_dim=3"]))))
+    whole = deciding_settings(values)
+    del values["features"]["prior_root"], values["detector"]["temporal_localities"], values["search"]
+    assert deciding_settings(values) == whole and whole["detector"]["key_dim"] == 3
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLED.glob("*.toml")), ids=lambda path: path.stem)

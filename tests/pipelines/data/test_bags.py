@@ -2,15 +2,19 @@
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipelines.config import UserError
+from pipelines.data import bags as bags_module
 from pipelines.data.bags import (
     SAMPLINGS,
     has_prior,
     node_shape,
+    normal_priors,
     read_bags,
     segment_bounds,
     segment_means,
@@ -256,3 +260,21 @@ def test_a_video_without_a_record_is_missed(nodes):
     sorted(folder.glob("nodes-*"))[1].write_bytes(b"")  # cut at the start of a record: no checksum fails
     with pytest.raises(UserError, match=r"lack 3 of 7 videos, such as v1\. Run `vad extract` or"):
         read_bags(folder, videos)
+
+
+def test_the_mean_of_a_part_leaves_out_what_is_missing_in_a_prior():
+    prior = np.array([1.0, np.nan, 3.0, 5.0, np.nan, np.nan], np.float32)
+    bag = {"nodes": tf.reshape(tf.range(6.0), (6, 1, 1)), "prior": tf.constant(prior[:, None])}
+    means = bags_module._means(bag, 3)
+    np.testing.assert_array_equal(means["prior"], [[1.0], [4.0], [np.nan]])
+    np.testing.assert_array_equal(means["nodes"][:, 0, 0], [0.5, 2.5, 4.5])
+
+
+def test_a_prior_that_no_normal_video_knows_has_no_scale(monkeypatch):
+    videos = [SimpleNamespace(label=0), SimpleNamespace(label=0), SimpleNamespace(label=1)]
+    priors = [np.full((2, 1), np.nan), np.full((2, 1), np.nan)]
+    monkeypatch.setattr(bags_module, "read_bags", lambda *_, **__: [{"prior": tf.constant(one)} for one in priors])
+    with pytest.raises(UserError, match=r"all 2 normal training videos in nodes is NaN.*`features\.prior_root`"):
+        normal_priors("nodes", videos)
+    priors[1][1] = 1.0
+    assert len(normal_priors("nodes", videos)) == 2

@@ -22,3 +22,13 @@ def test_the_asked_rows_are_trained_beside_the_full_model_with_the_papers_values
 def test_an_unknown_row_is_named_before_anything_is_read():
     with pytest.raises(UserError, match=r"unknown ablation `casual`\. Did you mean `causal`\?"):
         ablate.run(load_config(overrides=['ablate.rows=["casual"]']))
+
+
+def test_rows_that_need_a_prior_are_named_as_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(ablate, "run_systems", lambda config, systems, *_: [system.name for system in systems])
+    assert "prior_alone" not in ablate.run(load_config())
+    assert "which need a setting that this configuration lacks: prior_alone, prior_crf" in capsys.readouterr().out
+    config = load_config(overrides=["features.root=features", "features.prior_root=priors"])
+    assert "prior_alone" in ablate.run(config) and "prior_alone" not in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"the ablation `prior_alone` needs a prior\. Set"):
+        ablate.run(load_config(overrides=['ablate.rows=["prior_alone"]']))

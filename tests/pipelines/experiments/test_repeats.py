@@ -226,6 +226,16 @@ def test_what_was_not_learned_is_marked_and_not_compared(prepared, monkeypatch):
     assert marked in content["origin"]["not learned, not compared"]
 
 
+def test_a_prior_that_no_label_teaches_is_compared_whatever_its_training_bags_say(prepared, monkeypatch):
+    record_stages(monkeypatch)
+    measured = fold.measure_detector
+    monkeypatch.setattr(fold, "measure_detector", lambda config: measured(config) | {"training_bag_auc": 0.55})
+    rows = 'ablate.rows=["prior_alone", "features_alone"]'
+    config = prepared(rows, "detector.unary_from=both", 'extractor.prior_labels=["fight"]')
+    content = json.loads(ablate.run(config).read_text())
+    assert list(content["differences"]) == ["prior: alone, without nodes and CRF"]
+
+
 def test_a_rival_with_fewer_seeds_is_trained_with_the_first_ones(prepared, monkeypatch, capsys):
     calls = record_stages(monkeypatch)
     config = prepared("repeat.seeds=3", "seed=5", 'compare.fewer_seeds=["sultani=1"]')

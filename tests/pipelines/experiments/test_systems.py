@@ -1,18 +1,38 @@
 """Tests of pipelines.experiments.systems."""
 
+import numpy as np
 import pytest
 
 from pipelines.config import UserError, change_config, load_config
-from pipelines.experiments.systems import FOLDER, full_model, read_rivals, read_systems, system_names
+from pipelines.experiments.systems import (
+    FOLDER,
+    full_model,
+    has_prior,
+    left_out,
+    read_rivals,
+    read_systems,
+    system_names,
+)
 from pipelines.stages.train_detector import build_detector
 from vad_keras.models.baselines import BASELINES
 
 CONFIG = load_config(overrides=["extractor.backbone=small", "data.image_size_px=64"])
+WITH_PRIOR = change_config(
+    CONFIG,
+    [
+        'extractor.prior_labels=["fight", "no fight"]',
+        "detector.unary_from=prior",
+        "detector.score_from=marginals",
+        "detector.potts_weight=3.0",
+        "detector.context_frames=256",
+    ],
+)
+PRIOR_ROWS = ["prior_alone", "prior_crf", "features_alone", "prior_and_features", "prior_in_score"]
 
 
 @pytest.mark.parametrize("kind", [path.stem for path in FOLDER.glob("*.toml")])
 def test_every_listed_system_is_a_valid_change_of_a_configuration(kind):
-    systems = read_systems(kind, CONFIG)
+    systems = read_systems(kind, WITH_PRIOR)
     assert [system.name for system in systems] == system_names(kind)
     assert len({system.name for system in systems}) == len({system.title for system in systems}) == len(systems)
     assert all(system.config.extractor.backbone == "small" for system in systems)
@@ -90,6 +110,64 @@ def test_the_last_rows_of_both_tables_of_the_paper_are_the_full_model_and_the_ot
     assert not rows["trn"].config.extractor.gate_dim and rows["relation_gate"].config.extractor.gate_dim
     assert not rows["relation_gate"].config.detector.self_attention_crf
     assert not rows["no_gate"].config.extractor.gate_dim and rows["no_gate"].config.detector.self_attention_crf
+
+
+def test_the_rows_of_the_prior_change_where_it_enters():
+    detectors = {row.name: row.config.detector for row in read_systems("ablations", WITH_PRIOR, PRIOR_ROWS)}
+    where = {name: (d.unary_from, d.prior_in_score, d.score_from) for name, d in detectors.items()}
+    assert where == {
+        "prior_alone": ("prior", False, "marginals"),
+        "prior_crf": ("prior", False, "marginals"),
+        "features_alone": ("nodes", False, "marginals"),
+        "prior_and_features": ("both", False, "marginals"),
+        "prior_in_score": ("nodes", True, "scorer"),
+    }
+    assert {name for name, d in detectors.items() if not d.self_attention_crf} == {"prior_alone"}
+    assert {name for name, d in detectors.items() if not d.context_frames} == {"prior_alone", "prior_crf"}
+    context, potts = read_systems("ablations", WITH_PRIOR, ["no_context", "potts_1"])
+    assert context.config == change_config(WITH_PRIOR, ["detector.context_frames=0"])
+    assert potts.config == change_config(WITH_PRIOR, ["detector.potts_weight=1.0"])
+    for row in read_systems("ablations", WITH_PRIOR):
+        build_detector(row.config)
+
+
+def test_the_score_of_the_prior_alone_is_the_prior_of_a_node_whatever_the_nodes_are():
+    (row,) = read_systems("ablations", change_config(WITH_PRIOR, ["detector.residual=false"]), ["prior_alone"])
+    detector, random = build_detector(row.config), np.random.default_rng(0)
+    prior = random.normal(size=(1, 6, 2)).astype("float32")
+    for _ in range(2):
+        nodes = random.normal(size=(1, 6, 2, 4)).astype("float32")
+        scores = np.asarray(detector({"nodes": nodes, "prior": prior})["anomaly_score"])
+        np.testing.assert_allclose(scores, 1 / (1 + np.exp(-prior.max(axis=2))), rtol=1e-5)
+
+
+def test_rows_that_need_what_a_configuration_lacks_are_left_out_and_by_name_refused():
+    lacking = [*PRIOR_ROWS, "no_context", "potts_1"]
+    assert left_out("ablations", CONFIG) == lacking and left_out("ablations", WITH_PRIOR) == []
+    names = [row.name for row in read_systems("ablations", CONFIG)]
+    assert names == [name for name in system_names("ablations") if name not in lacking]
+    for name, way_out in (("prior_crf", r"a prior\. Set `features\.prior_root`"), ("no_context", "context")):
+        with pytest.raises(UserError, match=f"the ablation `{name}` needs {way_out}"):
+            read_systems("ablations", CONFIG, ["trn", name])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], False),
+        (['extractor.prior_labels=["fight"]'], True),
+        (['extractor.prior_labels=["fight"]', "features.root=features"], False),
+        (["features.root=features", "features.prior_root=priors"], True),
+    ],
+)
+def test_features_have_a_prior_of_files_and_videos_one_of_the_extractor(overrides, expected):
+    assert has_prior(load_config(overrides=overrides)) == expected
+
+
+def test_video_labels_do_not_teach_a_score_that_is_the_prior():
+    learning = {row.name: row.learns for row in read_systems("ablations", WITH_PRIOR)}
+    assert {name for name, learns in learning.items() if not learns} == {"prior_alone", "prior_crf", "no_context"}
+    assert all(rival.learns for rival in read_systems("rivals", WITH_PRIOR)) and full_model(WITH_PRIOR).learns
 
 
 def test_systems_come_in_the_order_they_are_asked_for_and_an_unknown_one_is_named():

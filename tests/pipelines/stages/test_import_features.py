@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import UserError, load_config
-from pipelines.data.bags import node_shape
+from pipelines.data.bags import has_prior, node_shape
 from pipelines.data.features.files import FeatureArray
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_bag
 from pipelines.run.folder import RunFolder
-from pipelines.stages import evaluate, import_features, train_detector
+from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.stages import evaluate, export, import_features, train_detector
 
 VIDEOS = {"a": ("1", "train"), "b": ("0", "train"), "c": ("1", "test"), "d": ("0", "test")}
 
@@ -51,9 +52,9 @@ def save_all(config):
         save(config, name, np.full((3 + number, 2), number))
 
 
-def bags_of(config):
+def bags_of(config, prior=False):
     records = tf.data.TFRecordDataset([str(path) for path in shard_paths(RunFolder.of(config).nodes, "nodes")])
-    return [{key: value.numpy() for key, value in parse_bag(record).items()} for record in records]
+    return [{key: value.numpy() for key, value in parse_bag(record, prior).items()} for record in records]
 
 
 def summary(config):
@@ -267,6 +268,57 @@ def test_ambiguous_axes_and_widths_fail(run_of):
         import_features.run(config)
 
 
+@pytest.fixture
+def priors(tmp_path):
+    """Folder of one prior per video of `save_all`, the number of the row."""
+    (tmp_path / "priors").mkdir()
+    for number, name in enumerate(VIDEOS):
+        np.save(tmp_path / "priors" / f"{name}.npy", np.arange(3.0 + number))
+    return tmp_path / "priors"
+
+
+def test_a_prior_beside_the_features_is_stored_with_its_rows(run_of, priors, tmp_path):
+    config = run_of(f"features.prior_root={priors}")
+    write_list(tmp_path / "data", num_frames={"d": 40})
+    save_all(config)
+    np.save(priors / "b.npy", [[0.5], [np.nan], [1.5], [2.5]])
+    save(config, "d", np.ones((4, 2)))  # the last row starts after the end
+    np.save(priors / "d.npy", [7, 8, 9, 10])
+    assert has_prior(import_features.run(config))
+    bags = bags_of(config, prior=True)
+    assert bags[0]["prior"].tolist() == [[0.0], [1.0], [2.0]] and bags[3]["prior"].tolist() == [[7.0], [8.0], [9.0]]
+    np.testing.assert_array_equal(bags[1]["prior"], [[0.5], [np.nan], [1.5], [2.5]])
+    assert "layout time_feature, with a prior" in summary(config)["done"] and not summary(config)["skipped"]
+
+
+def test_a_video_whose_prior_does_not_fit_is_skipped_until_it_is_repaired(run_of, priors):
+    config = run_of(f"features.prior_root={priors}")
+    save_all(config)
+    np.save(priors / "c.npy", np.zeros(80))
+    (priors / "d.npy").unlink()
+    folder = import_features.run(config)
+    first = (folder / "nodes-00000-of-00002.tfrecord").stat().st_mtime_ns
+    short, absent = summary(config)["skipped"]
+    assert "c.npy: has shape (80,), but the features have 5 rows of 1. Save a number" in short["reason"]
+    assert absent["reason"].startswith(f"no prior file named d is under {priors}. Copy it there")
+    np.save(priors / "c.npy", np.zeros(5))
+    np.save(priors / "d.npy", np.zeros(6))
+    import_features.run(config)
+    assert not summary(config)["skipped"] and len(bags_of(config, prior=True)) == 4
+    assert (folder / "nodes-00000-of-00002.tfrecord").stat().st_mtime_ns == first, "kept"
+    import_features.run(run_of())
+    assert not has_prior(folder), "without the setting"
+
+
+def test_the_features_of_a_run_need_no_prior_and_a_prior_needs_features(run_of, priors):
+    with pytest.raises(UserError, match=r"`features\.prior_root` needs `features\.root`: .* `extractor\.prior_labels`"):
+        run_of(f"features.prior_root={priors}", "features.root=")
+    config = run_of(f"features.prior_root={priors / 'none'}")
+    save_all(config)
+    with pytest.raises(UserError, match=r"`features\.prior_root` is neither a folder nor"):
+        import_features.run(config)
+
+
 def small(*overrides):
     """Return a configuration whose detector trains in seconds."""
     detector = {"key_dim": 8, "value_dim": 8, "projection_dim": 16, "hidden_units": 8, "max_iterations": 2}
@@ -305,6 +357,34 @@ def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):
     with np.load(folder.evaluation_scores) as scores:
         assert {name: len(scores[name]) for name in scores} == {name: int(facts[name]["n_frames"]) for name in test}
         assert len(np.unique(scores["Explosion025_x264"])) > 16, "every segment has a score of its own"
+
+
+def test_a_prior_from_files_trains_scores_and_is_exported(tmp_path):
+    videos = {f"v{number}": (str(number % 2), "train" if number < 8 else "test") for number in range(12)}
+    write_list(tmp_path / "data", videos)
+    abnormal = [name for name, (label, _) in videos.items() if label == "1"]
+    lines = "".join(f"{name}.mp4,64,112\n" for name in abnormal)  # rows 4 to 6
+    (tmp_path / "data" / "intervals.csv").write_text(f"file,start_frame,end_frame\n{lines}")
+    random = np.random.default_rng(0)
+    for folder in ("features", "priors"):
+        (tmp_path / folder).mkdir()
+    for name in videos:
+        np.save(tmp_path / "features" / f"{name}.npy", random.normal(size=(12, 5, 4)))
+        prior = random.normal(size=(12, 5))
+        prior[4:7] += 9.0 * (name in abnormal)
+        prior[0] = np.nan  # not known
+        np.save(tmp_path / "priors" / f"{name}.npy", prior)
+    paths = {"work_dir": "run", "data.root": "data", "features.root": "features", "export.root": "models"}
+    paths = [f"{key}={tmp_path / name}" for key, name in (paths | {"features.prior_root": "priors"}).items()]
+    config = small(*paths, "detector.unary_from=prior", "detector.score_from=marginals")
+    import_features.run(config)
+    assert train_and_evaluate(config)["frame_auc_abnormal_videos"]["mean"] == 1.0
+    engine = SavedModelEngine(export.run(config))
+    assert engine.info.takes_prior
+    inputs = {"nodes": np.ones((10, 5, 4), np.float32), "prior": np.zeros((10, 5), np.float32)}
+    inputs["prior"][4], inputs["prior"][8] = 9.0, np.nan
+    scores = engine.score_nodes(inputs)["anomaly_score"]
+    assert scores.argmax() == 4 and np.isfinite(scores).all()
 
 
 def test_official_lists_need_no_video_and_no_column(shared_data, tmp_path):

@@ -21,7 +21,7 @@ class Baseline(BagModel):
        ``segments`` a frame has the score of its part.
     3. ``loss_terms``, which each baseline defines, on one batch of bags.
     4. With ``late_prior``, outside of training: ``sigmoid(logit(score) + PriorLogit(prior))``. The prior of a frame is
-       the highest of its patches. Set its scale by ``adapt_prior``.
+       the highest known one of its patches. Set its scale by ``adapt_prior``.
 
     Args:
         patches: ``"first"`` or ``"mean"``; without effect for features of one vector per frame (G = 1). The mean over
@@ -77,7 +77,9 @@ class Baseline(BagModel):
 
     def _with_prior(self, scores, prior):
         """Step 4, ``(B, T)`` -> ``(B, T)``."""
-        prior = self.prior(ops.max(prior, axis=2) if len(prior.shape) == 3 else prior)
+        if len(prior.shape) == 3:  # of a frame with no known patch it stays infinite, which counts as missing
+            prior = ops.max(ops.where(ops.isfinite(prior), prior, -float("inf")), axis=2)
+        prior = self.prior(prior)
         scores = ops.clip(scores, 1e-6, 1.0 - 1e-6)
         return ops.sigmoid(ops.log(scores) - ops.log1p(-scores) + prior)
 

@@ -121,3 +121,13 @@ def test_the_standardized_prior_is_added_to_the_logit_outside_of_training():
     np.testing.assert_allclose(ops.convert_to_numpy(model(inputs, training=True)["anomaly_score"]), plain, rtol=1e-6)
     with pytest.raises(ValueError, match=r"lack the key .prior."):
         model({"nodes": NODES, "mask": MASK})
+
+
+def test_a_late_prior_is_the_highest_known_one_of_the_patches():
+    nodes, mask = np.full((1, 3, 2, 1), 5.0, "float32"), np.ones((1, 3), bool)
+    model = Sure(late_prior=True)
+    model.build(nodes.shape)
+    model.adapt_prior([np.array([[np.nan, -1.0], [np.nan, np.nan], [1.0, 0.0]])])  # highest: -1, none, 1
+    prior = np.array([[[np.nan, 2.0], [np.nan, np.nan], [-1.0, -np.inf]]], "float32")
+    scores = ops.convert_to_numpy(model({"nodes": nodes, "mask": mask, "prior": prior})["anomaly_score"])
+    np.testing.assert_allclose(scores[0], 1 / (1 + np.exp([-2.0, 0.0, 1.0])), rtol=1e-4)
