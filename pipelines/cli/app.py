@@ -6,10 +6,10 @@ import sys
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.clean import clean
 from pipelines.cli.dispatch import run
 from pipelines.cli.errors import EXIT_INTERRUPTED, report_error
 from pipelines.cli.next_steps import print_next_steps
@@ -22,6 +22,7 @@ from pipelines.cli.options import (
     RowsArgument,
     SeedsOption,
     SetOption,
+    StageGroup,
     VersionOption,
     WithoutClassOption,
     load_named,
@@ -50,13 +51,6 @@ the videos and labels.csv with the columns file,label (0 normal, 1 abnormal).
 
 Exit status: 0 done; 1 done, but inputs were skipped (the summary lists them); 2 user error: fix and rerun; \
 3 the machine failed, such as a full disk: rerun to resume; 4 bug; 130 interrupted."""
-
-
-class StageGroup(TyperGroup):
-    """Accept ``train_extractor`` for ``train-extractor``."""
-
-    def get_command(self, ctx, cmd_name):
-        return super().get_command(ctx, cmd_name.replace("_", "-"))
 
 
 app = typer.Typer(
@@ -93,6 +87,7 @@ def train(config: ConfigOption = None, overrides: SetOption = None):
     import-features replaces the first three. A skipped input stops no stage; the exit status is then 1.
     """
     loaded = load_named(config, overrides)
+    cli_datasets.refuse_untrainable(loaded)
     stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN
     status = run([f"stages.{stage}" for stage in stages], loaded)
     if status != EXIT_INTERRUPTED:
@@ -272,6 +267,7 @@ def ablate(
 
 app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
+app.command(rich_help_panel=OTHER)(clean)
 
 
 @app.command(rich_help_panel=OTHER)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.options import completing
-from pipelines.config import choices, load_config
+from pipelines.config import UserError, choices, load_config
 
 SHOWN = 5
 EXIT_INCOMPLETE = 1
@@ -43,9 +43,9 @@ def check(
     ] = "",
     every: Annotated[bool, typer.Option("--all", help="List all missing files, not only the first few.")] = False,
 ):
-    """Compare the files of a dataset with its official lists and counts.
+    """Compare the files of a dataset with its official lists and counts, and open each video.
 
-    Exit status: 0 complete; 1 files are missing; 2 a list cannot be read.
+    Exit status: 0 complete; 1 files are missing or damaged, or no training is possible; 2 a list cannot be read.
     """
     from pipelines.data.datasets import dataset_module
     from pipelines.data.inventory import take_inventory
@@ -54,10 +54,25 @@ def check(
     about = dataset_module(name).ABOUT
     quoted = [f"data.{key}='{value}'" for key, value in (("root", root), ("annotations", annotations))]
     config = load_config(overrides=[f"data.dataset={name}", *quoted])
-    inventory = take_inventory(config, lambda loop: track(loop, "Comparing lengths") if loop else loop)
+    inventory = take_inventory(config, lambda loop, text, total: track(loop, text, total) if total else loop)
     _print_inventory(inventory, name, about, root, None if every else SHOWN, Console())
     if not inventory.is_complete:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def refuse_untrainable(config):
+    """Check the list of the configured dataset before time is spent on its videos.
+
+    Raises:
+        UserError: The list is invalid, or no training is possible with its videos.
+    """
+    from pipelines.data.datasets import load_dataset
+    from pipelines.data.splits import training_problem
+
+    if config.data.dataset != "synthetic":  # generated, with both labels
+        problem = training_problem(load_dataset(config), config)
+        if problem:
+            raise UserError(f"{problem} `vad datasets check {config.data.dataset}` lists the videos.")
 
 
 def _print_datasets(console):
@@ -100,6 +115,12 @@ def _print_inventory(inventory, name, about, root, shown, console):
     num_unmeasured = inventory.num_unmeasured
     fits = f"{inventory.num_measured:,} videos compared with the length of their labels"
     say(f"{_mark(not unusable)} {fits}{f', {num_unmeasured:,} of unknown length' if num_unmeasured else ''}")
+    unreadable, cut_off = inventory.unreadable, inventory.cut_off
+    _print_some(say, "✗", unreadable, "cannot be read; vad prepare skips them", shown)
+    _print_some(say, "✗", cut_off, "are cut off; vad prepare uses what is left", shown)
+    say(f"{_mark(not unreadable + cut_off)} {inventory.num_opened:,} videos opened")
+    if inventory.untrainable:
+        say(f"{_mark(False)} {escape(inventory.untrainable)}")
     if inventory.is_complete:
         say("\n[green]complete[/]")
     else:

@@ -6,11 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from pipelines.config import Config, UserError, all_settings, load_config
 from pipelines.experiments.systems import system_names
 
 BUNDLED_CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+class StageGroup(TyperGroup):
+    """Accept ``train_extractor`` for ``train-extractor``."""
+
+    def get_command(self, ctx, cmd_name):
+        return super().get_command(ctx, cmd_name.replace("_", "-"))
 
 
 def bundled_names() -> list[str]:

@@ -1,4 +1,5 @@
-"""Several videos encoded at once, each in a process of its own that may crash or hang without harm to the others.
+"""Several videos encoded or inspected at once, each in a process of its own that may crash or hang without harm to
+the others.
 
 The processes load no TensorFlow, which halves the time for a hundred short videos. Records come back one by one over a
 pipe, so neither side ever holds a video.
@@ -23,12 +24,13 @@ ALIVE = None  # what a process sends when it has started, and after each sampled
 
 
 class DecodePool:
-    """Encodes videos in parallel processes.
+    """Works on videos in parallel processes.
 
     Args:
         settings: ``DataConfig``; see ``encode_video``. It also says how many processes there are (``workers``; 0: one
             per core), and after how many seconds without a sampled frame a process is killed and its video has failed
             (``stall_timeout_sec``).
+        work: ``encode_video`` or ``inspect_video``.
 
     Example:
 
@@ -36,19 +38,19 @@ class DecodePool:
             ...  # the results of `encode_video(videos[job], config.data)`, in order within a job
     """
 
-    def __init__(self, settings):
-        self.settings = settings
+    def __init__(self, settings, work=encode_video):
+        self.settings, self.work = settings, work
         self.num_workers = settings.workers or usable_cores()
 
     def run(self, videos):
-        """Yield ``(job, result)``: the position of a video and what ``encode_video`` yields for it, one by one."""
+        """Yield ``(job, result)``: the position of a video and what ``work`` yields for it, one by one."""
         pending = deque(enumerate(videos))
         workers = []
         try:
             while pending or workers:
                 busy = sum(worker.job is not None for worker in workers)
                 while len(workers) < min(self.num_workers, len(pending) + busy):
-                    workers.append(_Worker(self.settings))
+                    workers.append(_Worker(self.settings, self.work))
                 yield from self._results(workers, pending)
         finally:
             for worker in workers:
@@ -76,10 +78,10 @@ class DecodePool:
 class _Worker:
     """The parent's side of one process."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, work):
         context = multiprocessing.get_context("spawn")  # a fork would copy TensorFlow's threads in a broken state
         self.connection, child = context.Pipe()
-        self.process = context.Process(target=_serve, args=(child, settings), daemon=True)
+        self.process = context.Process(target=_serve, args=(child, settings, work), daemon=True)
         self.process.start()
         child.close()
         self.job, self.started, self.silent_sec = None, False, 0.0
@@ -148,15 +150,15 @@ def _limit_memory():
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
-def _serve(connection, settings):
-    """Encode one video after the other until the parent ends; runs in the process."""
+def _serve(connection, settings, work):
+    """Work on one video after the other until the parent ends; runs in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     exit_with_parent()
     _limit_memory()
     try:
         connection.send(ALIVE)
         while True:
-            for result in encode_video(connection.recv(), settings, on_frame=lambda: connection.send(ALIVE)):
+            for result in work(connection.recv(), settings, on_frame=lambda: connection.send(ALIVE)):
                 connection.send(result)
     except (EOFError, OSError):
         os._exit(0)

@@ -1,11 +1,15 @@
-"""Compare the files of a dataset with its official lists and counts."""
+"""Compare the files of a dataset with its official lists and counts, and open each video."""
 
 from collections import Counter
 from dataclasses import dataclass
 
 from pipelines.config import UserError
 from pipelines.data.datasets import dataset_module
+from pipelines.data.decode_pool import DecodePool
+from pipelines.data.encode import Failed
+from pipelines.data.inspection import inspect_video
 from pipelines.data.listing.files import DatasetFiles
+from pipelines.data.splits import training_problem
 from pipelines.data.video import known_length
 
 END_TOLERANCE_FRAMES = 16  # encoders drop this many at the end; labels that go on for longer are of another video
@@ -44,6 +48,10 @@ class Inventory:
         unusable: Labels that do not match the length of their video.
         num_measured: Number of videos with labels whose length was compared.
         num_unmeasured: Number of videos with labels whose length is unknown without decoding.
+        num_opened: Number of videos whose first frame could be decoded.
+        unreadable: One message per video that ``vad prepare`` will skip.
+        cut_off: One message per video whose end is missing; ``vad prepare`` uses what is left.
+        untrainable: Why no training is possible with these videos; ``""`` when one is.
     """
 
     lists: tuple = ()
@@ -53,20 +61,25 @@ class Inventory:
     unusable: tuple = ()
     num_measured: int = 0
     num_unmeasured: int = 0
+    num_opened: int = 0
+    unreadable: tuple = ()
+    cut_off: tuple = ()
+    untrainable: str = ""
 
     @property
     def is_complete(self):
-        """Whether all lists and videos are there, in the official number, with labels that match."""
+        """Whether all lists and videos are there, in the official number, whole and with labels that match."""
         counts_agree = all(row.official in (None, row.there) for row in self.rows)
-        return all(path for _, path in self.lists) and counts_agree and not (self.missing or self.unusable)
+        faults = self.missing or self.unusable or self.unreadable or self.cut_off or self.untrainable
+        return all(path for _, path in self.lists) and counts_agree and not faults
 
 
-def take_inventory(config, track=iter):
+def take_inventory(config, track=lambda loop, description, total: loop):
     """Compare the files of the configured dataset with its lists; ``data.allow_missing`` is ignored.
 
     Args:
         config: The run's ``Config``.
-        track: Wraps the loop that reads the lengths of the videos, to show its progress.
+        track: Wraps the loops over the videos, to show their progress.
 
     Raises:
         UserError: A list is invalid, a video is in both subsets, or the dataset has no files.
@@ -80,8 +93,13 @@ def take_inventory(config, track=iter):
         return Inventory(lists)
     videos = module.load(config)
     measured = [video for video in videos if not video.missing and (video.intervals or video.frame_labels is not None)]
-    lengths = [(video, known_length(video.path)) for video in track(measured)]
+    lengths = [(video, known_length(video.path)) for video in track(measured, "Comparing lengths", len(measured))]
     found = [_misfit(video, length) for video, length in lengths if length is not None]
+    there = [video for video in videos if not video.missing]
+    opened = dict(track(DecodePool(config.data, inspect_video).run(there), "Opening videos", len(there)))
+    opened = [(there[job].video_id, opened[job]) for job in sorted(opened)]
+    unreadable = tuple(f"{name}: {result.reason}" for name, result in opened if isinstance(result, Failed))
+    whole = [(name, result) for name, result in opened if not isinstance(result, Failed)]
     return Inventory(
         lists,
         rows=tuple(_rows(videos, module.ABOUT)),
@@ -90,6 +108,10 @@ def take_inventory(config, track=iter):
         unusable=tuple(unusable for _, unusable in found if unusable),
         num_measured=len(found),
         num_unmeasured=len(measured) - len(found),
+        num_opened=len(whole),
+        unreadable=unreadable,
+        cut_off=tuple(f"{name}: {result.warning}" for name, result in whole if result.warning),
+        untrainable=training_problem(videos, config),
     )
 
 

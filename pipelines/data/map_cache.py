@@ -66,9 +66,19 @@ class MapCache:
         return 2 * self._num_frames * int(np.prod(self.shape))
 
     @property
+    def missing_bytes(self):
+        """Size of the maps that ``fill`` will compute."""
+        missing = sum(video.num_sampled for video in self._missing)
+        return self._num_bytes * missing // self._num_frames
+
+    @property
+    def _missing(self):
+        return [video for video in self.clips.manifest.videos if video.video_id not in self._entries]
+
+    @property
     def is_complete(self):
         """Whether the maps of all videos are there."""
-        return all(video.video_id in self._entries for video in self.clips.manifest.videos)
+        return not self._missing
 
     def fill(self, extractor, track=lambda snippets, total: snippets):
         """Compute the missing maps; maps of other weights or clips are removed.
@@ -81,7 +91,7 @@ class MapCache:
         Returns:
             The cache itself.
         """
-        missing = [video for video in self.clips.manifest.videos if video.video_id not in self._entries]
+        missing = self._missing
         if not missing:
             return self
         self._allocate()

@@ -27,6 +27,33 @@ def split_videos(videos, validation_fraction, seed):
     return training, validation
 
 
+def training_problem(videos, config):
+    """Say why no training is possible with the videos of a list; ``""`` when one is.
+
+    Args:
+        videos: ``ListedVideo`` entries.
+        config: The run's ``Config``; its validation fractions count.
+    """
+    training = [video for video in videos if video.subset != "test" and video.label is not None and not video.missing]
+    sections = (config.train_detector,) if config.features.root else (config.train_extractor, config.train_detector)
+    for options in sections:
+        left = split_videos(training, options.validation_fraction, config.seed)[0]
+        if len({video.label for video in left}) < 2:
+            break
+    else:
+        return ""
+    counts = [sum(video.label == label for video in training) for label in (NORMAL, ABNORMAL)]
+    if min(counts):
+        remedy = "One of each is held out for validation: add videos, or set `train_extractor.validation_fraction` and "
+        remedy += "`train_detector.validation_fraction` to 0."
+    else:
+        remedy = "Add videos of the other label, or correct the columns `label` and `subset`."
+    return (
+        f"training needs normal and abnormal videos. Received: {counts[0]} normal and {counts[1]} abnormal training "
+        f"videos. {remedy}"
+    )
+
+
 def draw_folds(videos, folds, seed, key="repeat.folds"):
     """Return the test ids of each fold, stratified by class; with ``folds = 0`` those of the dataset's own split.
 

@@ -145,7 +145,7 @@ class VideoReader:
         if self.path.stat().st_size == 0:
             raise VideoError(self.path, "the file is empty (0 bytes)")
         try:
-            container = _open(self.path)
+            container = open_container(self.path)
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(self.path, f"not a video, or cut off before its index ({_text(error)})") from None
         with container:
@@ -176,7 +176,7 @@ class VideoReader:
         self.fps = self.folder_fps or FALLBACK_FPS
         for path in frame_files(self.path):
             try:
-                with _open(path) as container:
+                with open_container(path) as container:
                     self._check_size(container.streams.video[0])
                     frame = next(container.decode(video=0), None)
             except (av.error.FFmpegError, ValueError, IndexError) as error:
@@ -199,7 +199,7 @@ class Probed(NamedTuple):
 def probe(path):
     """Read the header of a video file and return it as ``Probed``; None when the file cannot be opened as a video."""
     try:
-        with _open(path) as container:
+        with open_container(path) as container:
             stream = container.streams.video[0]
             fps = _nominal_fps(stream)
             seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
@@ -230,7 +230,7 @@ def upright(rgb, frame):
     return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _open(path):
+def open_container(path):
     """Open a container. ``file:`` and the whitelist: neither its name nor a playlist in it may reach the network."""
     return av.open(f"file:{path}", options={"protocol_whitelist": "file"} | OPEN_OPTIONS, metadata_errors="replace")
 

@@ -9,9 +9,9 @@ folds is chosen. The inner folds share the nodes; an extractor that is trained h
 videos. No test video is read.
 """
 
+import contextlib
 import dataclasses
 import gc
-import contextlib
 import json
 import time
 

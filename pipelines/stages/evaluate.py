@@ -93,7 +93,8 @@ def write_scores(config, skipped=None):
     scored = list(score_videos(config, skipped=skipped))
     if not scored:
         raise UserError(f"none of the {len(skipped)} test videos can be scored. The first: {': '.join(skipped[0])}.")
-    run_folder, masks = RunFolder.of(config), PixelMasks(config.data)
+    run_folder = RunFolder.of(config)
+    masks = PixelMasks(config.data, read_manifest(run_folder.nodes).videos)
     with_place = [] if config.features.root else scored  # imported features have no known place in the picture
     write_patch_scores(run_folder.evaluation_patch_scores, with_place, masks.of, config.extractor.scales)
     with replacing(run_folder.evaluation_scores) as temporary:

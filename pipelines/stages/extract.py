@@ -17,8 +17,9 @@ from pipelines.data.map_cache import MapCache
 from pipelines.data.records import is_intact
 from pipelines.data.shards import Reuse, plan_shards
 from pipelines.data.window_maps import padded_snippets, past_only, plan_maps, window_maps
-from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.disk import check_space
 from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
@@ -53,6 +54,7 @@ def run(config) -> Path:
     reuse = _reuse(shards)
     todo, failed = [video for shard in reuse.todo for video in shard.videos], {}
     if todo:
+        _check_space(folder, extractor, todo)
         (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest stands for complete records
         nodes = iter(track(_extract_each(config, extractor, todo, failed), "Extracting nodes", len(todo)))
         for shard in reuse.todo:
@@ -98,6 +100,13 @@ def _extract_one(config, extractor, video, failed):
         return next(iter(extract_nodes(config, extractor, [video])))
     except Exception as error:
         failed[video.video_id] = reason_of(error)
+
+
+def _check_space(folder, extractor, videos):
+    """Compute the size of the nodes of some videos, compare it with the free space, and print it."""
+    values = 2 * sum(extractor.channel_groups) + (4 if extractor.has_prior else 0)  # bytes per patch
+    size = sum(video.num_sampled for video in videos) * spec.num_patches(extractor.patches.scales) * values
+    print_line(check_space(folder, size, "nodes/", "lower `data.frames_per_sec`."))
 
 
 def extract_nodes(config, extractor, videos):

@@ -70,6 +70,7 @@ class _Source:
     found: dict  # ListedVideo -> VideoFeatures, or the reason why there are none
     layout: str
     width: tuple  # (G, D)
+    has_frame_labels: bool  # of any abnormal test video; else there is nothing that a score is compared with
 
 
 def _open_source(config, videos):
@@ -99,7 +100,8 @@ def _open_source(config, videos):
         other = widths.get(features.arrays[0], width)
         if other != width:
             found[video] = str(features.arrays[0].error(width_error(other, width)))
-    return _Source(found, layout, width)
+    labelled = any(video.intervals or video.frame_labels is not None for video in videos if video.subset == "test")
+    return _Source(found, layout, width, labelled)
 
 
 def _try(function, *arguments):
@@ -141,12 +143,12 @@ def _record(config, source, video):
     except ValueError as error:
         raise first.error(str(error)) from None
     if known is None and source.layout == SEGMENTS:
-        if video.subset == "test":
+        if video.subset == "test" and source.has_frame_labels and video.intervals is not None:
             raise first.error(
                 "belongs to a test video of unknown length, so its segments cannot be compared with frame labels. "
                 "Add its length to the column `num_frames` of labels.csv"
             )
-        intervals, cut = None, "its frame labels are ignored"
+        intervals, cut = None, "its frame labels are ignored" if video.intervals else ""
     else:
         intervals, cut = _intervals(video, num_frames, known, first)
     info = VideoInfo(

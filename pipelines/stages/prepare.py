@@ -3,6 +3,7 @@
 A shard holds ``data.videos_per_shard`` videos in the order of the list. A second run keeps every shard that still fits.
 """
 
+import functools
 import shutil
 import time
 
@@ -12,16 +13,21 @@ from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
+from pipelines.data.inspection import Inspected, inspect_video
 from pipelines.data.listing.files import stamp
 from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
-from pipelines.report.terminal.progress import track
+from pipelines.data.splits import training_problem
+from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.disk import check_space
 from pipelines.run.files import fingerprint, quick_hash, replacing
 from pipelines.run.folder import RunFolder
 
 RECORDS_VERSION = 1  # part of every fingerprint: raise it when the records change in meaning
 PARTS = ".parts"
+SIZED_VIDEOS = 16  # that are opened for the estimate of the space
+RECORD_BYTES, FRAME_BYTES = 200, 20  # beside the JPEGs
 
 
 def run(config):
@@ -29,9 +35,13 @@ def run(config):
 
     Raises:
         UserError: The dataset cannot be loaded, or none of its videos can be decoded.
+        MachineError: The records do not fit on the disk.
     """
     start = time.monotonic()
     videos = load_dataset(config, lambda loop: track(loop, "Generating videos"))
+    problem = training_problem(videos, config)
+    if problem:
+        print_line(f"warning: {problem}")
     folder = RunFolder.of(config).clips
     shards = plan_shards(
         folder, "clips", videos, config.data.videos_per_shard, lambda group: _fingerprint(config, group)
@@ -39,6 +49,7 @@ def run(config):
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     reuse = reuse_finished(folder, "clips", shards)
     if reuse.todo:
+        _check_space(config, folder, [video for shard in reuse.todo for video in shard.videos])
         num_videos = sum(len(shard.videos) for shard in reuse.todo)
         try:
             for _ in track(_write_shards(config, reuse.todo), "Preparing clips", num_videos):
@@ -46,6 +57,22 @@ def run(config):
         finally:  # they may be what fills the disk
             shutil.rmtree(folder / PARTS, ignore_errors=True)
     return _finish(config, folder, shards, reuse, time.monotonic() - start)
+
+
+def _check_space(config, folder, videos):
+    """Estimate the size of the records from the headers and first frames of some videos, and print it."""
+    sizes = [sum(_stamp(video.path)[-3:-2]) for video in videos]
+    chosen = sorted({round(i * (len(videos) - 1) / (SIZED_VIDEOS - 1)) for i in range(SIZED_VIDEOS)})
+    pool = DecodePool(config.data, functools.partial(inspect_video, whole=False))
+    read = written = 0
+    for job, result in pool.run([videos[position] for position in chosen]):
+        if isinstance(result, Inspected):
+            snippets = -(-result.num_sampled // config.data.clip_frames)
+            read += sizes[chosen[job]]
+            written += result.num_sampled * (result.jpeg_bytes + FRAME_BYTES) + snippets * RECORD_BYTES
+    if read:
+        remedy = "lower `data.frames_per_sec`, `data.image_size_px` or `data.jpeg_quality`."
+        print_line(check_space(folder, written * sum(sizes) / read, "clips/", remedy))
 
 
 def _fingerprint(config, videos):

@@ -117,6 +117,9 @@ def find_videos(inputs):
     if not inputs:
         raise UserError("nothing to score: name video files or folders, such as `vad score door.mp4 videos/`.")
     found = {}
+    url = next((entry for entry in inputs if "://" in str(entry)), None)
+    if url:
+        raise UserError(f"{url} is a URL, but `vad score` reads files. Save the video or stream to a file first.")
     for entry in map(Path, inputs):
         if entry.is_dir():
             files = sorted(path for path in entry.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)

@@ -12,8 +12,9 @@ from pipelines.data.clips import open_clips
 from pipelines.data.map_cache import MapCache
 from pipelines.data.splits import split_videos
 from pipelines.data.window_maps import past_only
-from pipelines.report.terminal.progress import track
+from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
+from pipelines.run.disk import check_space
 from pipelines.run.folder import RunFolder
 from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, warm_up
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
@@ -88,7 +89,11 @@ def _filled_maps(config, clips, extractor):
     def show(snippets, total):
         return track(snippets, "Computing feature maps", total, "snippets")
 
-    return open_maps(config, clips, extractor).fill(extractor, show)
+    maps = open_maps(config, clips, extractor)
+    if maps.missing_bytes:
+        remedy = "lower `data.frames_per_sec` or `data.image_size_px`."
+        print_line(check_space(RunFolder.of(config).maps, maps.missing_bytes, "maps/", remedy))
+    return maps.fill(extractor, show)
 
 
 def build_extractor(config):

@@ -6,7 +6,7 @@
     train/door_017.mp4,normal,train,
     test/yard_002.mp4,abnormal,test,fight
 
-* ``file``: path under the folder.
+* ``file``: path under the folder, or an absolute path. A name that holds a comma needs quotes.
 * ``label``: ``0`` or ``normal``, ``1`` or ``abnormal``.
 * ``subset`` (optional): ``train`` or ``test``. If it is absent or empty, ``data.default_subset`` applies ("train").
 * ``class`` (optional): kind of event, for the metrics per class.
@@ -15,8 +15,8 @@
 
 Frame labels are used for evaluation only. They are read from one of
 
-* ``frame_labels.npz``: one array of 0 and 1 per video, one value per original frame. Its key is the stem of the file
-  (``yard_002``) or its path without suffix (``test/yard_002``);
+* ``frame_labels.npz``: one array of 0 and 1 per video, one value per original frame. Its key is the path of the file
+  (``test/yard_002.mp4``) or its name (``yard_002.mp4``) if that is unique, both with or without suffix;
 * ``intervals.csv`` with columns ``file,start_frame,end_frame``: abnormal frames, counted from 0, end excluded. A video
   may have several lines. The frame labels of an abnormal video without a line are unknown.
 
@@ -24,12 +24,13 @@ A normal video without frame labels is normal in every frame.
 """
 
 import dataclasses
+import os
 from pathlib import Path, PurePosixPath
 
 from pipelines.config import UserError
 from pipelines.data.listing.dataset import About, ListedVideo
 from pipelines.data.listing.files import missing_text
-from pipelines.data.listing.lists import frame_mask, read_arrays, read_csv
+from pipelines.data.listing.lists import frame_mask, match_keys, read_arrays, read_csv
 
 LABELS = {"0": 0, "normal": 0, "1": 1, "abnormal": 1}
 SUBSETS = ("train", "test")
@@ -57,7 +58,7 @@ def load(config, track=iter):
     if arrays.exists() and intervals.exists():
         raise UserError(f"{root} holds both frame_labels.npz and intervals.csv. Keep one of them.")
     frame_labels = _read_arrays(arrays, videos) if arrays.exists() else {}
-    spans = _read_intervals(intervals, videos) if intervals.exists() else {}
+    spans = _read_intervals(intervals, videos, root) if intervals.exists() else {}
     source = str(arrays if frame_labels else intervals) if frame_labels or spans else ""
     return [_with_frame_labels(video, frame_labels, spans, source) for video in videos]
 
@@ -98,17 +99,17 @@ def _read_labels(root, default_subset, need_files):
 
 
 def _video(line, root, default_subset):
-    file = PurePosixPath(_file(line))
+    path, video_id = _file(line, root)
     label = line.get("label").lower()
     if label not in LABELS:
-        raise line.error(f"`label` must be 0, 1, normal or abnormal. Received: `{line.get('label')}`.")
+        received = f"Received: `{line.get('label')}`.{line.quotes_hint}"
+        raise line.error(f"`label` must be 0, 1, normal or abnormal. {received}")
     subset = line.get("subset").lower() or default_subset
     if subset not in SUBSETS:
         raise line.error(
             f"`subset` must be train or test, or empty for `data.default_subset`. Received: `{line.get('subset')}`."
         )
-    video_id = str(file.with_suffix(""))
-    return ListedVideo(video_id, root / file, subset, LABELS[label], line.get("class"), where=line.where)
+    return ListedVideo(video_id, path, subset, LABELS[label], line.get("class"), where=line.where)
 
 
 def _num_frames(line):
@@ -119,45 +120,45 @@ def _num_frames(line):
     return int(text) if text else None
 
 
-def _file(line):
-    """Read the path of a line, with the separators of any system."""
+def _file(line, root):
+    """Return path and id of the video of a line, written with the separators of any system."""
     text = line.get("file").replace("\\", "/")
+    if "://" in text:
+        raise line.error(f"`file` is a URL, but only files are read. Download it first. Received: `{text}`.")
     file = PurePosixPath(text)
-    if not file.name or file.is_absolute() or ".." in file.parts:
-        raise line.error(f"`file` must be a path relative to the folder of the list. Received: `{line.get('file')}`.")
-    return str(file)
+    if not file.name or ".." in file.parts:
+        raise line.error(
+            f"`file` must be a path under the folder of the list, or an absolute path. Received: `{line.get('file')}`."
+        )
+    for base in (os.path.abspath(root), os.path.realpath(root)):
+        if file.is_absolute() and file.is_relative_to(base):
+            file = file.relative_to(base)
+    return root / file, str(file.with_suffix("")).lstrip("/")
 
 
 def _read_arrays(path, videos):
     """Read ``frame_labels.npz`` as ``{video_id: uint8 array}``."""
     arrays = read_arrays(path)
-    stems = [PurePosixPath(video.video_id).name for video in videos]
-    found = {}
-    for video, stem in zip(videos, stems, strict=True):
-        key = video.video_id if video.video_id in arrays else stem
-        if key not in arrays:
-            continue
-        if key != video.video_id and stems.count(stem) > 1:
-            raise UserError(
-                f"{path}: key `{stem}` matches several files. Use the path without suffix: `{video.video_id}`."
-            )
-        found[video.video_id] = frame_mask(arrays[key], path, key)
-    if not found:
+    keys = match_keys(path, arrays, videos)
+    if not keys:
+        expected = PurePosixPath(videos[0].video_id).name
         raise UserError(
-            f"{path}: no key matches a file of labels.csv. Expected keys like `{stems[0]}`. "
+            f"{path}: no key matches a file of labels.csv. Expected keys like `{expected}`. "
             f"Received: {list(arrays)[:3]}."
         )
-    return found
+    return {video_id: frame_mask(arrays[key], path, key) for video_id, key in keys.items()}
 
 
-def _read_intervals(path, videos):
+def _read_intervals(path, videos, root):
     """Read ``intervals.csv`` as ``{video_id: ((start, end_exclusive), ...)}``."""
     known = {video.video_id for video in videos}
     spans = {}
     for line in read_csv(path, ("file", "start_frame", "end_frame")):
-        video_id = str(PurePosixPath(_file(line)).with_suffix(""))
+        _, video_id = _file(line, root)
         if video_id not in known:
-            raise line.error(f"`{line.get('file')}` is not in labels.csv. Correct the name or remove the line.")
+            raise line.error(
+                f"`{line.get('file')}` is not in labels.csv. Correct the name or remove the line.{line.quotes_hint}"
+            )
         try:
             start, end = int(line.get("start_frame")), int(line.get("end_frame"))
         except ValueError:
@@ -165,7 +166,7 @@ def _read_intervals(path, videos):
         if not 0 <= start < end:
             raise line.error(
                 "`start_frame` and `end_frame` must be whole numbers, 0 <= start < end (the end is excluded). "
-                f"Received: `{line.get('start_frame')}`, `{line.get('end_frame')}`."
+                f"Received: `{line.get('start_frame')}`, `{line.get('end_frame')}`.{line.quotes_hint}"
             )
         spans.setdefault(video_id, []).append((start, end))
     return {video_id: tuple(sorted(found)) for video_id, found in spans.items()}

@@ -1,9 +1,11 @@
 """Read list and label files: text, CSV and arrays. An error names the file, the line and the fix."""
 
 import csv
+import re
 import zipfile
+import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -17,7 +19,7 @@ class Line:
     Args:
         path: The file.
         number: Line number, from 1.
-        text: The line without leading and trailing white space.
+        text: The line; of a list, without leading and trailing white space.
         values: ``{column: value}`` of a CSV file.
     """
 
@@ -39,6 +41,12 @@ class Line:
     def get(self, column):
         """Return the value of a column, ``""`` when there is none."""
         return (self.values.get(column) or "").strip()
+
+    @property
+    def quotes_hint(self):
+        """How to quote the name at the start of a CSV line if it seems to hold a comma, else ``""``."""
+        found = re.match(r'([^"]*?[,;][^"]*?\.\w{2,5})[,;]', self.text)
+        return f' A name that holds a comma needs quotes: `"{found[1]}"`.' if found else ""
 
     def error(self, text):
         """Return an error about this line."""
@@ -62,7 +70,7 @@ def read_csv(path, columns):
     """Read a CSV file with a header: UTF-8 with or without a byte order mark, any line endings, commas or semicolons.
 
     Raises:
-        UserError: The file does not exist, cannot be read, or lacks a column.
+        UserError: The file does not exist, cannot be read, lacks a column, or has a line with too many values.
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist. Create it with the columns {','.join(columns)}.")
@@ -80,11 +88,15 @@ def read_csv(path, columns):
             f"{path}, line 1: column `{absent[0]}` is missing. "
             f"Expected: {','.join(columns)}. Received: `{header.strip()}`."
         )
-    return [
-        Line(Path(path), number, values=dict(zip(names, row, strict=False)))
-        for number, row in rows[1:]
-        if any(value.strip() for value in row)
-    ]
+    found = []
+    for number, row in rows[1:]:
+        line = Line(Path(path), number, lines[number - 1], dict(zip(names, row, strict=False)))
+        if any(value.strip() for value in row[len(names) :]):
+            hint = line.quotes_hint or ' A value that holds a comma needs quotes: `"a, b.mp4"`.'
+            raise line.error(f"{len(row)} values for {len(names)} columns.{hint}")
+        if any(value.strip() for value in row):
+            found.append(line)
+    return found
 
 
 def read_arrays(path):
@@ -99,9 +111,44 @@ def read_arrays(path):
             return {Path(path).stem: content}
         with content as archive:
             return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         remedy = "Write it again with numpy.savez." if Path(path).suffix == ".npz" else "Copy it again."
         raise UserError(f"{path} cannot be read ({error}). {remedy}") from None
+
+
+def match_keys(path, keys, videos):
+    """Match the keys of an archive with videos.
+
+    A key is the path of a video, as its list writes it, with or without suffix, or its last part if no other video has
+    the same.
+
+    Args:
+        path: The archive, for messages.
+        keys: Its keys; those of no video are ignored.
+        videos: Entries with ``video_id`` and ``path``.
+
+    Returns:
+        ``{video_id: key}``.
+
+    Raises:
+        UserError: A key fits several videos, or several keys fit the same one.
+    """
+    whole, last = {}, {}
+    for video in videos:
+        file = PurePosixPath(video.path)
+        for name in {video.video_id, video.video_id + file.suffix, str(file), str(file.with_suffix(""))}:
+            whole.setdefault(name, {})[video.video_id] = None
+            last.setdefault(PurePosixPath(name).name, {})[video.video_id] = None
+    found = {}
+    for key in keys:
+        name = str(PurePosixPath(key.replace("\\", "/")))
+        ids = list(whole.get(name) or last.get(name, ()))
+        if len(ids) > 1:
+            raise UserError(f"{path}: key `{key}` matches several files. Use the path without suffix: `{ids[0]}`.")
+        if ids and ids[0] in found:
+            raise UserError(f"{path}: keys `{found[ids[0]]}` and `{key}` match the same file. Keep one of them.")
+        found |= dict.fromkeys(ids, key)
+    return found
 
 
 def frame_mask(array, path, key):

@@ -1,16 +1,16 @@
 """Pixel masks of the events in a dataset, used to measure where a detector finds them, never to train.
 
-``pixel_masks.npz``, under ``data.root`` or ``data.annotations``, has one array per abnormal video. Its key is the id of
-the video or the last part of it. The array is ``np.packbits`` along the last axis of a bool array
-``(num_frames, height, width)`` of the original frames.
+``pixel_masks.npz``, under ``data.root`` or ``data.annotations``, has one array per abnormal video. Its key is the path
+of the video, with or without suffix, or its last part if that is unique. The array is ``np.packbits`` along the last
+axis of a bool array ``(num_frames, height, width)`` of the original frames.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.data.listing.lists import read_arrays
+from pipelines.data.listing.lists import match_keys, read_arrays
 
 MASKS_NAME = "pixel_masks.npz"
 
@@ -20,12 +20,17 @@ class PixelMasks:
 
     Args:
         data: Section ``data`` of the run's ``Config``.
+        videos: ``VideoInfo`` entries of the dataset.
+
+    Raises:
+        UserError: The file cannot be read, or a key fits several videos.
     """
 
-    def __init__(self, data):
+    def __init__(self, data, videos):
         folders = [Path(folder) for folder in (data.annotations, data.root) if folder]
         self.path = next((folder / MASKS_NAME for folder in folders if (folder / MASKS_NAME).is_file()), None)
         self._arrays = read_arrays(self.path) if self.path else {}
+        self._keys = match_keys(self.path, self._arrays, videos)
 
     def of(self, video):
         """Return the mask of a ``VideoInfo``, bool ``(num_frames, height, width)``; None when there is none.
@@ -33,10 +38,9 @@ class PixelMasks:
         Raises:
             UserError: It has another size or fewer frames than the video.
         """
-        name = PurePosixPath(video.video_id).name
-        packed = self._arrays.get(video.video_id, self._arrays.get(name))
-        if packed is None:
+        if video.video_id not in self._keys:
             return None
+        packed = self._arrays[self._keys[video.video_id]]
         size = (video.num_frames, video.height, -(-video.width // 8))
         if packed.ndim != 3 or packed.shape[1:] != size[1:] or len(packed) < video.num_frames:
             raise UserError(

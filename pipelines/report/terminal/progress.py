@@ -68,6 +68,11 @@ def track(
     return (_show_bar if console.is_terminal else _print_lines)(iterable, description, total, unit, console)
 
 
+def print_line(text):
+    """Print a line to standard error, beside the progress of a stage."""
+    _line(Console(stderr=True), text)
+
+
 def _show_bar(iterable, description, total, unit, console):
     columns = [TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), RateColumn()]
     columns.append(TimeRemainingColumn(compact=True, elapsed_when_finished=True))
