@@ -1,4 +1,4 @@
-"""Video files to frames: the only module that knows the decoder (PyAV, which includes FFmpeg).
+"""Video files to frames. This module and the two below it alone know the decoder (PyAV, which includes FFmpeg).
 
 Frames are streamed: memory does not grow with the length of a video, except for 8 bytes per frame for its time. One
 thread decodes one file: FFmpeg's frame threads drop a varying number of frames after an error, and several files in
@@ -13,14 +13,24 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from pipelines.data.frame_limits import DECODER_OPTIONS, OPEN_OPTIONS, refusal
+from pipelines.data.frame_limits import DECODER_OPTIONS, refusal
+from pipelines.data.frame_times import MAX_PAUSE_OF_STREAM_SEC, MAX_PAUSE_SEC, FrameTimes
 from pipelines.data.listing.files import frame_files
+from pipelines.data.orientation import Orientation, is_transposed, upright
 from pipelines.data.snippets import in_snippets, padded
+from pipelines.data.video_stream import (
+    FALLBACK_FPS,
+    TimeStamps,
+    allows_jumps,
+    choose_stream,
+    has_time_stamps,
+    nominal_fps,
+    open_container,
+)
 from vad_keras.spec import CENTER_CROP
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
-FALLBACK_FPS = 25.0
-MAX_CREDIBLE_FPS = 1000.0
+HELD_BACK_BYTES = 128 << 20  # of frames whose time stamps are in doubt
 
 av.logging.set_level(None)  # FFmpeg's own messages; what matters is in ``VideoReader.warning`` or in the error
 
@@ -58,12 +68,13 @@ class VideoReader:
         crop: Cut the centre: a frame is resized to more than the square, of which the rim is dropped.
 
     Attributes:
-        fps: Mean rate, from the container.
+        fps: Mean rate, from the container or, of a raw stream, from the stream itself.
         width, height: Size of the upright frame before the resize.
         num_frames: Frames decoded so far.
         num_sampled: Frames yielded so far.
         frame_times_sec: Time of every decoded frame, from 0 at the first.
-        warning: Damage that was skipped; ``""`` when there was none.
+        warning: Damage that was skipped, time stamps that were replaced, and what was not applied or not read; ``""``
+            when there was none.
 
     Raises:
         VideoError: During the iteration: nothing in the file can be decoded, or its frames have an extreme size.
@@ -88,12 +99,9 @@ class VideoReader:
 
     def __iter__(self):
         self._reset()
-        next_tick, first_pts_sec = 0, None
-        for frame in self._decoded():
+        next_tick = 0
+        for time_sec, frame, matrix in self._decoded():
             index = self.num_frames
-            if index == 0:
-                first_pts_sec = frame.time
-            time_sec = self._time(frame, first_pts_sec)
             self.frame_times_sec.append(time_sec)
             self.num_frames += 1
             if self.frames_per_sec > 0:
@@ -101,7 +109,7 @@ class VideoReader:
                 if tick < next_tick:
                     continue
                 next_tick = tick + 1
-            rgb = self._rgb(frame)
+            rgb = self._rgb(frame, matrix)
             self.num_sampled += 1
             yield SampledFrame(index, time_sec, rgb)
         if self.num_frames == 0:
@@ -111,32 +119,24 @@ class VideoReader:
         """Yield consecutive ``Snippet``s of K = ``clip_frames`` sampled frames."""
         return (padded(frames, clip_frames) for frames in in_snippets(self, clip_frames))
 
-    def _time(self, frame, first_pts_sec):
-        """Return the time since the first frame; if missing or not rising, the previous time plus 1 / fps."""
-        if frame.time is not None and first_pts_sec is not None:
-            time_sec = frame.time - first_pts_sec
-            if not self.frame_times_sec or time_sec > self.frame_times_sec[-1]:
-                return max(time_sec, 0.0)
-        return self.frame_times_sec[-1] + 1 / self.fps if self.frame_times_sec else 0.0
-
-    def _rgb(self, frame):
+    def _rgb(self, frame, matrix):
         height = width = self.size_px
         if self.crop:
             height, width = (round(self.size_px / part) for part in CENTER_CROP)
-        if _is_transposed(frame):
+        if is_transposed(matrix):
             height, width = width, height
         try:
             rgb = frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise VideoError(self.path, f"cannot convert pixel format {frame.format.name} to RGB ({error})") from None
         if self.num_sampled == 0:
-            turned = _is_transposed(frame)
+            turned = is_transposed(matrix)
             self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
         top, left = (height - self.size_px) // 2, (width - self.size_px) // 2
-        return upright(rgb[top : top + self.size_px, left : left + self.size_px], frame)
+        return upright(rgb[top : top + self.size_px, left : left + self.size_px], matrix)
 
     def _decoded(self):
-        """Yield every frame that can be decoded, in the order of presentation."""
+        """Yield ``(time_sec, frame, matrix)`` of every frame that can be decoded, in the order of presentation."""
         if self.path.is_dir():
             yield from self._images()
             return
@@ -149,20 +149,28 @@ class VideoReader:
         except (av.error.FFmpegError, ValueError) as error:
             raise VideoError(self.path, f"not a video, or cut off before its index ({_text(error)})") from None
         with container:
-            cover = av.stream.Disposition.attached_pic
-            streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-            if not streams:
+            stream, others = choose_stream(self.path, container)
+            if stream is None:
                 kinds = sorted({stream.type for stream in container.streams} - {"video"})
                 raise VideoError(self.path, f"no video stream (only {', '.join(kinds) or 'nothing'})")
-            stream = streams[0]
             if stream.codec_context is None:
                 raise VideoError(self.path, "no decoder for its codec")
             self._check_size(stream)
             stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
-            self.fps = _nominal_fps(stream)
-            errors = Counter()
-            yield from _frames(container, stream, errors)
-            self.warning = _damage(errors, self.num_frames, stream.frames)
+            yield from self._stream_frames(container, stream, others)
+
+    def _stream_frames(self, container, stream, others):
+        self.fps = nominal_fps(container, stream)
+        errors, times = Counter(), _frame_times(container, stream, self.fps)
+        stamps, orientation = TimeStamps(container), Orientation({**container.metadata, **stream.metadata})
+        stamped = ((stamps.of(frame), (frame, orientation.of(frame))) for frame in _frames(container, stream, errors))
+        for time_sec, (frame, matrix) in times.of(stamped):
+            yield time_sec, frame, matrix
+        texts = [_damage(errors, self.num_frames, stream.frames), _clock(times), *sorted(orientation.lost)]
+        if others:
+            names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others)
+            texts.append(f"reads video stream #{stream.index} ({stream.width}x{stream.height}), not {names}")
+        self.warning = "; ".join(text for text in texts if text)
 
     def _check_size(self, stream):
         """Refuse frames of an extreme size; a decoder refuses those that become so in the middle of a file."""
@@ -173,8 +181,9 @@ class VideoReader:
 
     def _images(self):
         """Yield the frames of a folder. An unreadable one is an error: later frames would have wrong indices."""
-        self.fps = self.folder_fps or FALLBACK_FPS
-        for path in frame_files(self.path):
+        self.fps, lost = self.folder_fps or FALLBACK_FPS, set()
+        for index, path in enumerate(frame_files(self.path)):
+            orientation = Orientation()
             try:
                 with open_container(path) as container:
                     self._check_size(container.streams.video[0])
@@ -183,7 +192,9 @@ class VideoReader:
                 raise VideoError(self.path, f"{path.name} is not an image ({_text(error)}); copy it again") from None
             if frame is None:
                 raise VideoError(self.path, f"{path.name} contains no image; copy it again")
-            yield frame
+            yield index / self.fps, frame, orientation.of(frame)
+            lost |= orientation.lost
+        self.warning = "; ".join(sorted(lost))
 
 
 class Probed(NamedTuple):
@@ -197,11 +208,13 @@ class Probed(NamedTuple):
 
 
 def probe(path):
-    """Read the header of a video file and return it as ``Probed``; None when the file cannot be opened as a video."""
+    """Read the header of a video file and return it as ``Probed``; None when it cannot be opened or has no video."""
     try:
         with open_container(path) as container:
-            stream = container.streams.video[0]
-            fps = _nominal_fps(stream)
+            stream, _ = choose_stream(path, container)
+            if stream is None:
+                return None
+            fps = nominal_fps(container, stream)
             seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
             return Probed(stream.width, stream.height, fps, stream.frames, seconds)
     except (av.error.FFmpegError, ValueError, IndexError):
@@ -216,39 +229,11 @@ def known_length(path):
     return header.num_frames or None if header else None
 
 
-def upright(rgb, frame):
-    """Apply the display matrix of a frame to its (square) pixels: rotations by 90 degrees and mirroring.
-
-    The matrix maps (x, y) to (a x + c y, b x + d y), y downwards.
-    """
-    matrix = _display_matrix(frame)
-    if matrix is None:
-        return rgb
-    (a, b), (c, d) = matrix
-    if _is_transposed(frame):
-        rgb, a, d = rgb.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def open_container(path):
-    """Open a container. ``file:`` and the whitelist: neither its name nor a playlist in it may reach the network."""
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"} | OPEN_OPTIONS, metadata_errors="replace")
-
-
-def _display_matrix(frame):
-    """Return ``((a, b), (c, d))``, or None if there is no matrix."""
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # a kind that PyAV has no name for, such as the EXIF data of an image
-        data = None
-    if data is None:
-        return None
-    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].tolist()
-
-
-def _is_transposed(frame):
-    matrix = _display_matrix(frame)
-    return matrix is not None and abs(matrix[0][0]) < abs(matrix[0][1])
+def _frame_times(container, stream, fps):
+    if not has_time_stamps(container):
+        return FrameTimes(1 / fps, look_ahead=1)
+    look_ahead = min(64, max(8, HELD_BACK_BYTES // (3 * max(1, stream.width * stream.height))))
+    return FrameTimes(1 / fps, MAX_PAUSE_OF_STREAM_SEC if allows_jumps(container) else MAX_PAUSE_SEC, look_ahead)
 
 
 def _frames(container, stream, errors):
@@ -272,19 +257,18 @@ def _frames(container, stream, errors):
         yield from frames
 
 
-def _nominal_fps(stream):
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate <= MAX_CREDIBLE_FPS:
-            return float(rate)
-    return FALLBACK_FPS
-
-
 def _damage(errors, num_frames, num_expected):
     """Return a warning that says what could not be decoded; ``""`` when everything was."""
     parts = [f"{count} x {text}" for text, count in sorted(errors.items())]
     if num_expected and num_frames < num_expected:
         parts.append(f"{num_frames} of {num_expected} frames decoded")
     return "; ".join(parts)
+
+
+def _clock(times):
+    """Return a warning about time stamps that cannot be true; ``""`` when there was none."""
+    counts = {"wrong time stamp replaced": times.num_replaced, "change of the clock closed": times.num_clocks}
+    return "; ".join(f"{count} x {text}" for text, count in counts.items() if count)
 
 
 def _text(error):

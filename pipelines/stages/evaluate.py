@@ -184,9 +184,10 @@ def _plot(config, folder, scored, skipped):
             unread[video.video_id] = f"no picture of it can be read: {reason_of(error)}"
             return np.full((clips.image_size_px, clips.image_size_px, 3), 128, np.uint8)
 
-    plot_top_heat_maps(folder / "heat_maps.png", scored, read_frame, config.extractor.scales)
+    path, scales = folder / "heat_maps.png", config.extractor.scales
+    plot_top_heat_maps(path, scored, read_frame, scales, config.detector.score_from)
     skipped += unread.items()
-    return [*figures, ("heat_maps.png", "Patch scores before and after the CRF")], ""
+    return [*figures, (path.name, "Patch scores, and those before and after the CRF")], ""
 
 
 def _split_fingerprint(manifest):

@@ -16,7 +16,7 @@ from pipelines.data.listing.files import VIDEO_SUFFIXES
 from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
 from pipelines.report.plots.canvas import format_time
-from pipelines.report.plots.heat_map import plot_heat_maps
+from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
 from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, printable, write_summary
@@ -191,7 +191,7 @@ def _score_file(engine, path, target, identity, stamp, show_progress):
     if top:
         top_scores = FrameScores(*(values[top] for values in sampled))
         top_path = with_suffix(target, SUFFIXES[-1])
-        _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info.scales)
+        _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info)
     write_json(with_suffix(target, ".json"), result)  # last: its presence says that the other files are complete
     return result
 
@@ -221,12 +221,14 @@ def _read_pictures(path, info, frame_indices):
     return pictures
 
 
-def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, scales):
-    """Plot the patch scores of frames before and after the CRF; ``scores`` are the ``FrameScores`` of these frames."""
+def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, info):
+    """Plot the patch scores of frames; ``scores`` are the ``FrameScores`` of these frames."""
     unit = " s" if last_sec < 60 else ""
     shown = zip(moments_sec, scores.anomaly_score, strict=True)
     titles = [f"{format_time(time_sec, last_sec)}{unit}  score {score:.2f}" for time_sec, score in shown]
-    plot_heat_maps(path, pictures, scores.before_crf, scores.after_crf, scales, titles)
+    score_from = info.config.get("detector", {}).get("score_from", "scorer")
+    maps = score_maps(scores.patch_score, scores.before_crf, scores.after_crf, score_from)
+    plot_heat_maps(path, pictures, maps, info.scales, titles)
 
 
 def _write_csv(path, scores, times_sec):

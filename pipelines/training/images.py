@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.report.plots.canvas import png_bytes
-from pipelines.report.plots.heat_map import heat_map_figure
+from pipelines.report.plots.heat_map import heat_map_figure, score_maps
 from pipelines.report.plots.timeline import timeline_figure
 from vad_keras import spec
 
@@ -17,7 +17,8 @@ MAX_FRAMES = 5
 class ScoreImages(keras.callbacks.Callback):
     """Write a score timeline and a patch heat map of each video at the end of every n-th epoch.
 
-    The heat map shows up to five frames, among them the one with the highest score, before and after the CRF. A model
+    The heat map shows up to five frames, among them the one with the highest score: the patch scores that decided it,
+    and those before and after the CRF. A model
     without patch scores gets the timeline alone. ``keras.callbacks.TensorBoard`` writes the scalars.
 
     Args:
@@ -68,13 +69,16 @@ class ScoreImages(keras.callbacks.Callback):
         _image(f"timeline/{title}", timeline_figure(video["times_sec"], scores, self.threshold, labels, title))
         if spec.PATCH_SCORE not in outputs or not self.scales:
             return
-        after = outputs[spec.PATCH_SCORE]
-        before = outputs.get(spec.UNARY_PROBABILITY, after)
+        patches = outputs[spec.PATCH_SCORE]
+        before = outputs.get(spec.UNARY_PROBABILITY, patches)
+        after = outputs[spec.MARGINALS][..., spec.ABNORMAL] if spec.MARGINALS in outputs else patches
         frames = video.get("frames")
         chosen = _spread_frames(scores)
+        score_from = getattr(self.model, "score_from", "scorer")
+        maps = score_maps(patches[chosen], before[chosen], after[chosen], score_from)
         texts = [f"{video['times_sec'][index]:.1f} s, score {scores[index]:.2f}" for index in chosen]
         frames = None if frames is None else [frames[index] for index in chosen]
-        _image(f"patches/{title}", heat_map_figure(frames, before[chosen], after[chosen], self.scales, texts))
+        _image(f"patches/{title}", heat_map_figure(frames, maps, self.scales, texts))
 
     def _outputs(self, inputs):
         """Outputs of the model for one video, without the batch axis."""

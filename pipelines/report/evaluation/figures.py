@@ -9,7 +9,7 @@ from pipelines.report.evaluation.scored_videos import aligned
 from pipelines.report.plots.canvas import format_time, shortened
 from pipelines.report.plots.class_bars import plot_class_bars
 from pipelines.report.plots.curves import plot_curves
-from pipelines.report.plots.heat_map import plot_heat_maps
+from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
 from pipelines.report.plots.timeline import plot_timelines
 from vad_keras import spec
 from vad_keras.metrics import frame_auc
@@ -70,27 +70,28 @@ def plot_test_timelines(folder, scored, threshold, title=""):
     return figures
 
 
-def plot_top_heat_maps(path, scored, read_frame, scales):
-    """Plot the patch scores of three frames of the first videos, before and after the CRF (Fig. 5).
+def plot_top_heat_maps(path, scored, read_frame, scales, score_from="scorer"):
+    """Plot the patch scores of three frames of the first videos, also before and after the CRF (Fig. 5).
 
     Args:
         path: PNG to write.
         scored: As for ``plot_test_timelines``, from a model with a CRF.
         read_frame: Function of a ``VideoInfo`` and an original frame index that returns the image, ``(H, W, 3)``.
         scales: Scales of the patches.
+        score_from: See ``score_maps``.
     """
-    frames, before, after, titles = [], [], [], []
+    frames, patches, titles = [], [], []
     for video, outputs in by_detection(scored)[:HEAT_MAP_VIDEOS]:
         scores = outputs[spec.ANOMALY_SCORE]
         heading = shortened(video.video_id, MAX_CHARACTERS["heat map"])
         for name, frame in frames_around_peak(scores):
             frames.append(read_frame(video, frame))
-            before.append(outputs[spec.UNARY_PROBABILITY][frame])
-            after.append(outputs[spec.MARGINALS][frame, :, spec.ABNORMAL])
+            marginal = outputs[spec.MARGINALS][frame, :, spec.ABNORMAL]
+            patches.append((outputs[spec.PATCH_SCORE][frame], outputs[spec.UNARY_PROBABILITY][frame], marginal))
             duration_sec = video.num_frames / video.fps
             time = format_time(round(frame / video.fps, 1), duration_sec) + (" s" if duration_sec < 60 else "")
             titles.append(f"{heading}\n{name}, {time}, score {scores[frame]:.2f}")
-    plot_heat_maps(path, frames, np.stack(before), np.stack(after), scales, titles)
+    plot_heat_maps(path, frames, score_maps(*map(np.stack, zip(*patches, strict=True)), score_from), scales, titles)
 
 
 def frames_around_peak(scores):

@@ -74,6 +74,11 @@ def with_patch_scores(videos, path):
 def measure_location(systems):
     """Measure the place, see ``evaluate_location``.
 
+    A cell has the mean over the scales of the scores of the patches that cover it. The plotted heat maps have the
+    highest instead, since it decides the score of a frame. That is a worse map of the place: a high score of the whole
+    frame covers all patches inside it, and ties between cells are at chance. In the demo the pixel AUC within frames is
+    0.78 by the mean and 0.71 by the highest.
+
     Args:
         systems: ``{name: [videos of a seed, ...]}``, some of them with a ``location``.
 

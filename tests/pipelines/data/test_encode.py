@@ -83,7 +83,7 @@ def test_a_video_whose_facts_do_not_fit_has_failed(make_video, tmp_path, facts, 
 
 
 def test_whatever_the_decoder_raises_fails_one_video(make_video, tmp_path, monkeypatch):
-    def broken(self, frame):
+    def broken(self, *_):
         raise ArithmeticError("no such colour")
 
     path = make_video(tmp_path / "a.mp4", 3)

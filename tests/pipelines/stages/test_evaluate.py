@@ -117,13 +117,17 @@ def test_heat_maps_are_plotted_from_the_clips_if_they_exist(evaluated, monkeypat
     monkeypatch.setattr(
         evaluate,
         "plot_top_heat_maps",
-        lambda path, _, read_frame, scales: plotted.extend([read_frame(videos[0], 0), read_frame(videos[1], 1), path]),
+        lambda path, _, read_frame, scales, score_from: plotted.extend(
+            [read_frame(videos[0], 0), read_frame(videos[1], 1), path, score_from]
+        ),
     )
     write_manifest(tmp_path / "clips", videos)
-    config = dataclasses.replace(config, work_dir=str(tmp_path))
+    detector = dataclasses.replace(config.detector, score_from="mean")
+    config = dataclasses.replace(config, work_dir=str(tmp_path), detector=detector)
     skipped = []
     figures, note = evaluate._plot(config, tmp_path, [(videos[0], {"marginals": 0})], skipped)
-    assert plotted[0] == 0 and plotted[1].tolist() == [[[128] * 3] * 2] * 2 and plotted[2] == tmp_path / "heat_maps.png"
+    assert plotted[0] == 0 and plotted[1].tolist() == [[[128] * 3] * 2] * 2
+    assert plotted[2:] == [tmp_path / "heat_maps.png", "mean"]
     assert skipped == [(videos[1].video_id, "no picture of it can be read: ValueError: no JPEG")]
     assert [name for name, _ in figures] == ["heat_maps.png"] and not note
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pipelines.config import UserError
+from pipelines.report.plots.heat_map import patch_heat_map
 from pipelines.run.folder import RunFolder
 from pipelines.serving.exported import remember_export
 from pipelines.serving.versions import new_version
@@ -88,6 +89,19 @@ def test_a_timeline_and_the_heat_maps_of_the_top_frames_are_drawn(config, tmp_pa
     assert len(read_json(output / "door.json")["top_frames"]) == 2
     without = score.run(config(tmp_path / "door.mp4", top_frames=0, output=str(tmp_path / "plain")))
     assert sorted(path.name for path in without.iterdir()) == ["door.csv", "door.json", "door.png"]
+
+
+def test_the_brightest_patch_of_a_top_frame_has_the_score_of_the_frame(config, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(score, "plot_heat_maps", lambda path, *arguments: shown.append(arguments))
+    output = score.run(config(write_video(tmp_path / "door.mp4")))
+    result = read_json(output / "door.json")
+    ((pictures, maps, scales, titles),) = shown
+    expected = [result["scores"][frame] for frame in result["top_frames"]]
+    brightest = [patch_heat_map(values, scales, 60).max() for values in maps["patch score"]]
+    np.testing.assert_allclose(brightest, expected, atol=1e-6)
+    assert [f"score {value:.2f}" in title for value, title in zip(expected, titles, strict=True)] == [True, True]
+    assert len(pictures) == 2 and set(maps) == {"patch score", "before the CRF", "after the CRF"}
 
 
 def test_a_bad_file_is_named_and_the_others_are_scored(config, tmp_path):

@@ -9,7 +9,10 @@ from keras import ops
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pipelines.report.plots.heat_map import patch_heat_map
+from pipelines.training import images
 from pipelines.training.images import ScoreImages, _spread_frames
+from vad_keras.models import AnomalyDetector
 
 TIMES = np.arange(12) / 2
 
@@ -53,6 +56,18 @@ def test_timeline_and_heat_map_of_every_video_are_read_back(tmp_path):
     image = Image.open(io.BytesIO(png)).convert("RGB")
     assert image.size == (int(width), int(height)) == (1200, 372)
     assert np.asarray(image).std() > 10
+
+
+def test_the_first_map_has_the_patch_scores_that_decided(tmp_path, monkeypatch):
+    shown = []
+    figure = images.heat_map_figure
+    monkeypatch.setattr(images, "heat_map_figure", lambda *arguments: shown.append(arguments) or figure(*arguments))
+    detector = AnomalyDetector(key_dim=4, value_dim=8, temporal_localities=(1, 2), score_from="mean")
+    written(tmp_path, epochs=1, model=detector)
+    (_, maps, scales, titles), _ = shown
+    assert list(maps) == ["patch score", "before the CRF", "after the CRF"]
+    brightest = [patch_heat_map(values, scales, 60).max() for values in maps["patch score"]]
+    assert [title.split()[-1] for title in titles] == [f"{value:.2f}" for value in brightest]
 
 
 def test_the_moment_of_the_highest_score_is_among_those_shown():

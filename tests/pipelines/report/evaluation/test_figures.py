@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from pipelines.data.listing.manifest import VideoInfo
+from pipelines.report.evaluation import figures
 from pipelines.report.evaluation.figures import (
     HEAT_MAP_VIDEOS,
     VIDEOS_PER_PAGE,
@@ -22,7 +23,8 @@ def scored_video(name, label, peak, intervals=(), num_frames=24):
     scores = np.exp(-(((np.arange(num_frames) - peak) / 4) ** 2))
     patches = np.repeat(scores[:, None], 5, axis=1)
     marginals = np.stack([1 - patches, patches], axis=-1)
-    return video, {"anomaly_score": scores, "unary_probability": patches / 2, "marginals": marginals}
+    outputs = {"anomaly_score": scores, "patch_score": patches, "unary_probability": patches / 2}
+    return video, outputs | {"marginals": marginals}
 
 
 SCORED = [
@@ -67,7 +69,7 @@ def test_the_frames_lie_in_the_video_around_its_peak_and_in_order(length):
         assert all(name == ("earlier" if frame < peak else "later") for name, frame in chosen if frame != peak)
 
 
-def test_heat_maps_show_three_frames_of_the_videos_with_the_highest_auc(tmp_path):
+def test_heat_maps_show_three_frames_of_the_videos_with_the_highest_auc(tmp_path, monkeypatch):
     asked = []
 
     def read_frame(video, frame):
@@ -75,6 +77,10 @@ def test_heat_maps_show_three_frames_of_the_videos_with_the_highest_auc(tmp_path
         return np.full((48, 64, 3), 120, np.uint8)
 
     many = [*SCORED, *(scored_video(f"quiet{number}", 0, number) for number in range(6))]
-    plot_top_heat_maps(tmp_path / "heat_maps.png", many, read_frame, scales=(1, 2))
+    plot, drawn = figures.plot_heat_maps, []
+    monkeypatch.setattr(figures, "plot_heat_maps", lambda *arguments: drawn.append(arguments) or plot(*arguments))
+    plot_top_heat_maps(tmp_path / "heat_maps.png", many, read_frame, (1, 2), "marginals")
+    maps = drawn[0][2]
+    np.testing.assert_array_equal(maps["patch score"], maps["after the CRF"])
     assert asked[:6] == [("fight", 14), ("fight", 17), ("fight", 20), ("missed", 2), ("missed", 5), ("missed", 8)]
     assert len(asked) == 3 * HEAT_MAP_VIDEOS and shown(tmp_path / "heat_maps.png").std() > 5

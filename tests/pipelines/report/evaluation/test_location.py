@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipelines.report.evaluation.location import measure_location, with_patch_scores, write_patch_scores
-from pipelines.report.plots.heat_map import patch_heat_map
+from pipelines.report.plots.heat_map import scale_maps
 
 SCALES, SIZE = (1, 2, 3), (12, 20)
 VIDEO = SimpleNamespace(video_id="test/a")
@@ -33,7 +33,7 @@ def written(path, seed=0, outputs=None, mask_of=lambda video: mask()):
     return with_patch_scores([{"video_id": "test/a"}, {"video_id": "n"}], path)
 
 
-def test_the_metrics_are_those_of_the_heat_maps_pixel_by_pixel(tmp_path):
+def test_the_metrics_are_those_of_the_means_over_scales_pixel_by_pixel(tmp_path):
     seeds = [written(tmp_path / f"{seed}.npz", seed) for seed in (0, 1)]
     assert "location" not in seeds[0][1]
     content = measure_location({"ours": seeds})
@@ -42,7 +42,7 @@ def test_the_metrics_are_those_of_the_heat_maps_pixel_by_pixel(tmp_path):
         entry = content["systems"]["ours"][key]
         for seed in (0, 1):
             rows = outputs_of(seed)[key][pick].astype("float32")[2:5]
-            maps, marks = np.stack([patch_heat_map(row, SCALES, SIZE) for row in rows]), mask()[2:5]
+            maps, marks = np.stack([scale_maps(row, SCALES, SIZE).mean(axis=0) for row in rows]), mask()[2:5]
             area = roc_auc_score(marks.ravel(), maps.round(6).ravel())
             assert entry["pixel_auc"]["seeds"][seed] == pytest.approx(area, abs=1e-6)
             top = [marked[frame >= frame.max() - 1e-7].mean() for frame, marked in zip(maps, marks, strict=True)]
