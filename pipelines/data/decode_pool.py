@@ -1,5 +1,4 @@
-"""Several videos encoded or inspected at once, each in a process of its own that may crash or hang without harm to
-the others.
+"""Several videos encoded or inspected at once, each in a process that may crash or hang without harm to the others.
 
 The processes load no TensorFlow, which halves the time for a hundred short videos. Records come back one by one over a
 pipe, so neither side ever holds a video.

@@ -148,7 +148,7 @@ def _record(config, source, video):
                 "belongs to a test video of unknown length, so its segments cannot be compared with frame labels. "
                 "Add its length to the column `num_frames` of labels.csv"
             )
-        intervals, cut = None, "its frame labels are ignored" if video.intervals else ""
+        intervals, cut = None, "" if video.intervals is None else "its frame labels are ignored"
     else:
         intervals, cut = _intervals(video, num_frames, known, first)
     info = VideoInfo(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from pipelines.cli import main
 from pipelines.data.datasets import DATASETS, dataset_module
@@ -15,7 +16,7 @@ def folder(tmp_path):
         "file,label\n" + "".join(f"{name}.mp4,{i % 2}\n" for i, name in enumerate("abcdefgh"))
     )
     for name in "abcdefgh":
-        (tmp_path / f"{name}.mp4").write_bytes(b"any")
+        Image.new("L", (16, 16)).save(tmp_path / f"{name}.mp4", "JPEG")  # a video of one frame
     return tmp_path
 
 
@@ -35,6 +36,29 @@ def test_a_complete_folder_ends_with_0(folder, capsys):
     assert main(["datasets", "check", "folder", "--root", str(folder)]) == 0
     text = capsys.readouterr().out
     assert "no video is listed twice" in text and text.rstrip().endswith("complete")
+
+
+def test_what_cannot_be_read_is_named_and_ends_with_1(folder, capsys):
+    (folder / "c.mp4").write_bytes(b"no video")
+    assert main(["datasets", "check", "folder", "--root", str(folder)]) == 1
+    text = capsys.readouterr().out
+    assert "1 videos cannot be read; vad prepare skips them:" in text and "c: not a video, or cut off" in text
+    assert "✗ 7 videos opened" in text and "not complete" in text
+
+
+def test_videos_of_one_label_end_with_1(folder, capsys):
+    (folder / "labels.csv").write_text("file,label\na.mp4,0\nb.mp4,0\n")
+    assert main(["datasets", "check", "folder", "--root", str(folder)]) == 1
+    assert "✗ training needs normal and abnormal videos. Received: 2 normal and 0 abnormal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rows", ["a.mp4,0\nb.mp4,1\n", "a.mp4,0\nb.mp4,0\nc.mp4,0\n", "a.mp4,1\nb.mp4,1\nc.mp4,1\n"])
+def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(folder, rows, capsys, tmp_path):
+    (folder / "labels.csv").write_text("file,label\n" + rows)
+    assert main(["train", "--set", f"data.root={folder}", "--set", f"work_dir={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: training needs normal and abnormal videos. Received: ") and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_missing_is_counted_and_named_and_ends_with_1(folder, capsys):

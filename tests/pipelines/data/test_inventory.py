@@ -21,11 +21,12 @@ def take():
 
 @pytest.fixture
 def folder(tmp_path, make_video):
-    """A folder of three videos of 12 frames, with the labels of two."""
+    """A folder of six videos of 12 frames, with the labels of four."""
     (tmp_path / "labels.csv").write_text(
-        "file,label,subset,class\na.mp4,1,train,fall\nb.mp4,1,test,fall\nc.mp4,0,test,\n"
+        "file,label,subset,class\na.mp4,1,train,fall\nb.mp4,1,test,fall\nc.mp4,0,test,\nd.mp4,1,train,fall\n"
+        "e.mp4,0,train,\nf.mp4,0,train,\n"
     )
-    for name in "abc":
+    for name in "abcdef":
         make_video(tmp_path / f"{name}.mp4", 12, size=(32, 32))
     return tmp_path
 
@@ -34,10 +35,10 @@ def test_a_folder_is_counted_by_part_label_and_class(folder, take):
     (folder / "c.mp4").unlink()
     inventory = take("folder", folder)
     assert [(row.name, row.depth, row.listed, row.there) for row in inventory.rows] == [
-        ("train", 0, 1, 1),
-        ("normal", 1, 0, 0),
-        ("abnormal", 1, 1, 1),
-        ("fall", 2, 1, 1),
+        ("train", 0, 4, 4),
+        ("normal", 1, 2, 2),
+        ("abnormal", 1, 2, 2),
+        ("fall", 2, 2, 2),
         ("test", 0, 2, 1),
         ("normal", 1, 1, 0),
         ("abnormal", 1, 1, 1),
@@ -77,6 +78,8 @@ def test_fewer_than_the_official_count_is_not_complete_though_nothing_is_listed_
     assert Inventory(rows=(Row("train", 0, 3, 3, 3),)).is_complete
     assert not Inventory(rows=(Row("train", 0, 3, 3, 4),)).is_complete
     assert not Inventory(lists=((("a.txt",), None),)).is_complete
+    for fault in ({"unreadable": ("a",)}, {"cut_off": ("a",)}, {"untrainable": "no abnormal video"}):
+        assert not Inventory(**fault).is_complete
 
 
 def test_what_makes_its_own_videos_is_not_checked(tmp_path, take):
@@ -88,7 +91,7 @@ def test_what_makes_its_own_videos_is_not_checked(tmp_path, take):
 def ucf(shared_data, make_video, tmp_path_factory):
     """All of UCF-Crime under its own names; videos whose events reach nearest to their ends have their true length."""
     lists, root = shared_data / "annotations/ucf_crime", tmp_path_factory.mktemp("ucf")
-    long = make_video(root / "long.mp4", 26000, size=(16, 16), preset="ultrafast", g="26000")
+    long = make_video(root / "long.mp4", 26000, size=(16, 16), preset="ultrafast", g="250")
     with open(lists / "test_temporal.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["label"] == "1"]
     margin = {row["video"]: int(row["n_frames"]) - max(int(row["end1"]), int(row["end2"])) for row in rows}
@@ -101,7 +104,7 @@ def ucf(shared_data, make_video, tmp_path_factory):
             (root / listed).parent.mkdir(exist_ok=True)
             length = lengths.get(listed.rpartition("/")[2].removesuffix(".mp4"))
             if length:
-                make_video(root / listed, length, size=(16, 16), preset="ultrafast", g="9000")
+                make_video(root / listed, length, size=(16, 16), preset="ultrafast", g="250")
             else:
                 os.link(long, root / listed)
     return root, lists, len(lengths)
@@ -136,3 +139,29 @@ def test_the_masks_of_shanghaitech_fit_their_true_lengths(shared_data, make_vide
     inventory = take("shanghaitech", tmp_path, f"data.annotations={lists}")
     assert (inventory.cut, inventory.unusable, inventory.missing) == ((), (), ())
     assert inventory.num_measured == 107 and inventory.is_complete
+
+
+def test_each_video_is_opened_and_what_cannot_be_used_is_named(folder, take, make_video):
+    assert (take("folder", folder).num_opened, take("folder", folder).is_complete) == (6, True)
+    whole = make_video(folder / "long.mkv", 60, size=(32, 32), g="10").read_bytes()
+    (folder / "a.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    (folder / "b.mp4").write_bytes(b"")
+    (folder / "c.mp4").write_bytes((folder / "c.mp4").read_bytes()[:-300])
+    (folder / "e.mp4").write_bytes(whole[: len(whole) // 2])
+    inventory, seen = take("folder", folder), []
+    assert not inventory.is_complete and inventory.num_opened == 3
+    assert [text.partition(" (")[0] for text in inventory.unreadable] == [
+        "a: not a video, or cut off before its index",
+        "b: the file is empty",
+        "c: not a video, or cut off before its index",
+    ]
+    assert len(inventory.cut_off) == 1 and re.match(r"e: cut off: it ends at [123]\.\d of 6\.0 s", inventory.cut_off[0])
+    config = load_config(overrides=["data.dataset=folder", f"data.root={folder}"])
+    take_inventory(config, lambda loop, text, total: seen.append((text, total)) or loop)
+    assert ("Opening videos", 6) in seen
+
+
+def test_videos_that_cannot_be_trained_on_are_told(folder, take):
+    (folder / "labels.csv").write_text("file,label\n" + "".join(f"{name}.mp4,0\n" for name in "abcdef"))
+    inventory = take("folder", folder)
+    assert "6 normal and 0 abnormal training videos" in inventory.untrainable and not inventory.is_complete

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipelines.config import UserError, load_config
 from pipelines.data.bags import read_bags
-from pipelines.data.listing.manifest import read_manifest, write_manifest
+from pipelines.data.listing.manifest import VideoInfo, read_manifest, write_manifest
 from pipelines.report.evaluation.location import measure_location, with_patch_scores
 from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate
@@ -137,7 +137,9 @@ def test_patch_scores_are_kept_where_there_is_a_pixel_mask(monkeypatch, tmp_path
     mask[1:3, 0, 0] = True
     np.savez(tmp_path / "pixel_masks.npz", a=np.packbits(mask, axis=-1))
     outputs = {"anomaly_score": np.zeros(4), "patch_score": np.tile([0.1, 0.9, 0.2, 0.2, 0.2], (4, 1))}
-    scored = [(SimpleNamespace(video_id=name, num_frames=4, height=6, width=10), outputs) for name in ("a", "n")]
+    videos = [VideoInfo(name, f"{name}.mp4", "test", 0, "", 4.0, 4, 10, 6, 4, None) for name in ("a", "n")]
+    write_manifest(tmp_path / "nodes", videos)
+    scored = [(video, outputs) for video in videos]
     monkeypatch.setattr(evaluate, "score_videos", lambda config: scored)
     settings = [f"work_dir={tmp_path}", f"data.root={tmp_path}", "extractor.scales=[1, 2]"]
     config = load_config(overrides=settings)

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from pipelines.data.bags import whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_bag
+from pipelines.run.failures import MachineError
 from pipelines.run.folder import RunFolder
 from pipelines.stages import extract, train_extractor
 from pipelines.stages.train_extractor import open_maps
@@ -217,3 +220,15 @@ def test_an_extraction_of_which_every_video_fails_is_an_error(trained, monkeypat
     monkeypatch.setattr(extract, "extract_nodes", fail)
     with pytest.raises(UserError, match=r"none of the 8 videos has nodes\. The first: .*: ValueError: no such"):
         extract.run(config)
+
+
+def test_nodes_and_maps_that_do_not_fit_are_refused_before_they_are_computed(trained, monkeypatch, capsys):
+    config = trained("extractor.train_backbone=false")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
+    with pytest.raises(MachineError, match=r"nodes/ in .*needs about 129\.0 kB, but 100\.0 kB are free"):
+        extract.run(config)  # 48 frames of 14 patches of 96 channels of 2 bytes
+    with pytest.raises(MachineError, match=r"maps/ in .*needs about .* kB, but 100\.0 kB are free"):
+        train_extractor.run(config)
+    monkeypatch.undo()
+    extract.run(config)
+    assert "nodes/ needs about 129.0 kB; " in capsys.readouterr().err

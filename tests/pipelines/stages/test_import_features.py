@@ -120,6 +120,8 @@ def test_segments_cover_equal_parts_of_a_known_length(run_of, tmp_path):
     warning = "its length is unknown and assumed to be 512 frames; its frame labels are ignored"
     assert manifest.by_id["b"].warning == warning
     write_list(tmp_path / "data", num_frames={"c": 100})
+    assert len(read_manifest(import_features.run(config)).videos) == 4, "no frame label to compare with"
+    (tmp_path / "data" / "intervals.csv").write_text("file,start_frame,end_frame\nc.mp4,10,30\n")
     assert [video.video_id for video in read_manifest(import_features.run(config)).videos] == ["a", "b", "c"]
     (lost,) = summary(config)["skipped"]
     assert lost["input"] == f"d ({tmp_path / 'data' / 'labels.csv'}, line 5)"

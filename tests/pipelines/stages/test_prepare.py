@@ -2,12 +2,14 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from pipelines.data.datasets import load_dataset
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_clip
 from pipelines.data.video import VideoReader
+from pipelines.run.failures import MachineError
 from pipelines.run.folder import RunFolder
 from pipelines.stages import prepare
 
@@ -313,3 +316,27 @@ def test_synthetic_videos_are_made_on_the_way(tmp_path):
     assert [info.label for info in manifest.videos] == [0, 1]
     start_frame, end_frame = manifest.videos[1].frame_labels[0]
     assert manifest.videos[1].frame_label_array().sum() == end_frame - start_frame
+
+
+def test_the_space_is_estimated_and_what_does_not_fit_is_refused_before_anything_is_decoded(
+    generated, tmp_path, capsys, monkeypatch
+):
+    config = settings(tmp_path / "work", generated)
+    folder = prepare.run(config)
+    found = re.search(r"^clips/ needs about ([\d.]+) kB; .* are free$", capsys.readouterr().err, re.M)
+    written = sum(path.stat().st_size for path in folder.glob("*.tfrecord"))
+    assert float(found[1]) * 1000 == pytest.approx(written, rel=0.3)
+    prepare.run(config)
+    assert "needs about" not in capsys.readouterr().err, "all is written"
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=written // 4))
+    other = settings(tmp_path / "other", generated)
+    with pytest.raises(MachineError, match=r"clips/ in .*needs about .* kB, but .* are free.*`data\.frames_per_sec`"):
+        prepare.run(other)
+    assert not list(RunFolder.of(other).clips.iterdir())
+
+
+def test_videos_of_one_label_are_prepared_with_a_warning_first(videos, tmp_path, capsys):
+    (videos / "labels.csv").write_text("file,label\ntrain/normal_000.mp4,0\n")
+    prepare.run(settings(tmp_path / "work", videos))
+    error = capsys.readouterr().err
+    assert error.startswith("warning: training needs normal and abnormal videos. Received: 1 normal and 0 abnormal")

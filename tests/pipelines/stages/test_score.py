@@ -307,6 +307,7 @@ def test_inputs_that_cannot_be_meant_are_answered_with_the_way_out(config, tmp_p
     for inputs, message in [
         ([], "nothing to score: name video files or folders"),
         ([tmp_path / "nowhere.mp4"], r"nowhere\.mp4 does not exist"),
+        (["rtsp://camera/1"], r"rtsp://camera/1 is a URL, but `vad score` reads files\. Save the"),
         ([tmp_path / "empty"], "no video in .*empty"),
     ]:
         with pytest.raises(UserError, match=message):

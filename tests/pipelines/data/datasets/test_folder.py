@@ -76,7 +76,9 @@ def test_videos_without_a_subset_take_the_configured_one(folder):
         ),
         ("", "line 1: column `file` is missing"),
         ("file,label\n", "lists no video"),
-        ("file,label\n../a.mp4,0\n", r"line 2: `file` must be a path relative to the folder.*`\.\./a\.mp4`"),
+        ("file,label\n../a.mp4,0\n", r"line 2: `file` must be a path under the folder.*`\.\./a\.mp4`"),
+        ("file,label\nrtsp://camera/1,0\n", r"line 2: `file` is a URL, but only files are read.*`rtsp://camera/1`"),
+        ("file,label,class\na, b.mp4,0\n", r"line 2: `label` must .*`b\.mp4`\. A name .* quotes: `\"a, b\.mp4\"`"),
         ('file,label\n"train/a.mp4,0\n', "line 2: .*Correct the quotes"),
         ("file,label\ntrain/a.mp4,0\ntrain/\xe9.mp4,0\n".encode("latin-1"), "line 3: not UTF-8 text. Save the file as"),
         (None, r"labels\.csv does not exist. Create it with the columns file,label"),
@@ -192,3 +194,19 @@ def test_beside_feature_files_no_video_need_exist_and_lengths_are_read(tmp_path)
 def test_a_length_that_is_no_whole_number_is_told(tmp_path, number):
     with pytest.raises(UserError, match=r"`num_frames` must be a whole number of at least 1, or empty\. Received"):
         load(tmp_path, f"file,label,num_frames\na.mp4,0,{number}\n", "features.root=features")
+
+
+def test_an_absolute_path_is_taken(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("other") / "d.mp4"
+    elsewhere.touch()
+    (folder / "intervals.csv").write_text(f"file,start_frame,end_frame\n{elsewhere},2,4\n{folder}/train/b.mp4,1,3\n")
+    videos = load(folder, f"file,label\n{folder}/train/a.mp4,0\n{elsewhere},1\ntrain/b.mp4,1\n")
+    assert [video.path for video in videos] == [folder / "train/a.mp4", elsewhere, folder / "train/b.mp4"]
+    assert [video.video_id for video in videos] == ["train/a", str(elsewhere)[1:-4], "train/b"]
+    assert [video.intervals for video in videos] == [(), ((2, 4),), ((1, 3),)]
+
+
+@pytest.mark.parametrize("key", ["train/b", "train/b.mp4", "b", "b.mp4", "./train/b.mp4"])
+def test_frame_labels_are_found_by_path_or_name_with_or_without_suffix(folder, key):
+    np.savez(folder / "frame_labels.npz", **{key: np.array([0, 1])})
+    assert load(folder, ALL)[1].frame_labels.tolist() == [0, 1]

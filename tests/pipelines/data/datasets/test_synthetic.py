@@ -56,7 +56,7 @@ def test_videos_are_real_files_that_the_folder_dataset_reads_alike(small):
 def test_the_masks_show_the_two_people_who_fight(small):
     config, videos = small
     path = videos[0].path.parents[1] / MASKS_NAME
-    content, masks = path.read_bytes(), PixelMasks(config.data)
+    content, masks = path.read_bytes(), PixelMasks(config.data, videos)
     for video in videos:
         frames = pixels(video).astype(np.float32)
         info = SimpleNamespace(video_id=video.video_id, num_frames=20, height=48, width=64)

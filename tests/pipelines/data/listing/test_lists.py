@@ -1,10 +1,21 @@
 """Tests of pipelines.data.listing.lists."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from pipelines.config import UserError
-from pipelines.data.listing.lists import Line, frame_mask, read_arrays, read_csv, read_lines, read_spans, refuse_twice
+from pipelines.data.listing.lists import (
+    Line,
+    frame_mask,
+    match_keys,
+    read_arrays,
+    read_csv,
+    read_lines,
+    read_spans,
+    refuse_twice,
+)
 
 
 def line(text="", number=3):
@@ -94,3 +105,28 @@ def test_a_video_listed_twice_is_told_with_both_lines(tmp_path):
         UserError, match=r"test\.txt, line 9: `a` is already in line 2 of train\.txt\. .* 1 more videos"
     ):
         refuse_twice([("a", first), ("a", second), ("b", first), ("b", second)])
+
+
+@pytest.mark.parametrize("text", ["file,label\nyard, north.mp4,1\n", "file;label\nyard; north.mp4;1\n"])
+def test_a_line_with_too_many_values_gets_a_hint_at_quotes(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    name = text.splitlines()[1][:-2]
+    with pytest.raises(UserError, match=rf'line 2: 3 values for 2 columns\. A name .* needs quotes: `"{name}"`\.'):
+        read_csv(tmp_path / "a.csv", ("file", "label"))
+
+
+def test_empty_values_behind_the_last_column_are_no_mistake(tmp_path):
+    (tmp_path / "a.csv").write_text('file,label\n"yard, north.mp4",1,,\n')
+    (row,) = read_csv(tmp_path / "a.csv", ("file", "label"))
+    assert row.get("file") == "yard, north.mp4" and not row.quotes_hint
+
+
+def test_keys_are_paths_or_unique_names_with_or_without_suffix():
+    names = ("a.mp4", "test/a.mp4", "test/b.x.avi", "test/c")
+    videos = [SimpleNamespace(video_id=name.rsplit(".", 1)[0], path=f"/data/{name}") for name in names]
+    keys = ["a", "test\\\\a.mp4", "b.x", "/data/test/c", "another"]
+    assert match_keys("x.npz", keys, videos) == dict(zip(("a", "test/a", "test/b.x", "test/c"), keys, strict=False))
+    with pytest.raises(UserError, match=r"x\.npz: keys `b\.x` and `test/b\.x\.avi` match the same file\. Keep one"):
+        match_keys("x.npz", ["b.x", "test/b.x.avi"], videos)
+    with pytest.raises(UserError, match=r"x\.npz: key `a` matches several files\. Use the path"):
+        match_keys("x.npz", ["a"], [SimpleNamespace(video_id=f"{i}/a", path=f"{i}/a.mp4") for i in range(2)])
