@@ -26,7 +26,14 @@ from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import HISTORY_NAME, best_epoch, read_history, training_callbacks, use_xla
+from pipelines.training.callbacks import (
+    HISTORY_NAME,
+    best_epoch,
+    read_history,
+    training_callbacks,
+    use_xla,
+    validation_warning,
+)
 from pipelines.training.images import ScoreImages
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras import spec
@@ -219,13 +226,14 @@ def training_bag_auc(config, detector):
 
 
 def _describe(options, training, validation, history):
-    """In words. A ``bag_auc`` near 0.5 shows that this epoch came before the training videos were learned."""
+    """In words. A training AUC near 0.5 shows that this epoch came before the training videos were learned."""
     text = f"{counted(len(training), 'video')}, {len(validation)} for validation"
     if not validation:
         return f"{text}, all {options.epochs} epochs"
     epoch, value = best_epoch(history, options.monitor)
-    metrics = f"{options.monitor} {value:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
-    return f"{text}, best epoch {epoch + 1} of {len(history)} ({metrics})"
+    best, auc = history[epoch], history[epoch]["val_bag_auc"]
+    text += f", best epoch {epoch + 1} of {len(history)} by {options.monitor} {value:.3f} (AUC of training videos "
+    return f"{text}{best['bag_auc']:.3f}, of validation videos {auc:.3f}){validation_warning(validation, auc)}"
 
 
 def validation_batches(videos, batch_size):

@@ -16,7 +16,7 @@ from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.disk import check_space
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, warm_up
+from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, validation_warning, warm_up
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras.models import RelationAwareExtractor
@@ -177,4 +177,5 @@ def _describe(config, videos, history):
     if not history or not validation:
         return f"{text}, {config.train_extractor.epochs} epochs"
     epoch, loss = best_epoch(history, "val_loss")
-    return f"{text}, best epoch {epoch + 1} of {len(history)} (validation loss {loss:.3f})"
+    text += f", best epoch {epoch + 1} of {len(history)} (validation loss {loss:.3f})"
+    return text + validation_warning(validation)

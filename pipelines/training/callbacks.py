@@ -11,9 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.run.files import replacing, write_text
+from vad_keras import spec
 
 HISTORY_NAME = "history.jsonl"
 MAX_SHOWN_METRICS = 4
+MIN_VALIDATION_VIDEOS = 5  # of each label
+CHANCE_DEVIATIONS = 1.64  # one-sided 95 %
+REMEDY = "Add videos, change `validation_fraction` or the training, or set the fraction to 0 to train all epochs"
 
 
 class TrainingProgress(keras.callbacks.Callback):
@@ -153,6 +157,30 @@ def best_epoch(history, monitor):
     numbers = [line for line in history if not math.isnan(line[monitor])]
     best = min(numbers, key=rank, default=None)
     return (best["epoch"], best[monitor]) if best else (-1, math.inf)
+
+
+def validation_warning(videos, auc=None):
+    """Warn about a validation part that cannot select an epoch; ``""`` if it can.
+
+    Args:
+        videos: Validation videos with labels.
+        auc: AUC of these videos at the selected epoch, if known. It is at chance if a random order of the videos
+            reaches it in more than 5 % of the cases, by the normal approximation of the Mann-Whitney U.
+
+    Example:
+    >>> from types import SimpleNamespace
+    >>> validation_warning([SimpleNamespace(label=label) for label in (0, 0, 1, 1)], auc=0.0)  # doctest: +ELLIPSIS
+    '; warning: the validation part is small (2 normal, 2 abnormal videos) and its AUC of 0.000 is at chance: ...'
+    """
+    abnormal = sum(video.label == spec.ABNORMAL for video in videos)
+    normal = len(videos) - abnormal
+    texts = []
+    if min(normal, abnormal) < MIN_VALIDATION_VIDEOS:
+        texts.append(f"the validation part is small ({normal} normal, {abnormal} abnormal videos)")
+    deviation = math.sqrt((normal + abnormal + 1) / (12 * max(1, normal * abnormal)))
+    if auc is not None and not auc > 0.5 + CHANCE_DEVIATIONS * deviation:  # nor NaN
+        texts.append(f"{'its AUC' if texts else 'the AUC of the validation part'} of {auc:.3f} is at chance")
+    return f"; warning: {' and '.join(texts)}: the best epoch is uncertain. {REMEDY}" if texts else ""
 
 
 def warm_up(learning_rate, num_epochs):

@@ -51,8 +51,10 @@ def test_the_detector_is_written_with_the_weights_of_the_best_validation_epoch(d
     history = history_of(detector_run)
     summary = json.loads((RunFolder.of(detector_run).summaries / "train_detector.json").read_text())
     epoch, loss = best_epoch(history, "val_loss")
-    metrics = f"val_loss {loss:.3f}, bag_auc {history[epoch]['bag_auc']:.3f}"
-    assert summary["done"] == f"6 videos, 4 for validation, best epoch {epoch + 1} of {len(history)} ({metrics})"
+    best, name = history[epoch], f"best epoch {epoch + 1} of {len(history)} by val_loss {loss:.3f}"
+    areas = f"AUC of training videos {best['bag_auc']:.3f}, of validation videos {best['val_bag_auc']:.3f}"
+    assert summary["done"].startswith(f"6 videos, 4 for validation, {name} ({areas}); warning: ")
+    assert "small (2 normal, 2 abnormal videos)" in summary["done"]
 
 
 def test_tensorboard_reads_each_loss_term_apart_and_the_validation_metrics(detector_run):
@@ -196,8 +198,10 @@ def test_the_summary_names_the_epoch_that_is_best_by_the_monitored_auc(with_node
         for epoch, (auc, loss) in enumerate(metrics)
     ]
     options = with_nodes("train_detector.monitor=val_bag_auc").train_detector
-    found = train_detector._describe(options, [None] * 6, [None] * 4, history)
-    assert found == "6 videos, 4 for validation, best epoch 3 of 4 (val_bag_auc 0.750, bag_auc 0.200)"
+    validation = [SimpleNamespace(label=number % 2) for number in range(60)]
+    found = train_detector._describe(options, [None] * 6, validation, history)
+    expected = "6 videos, 60 for validation, best epoch 3 of 4 by val_bag_auc 0.750"
+    assert found == f"{expected} (AUC of training videos 0.200, of validation videos 0.750)"
 
 
 def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):

@@ -2,6 +2,7 @@
 
 import io
 import math
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,9 +19,11 @@ from pipelines.training.callbacks import (
     read_history,
     training_callbacks,
     use_xla,
+    validation_warning,
     warm_up,
 )
 from pipelines.training.state import TrainingState
+from vad_keras.metrics import frame_auc
 
 
 class Weight:
@@ -218,3 +221,27 @@ def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     if monitor:
         assert (callbacks[1].monitor, callbacks[1].patience_epochs) == (monitor, 4)
         assert callbacks[1].folder == tmp_path / "state" / "train_x"
+
+
+def validation_videos(normal, abnormal):
+    return [SimpleNamespace(label=label) for label in [0] * normal + [1] * abnormal]
+
+
+def test_a_validation_part_that_is_small_or_at_chance_is_named_with_its_videos():
+    assert not validation_warning(validation_videos(13, 13), 0.9)
+    assert not validation_warning(validation_videos(5, 5))
+    small = validation_warning(validation_videos(40, 4), 1.0)
+    assert small.startswith("; warning: the validation part is small (40 normal, 4 abnormal videos): the best epoch")
+    assert "at chance" in validation_warning(validation_videos(2, 2), 0.0)
+    chance = validation_warning(validation_videos(13, 13), 0.6)
+    assert chance.startswith("; warning: the AUC of the validation part of 0.600 is at chance: the best epoch")
+    assert "`validation_fraction`" in chance
+    assert "AUC of the validation part of nan" in validation_warning(validation_videos(9, 9), math.nan)
+
+
+@pytest.mark.parametrize(("normal", "abnormal"), [(5, 5), (13, 13), (6, 40)])
+def test_at_chance_is_what_random_scores_reach_in_more_than_5_percent(normal, abnormal):
+    random, labels = np.random.default_rng(0), [0] * normal + [1] * abnormal
+    areas = [frame_auc(labels, random.random(normal + abnormal)) for _ in range(2000)]
+    reached = np.mean([not validation_warning(validation_videos(normal, abnormal), area) for area in areas])
+    assert 0.03 < reached < 0.07
