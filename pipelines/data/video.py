@@ -13,7 +13,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from pipelines.data.frame_limits import DECODER_OPTIONS, refusal
+from pipelines.data.frame_limits import DECODER_OPTIONS, MAX_STREAMS, refusal
 from pipelines.data.frame_times import MAX_PAUSE_OF_STREAM_SEC, MAX_PAUSE_SEC, FrameTimes
 from pipelines.data.listing.files import frame_files
 from pipelines.data.orientation import Orientation, is_transposed, upright
@@ -30,6 +30,7 @@ from pipelines.data.video_stream import (
 from vad_keras.spec import CENTER_CROP
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
+MAX_NAMED_STREAMS = 8
 HELD_BACK_BYTES = 128 << 20  # of frames whose time stamps are in doubt
 
 av.logging.set_level(None)  # FFmpeg's own messages; what matters is in ``VideoReader.warning`` or in the error
@@ -168,8 +169,11 @@ class VideoReader:
             yield time_sec, frame, matrix
         texts = [_damage(errors, self.num_frames, stream.frames), _clock(times), *sorted(orientation.lost)]
         if others:
-            names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others)
+            names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others[:MAX_NAMED_STREAMS])
+            names += f" and {len(others) - MAX_NAMED_STREAMS} more" if len(others) > MAX_NAMED_STREAMS else ""
             texts.append(f"reads video stream #{stream.index} ({stream.width}x{stream.height}), not {names}")
+        if len(container.streams) >= MAX_STREAMS:
+            texts.append(f"only its first {MAX_STREAMS} streams were looked at")
         self.warning = "; ".join(text for text in texts if text)
 
     def _check_size(self, stream):

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from pipelines.config import UserError
+from pipelines.run.failures import MachineError
 
 
 def format_bytes(number):
@@ -32,12 +32,12 @@ def check_space(folder, needed_bytes, what, remedy):
         Both sizes, as text.
 
     Raises:
-        UserError: The files do not fit.
+        MachineError: The files do not fit.
     """
     folder = Path(folder).absolute()
     free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
     if needed_bytes > free:
-        raise UserError(
+        raise MachineError(
             f"{what} in {folder} needs about {format_bytes(needed_bytes)}, but {format_bytes(free)} are free. Make "
             "room (`vad clean RUN` removes what can be made again), set `work_dir` to another disk, or write less: "
             f"{remedy}"

@@ -68,13 +68,6 @@ def run(config) -> Path:
     return folder
 
 
-def _check_space(folder, extractor, videos):
-    """Compute the size of the nodes of some videos, compare it with the free space, and print it."""
-    values = 2 * sum(extractor.channel_groups) + (4 if extractor.has_prior else 0)  # bytes per patch
-    size = sum(video.num_sampled for video in videos) * spec.num_patches(extractor.patches.scales) * values
-    print_line(check_space(folder, size, "nodes/", "lower `data.frames_per_sec`."))
-
-
 def _without(videos, failed):
     """Return the videos that have nodes.
 
@@ -107,6 +100,13 @@ def _extract_one(config, extractor, video, failed):
         return next(iter(extract_nodes(config, extractor, [video])))
     except Exception as error:
         failed[video.video_id] = reason_of(error)
+
+
+def _check_space(folder, extractor, videos):
+    """Compute the size of the nodes of some videos, compare it with the free space, and print it."""
+    values = 2 * sum(extractor.channel_groups) + (4 if extractor.has_prior else 0)  # bytes per patch
+    size = sum(video.num_sampled for video in videos) * spec.num_patches(extractor.patches.scales) * values
+    print_line(check_space(folder, size, "nodes/", "lower `data.frames_per_sec`."))
 
 
 def extract_nodes(config, extractor, videos):

@@ -34,7 +34,8 @@ def run(config):
     """Decode the dataset into the folder ``clips`` of the run and return that folder.
 
     Raises:
-        UserError: The dataset cannot be loaded, its records do not fit on the disk, or no video can be decoded.
+        UserError: The dataset cannot be loaded, or none of its videos can be decoded.
+        MachineError: The records do not fit on the disk.
     """
     start = time.monotonic()
     videos = load_dataset(config, lambda loop: track(loop, "Generating videos"))
@@ -60,7 +61,7 @@ def run(config):
 
 def _check_space(config, folder, videos):
     """Estimate the size of the records from the headers and first frames of some videos, and print it."""
-    sizes = [sum(stamp(video.path)[-2:-1]) for video in videos]
+    sizes = [sum(_stamp(video.path)[-3:-2]) for video in videos]
     chosen = sorted({round(i * (len(videos) - 1) / (SIZED_VIDEOS - 1)) for i in range(SIZED_VIDEOS)})
     pool = DecodePool(config.data, functools.partial(inspect_video, whole=False))
     read = written = 0

@@ -13,14 +13,7 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.config.values import parse_override
-from pipelines.data.bags import (
-    node_shape,
-    normal_priors,
-    steps_per_epoch,
-    training_bags,
-    untuned,
-    whole_bags,
-)
+from pipelines.data.bags import node_shape, normal_priors, steps_per_epoch, training_bags, untuned, whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
@@ -162,9 +155,9 @@ def fit_detector(config, detector, training, validation, callbacks):
 
 
 def _training_bags(config, videos, prior=False):
-    options, nodes = config.train_detector, RunFolder.of(config).nodes
+    options = config.train_detector
     how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    return training_bags(nodes, videos, *how, prior)
+    return training_bags(RunFolder.of(config).nodes, videos, *how, prior)
 
 
 def steps_trained(config):

@@ -284,6 +284,22 @@ def test_frames_that_grow_in_the_middle_of_a_file_are_not_decoded(make_video, tm
     assert len(list(reader)) == 8 and "Invalid data found" in reader.warning
 
 
+def test_only_so_many_streams_are_looked_at(tmp_path):
+    path = tmp_path / "many.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mjpeg", rate=10) for _ in range(frame_limits.MAX_STREAMS + 10)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "yuvj420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24").reformat(format="yuvj420p")
+        for time in range(2):
+            frame.pts = time
+            for stream in streams:
+                container.mux(stream.encode(frame))
+    reader = VideoReader(path)
+    assert len(list(reader)) == 2
+    assert "and 247 more" in reader.warning and "only its first 256 streams were looked at" in reader.warning
+
+
 def test_pictures_of_a_folder_are_bounded_too(tmp_path, monkeypatch):
     Image.new("RGB", (640, 480)).save(tmp_path / "1.png")
     monkeypatch.setattr(frame_limits, "MAX_FRAME_PIXELS", 10_000)

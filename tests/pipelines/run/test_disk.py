@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.config import UserError
 from pipelines.run.disk import check_space, size_of
+from pipelines.run.failures import MachineError
 
 
 def test_what_does_not_fit_is_refused_with_both_sizes_and_the_way_out(tmp_path, monkeypatch):
@@ -14,7 +14,7 @@ def test_what_does_not_fit_is_refused_with_both_sizes_and_the_way_out(tmp_path, 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=3e9))
     folder = tmp_path / "run" / "maps"  # does not exist yet
     assert check_space(folder, 2.96e9, "maps/", "sleep.") == "maps/ needs about 3.0 GB; 3.0 GB are free"
-    with pytest.raises(UserError, match=r"maps/ in .*needs about 3\.1 GB, but 3\.0 GB .*`vad clean RUN`.*sleep"):
+    with pytest.raises(MachineError, match=r"maps/ in .*needs about 3\.1 GB, but 3\.0 GB .*`vad clean RUN`.*sleep"):
         check_space(folder, 3.1e9, "maps/", "sleep.")
     assert asked == [tmp_path, tmp_path] and not folder.parent.exists()
 

@@ -13,6 +13,7 @@ from pipelines.data.bags import whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_bag
+from pipelines.run.failures import MachineError
 from pipelines.run.folder import RunFolder
 from pipelines.stages import extract, train_extractor
 from pipelines.stages.train_extractor import open_maps
@@ -182,18 +183,6 @@ def test_damaged_clips_stop_the_extraction_before_it_begins(trained, frozen):
         train_extractor.run(config)
 
 
-def test_nodes_and_maps_that_do_not_fit_are_refused_before_they_are_computed(trained, monkeypatch, capsys):
-    config = trained("extractor.train_backbone=false")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
-    with pytest.raises(UserError, match=r"nodes/ in .*needs about 129\.0 kB, but 100\.0 kB are free"):
-        extract.run(config)  # 48 frames of 14 patches of 96 channels of 2 bytes
-    with pytest.raises(UserError, match=r"maps/ in .*needs about .* kB, but 100\.0 kB are free"):
-        train_extractor.run(config)
-    monkeypatch.undo()
-    extract.run(config)
-    assert "nodes/ needs about 129.0 kB; " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_video_that_fails_costs_no_neighbour_and_is_tried_again(trained, monkeypatch, frozen):
     config = trained(f"extractor.train_backbone={str(not frozen).lower()}")
@@ -231,3 +220,15 @@ def test_an_extraction_of_which_every_video_fails_is_an_error(trained, monkeypat
     monkeypatch.setattr(extract, "extract_nodes", fail)
     with pytest.raises(UserError, match=r"none of the 8 videos has nodes\. The first: .*: ValueError: no such"):
         extract.run(config)
+
+
+def test_nodes_and_maps_that_do_not_fit_are_refused_before_they_are_computed(trained, monkeypatch, capsys):
+    config = trained("extractor.train_backbone=false")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100_000))
+    with pytest.raises(MachineError, match=r"nodes/ in .*needs about 129\.0 kB, but 100\.0 kB are free"):
+        extract.run(config)  # 48 frames of 14 patches of 96 channels of 2 bytes
+    with pytest.raises(MachineError, match=r"maps/ in .*needs about .* kB, but 100\.0 kB are free"):
+        train_extractor.run(config)
+    monkeypatch.undo()
+    extract.run(config)
+    assert "nodes/ needs about 129.0 kB; " in capsys.readouterr().err

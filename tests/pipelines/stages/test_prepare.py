@@ -20,6 +20,7 @@ from pipelines.data.datasets import load_dataset
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_clip
 from pipelines.data.video import VideoReader
+from pipelines.run.failures import MachineError
 from pipelines.run.folder import RunFolder
 from pipelines.stages import prepare
 
@@ -335,7 +336,7 @@ def test_the_space_is_estimated_and_what_does_not_fit_is_refused_before_anything
     assert "needs about" not in capsys.readouterr().err, "all is written"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=written // 4))
     other = settings(tmp_path / "other", generated)
-    with pytest.raises(UserError, match=r"clips/ in .*needs about .* kB, but .* are free.*`data\.frames_per_sec`"):
+    with pytest.raises(MachineError, match=r"clips/ in .*needs about .* kB, but .* are free.*`data\.frames_per_sec`"):
         prepare.run(other)
     assert not list(RunFolder.of(other).clips.iterdir())
 
