@@ -343,6 +343,7 @@ def test_the_space_is_estimated_and_what_does_not_fit_is_refused_before_anything
 
 def test_videos_of_one_label_are_prepared_with_a_warning_first(videos, tmp_path, capsys):
     (videos / "labels.csv").write_text("file,label\ntrain/normal_000.mp4,0\n")
+    (videos / "intervals.csv").unlink()
     prepare.run(settings(tmp_path / "work", videos))
     error = capsys.readouterr().err
     assert error.startswith("warning: training needs normal and abnormal videos. Received: 1 normal and 0 abnormal")
