@@ -13,8 +13,8 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 def unlike_products(model, inputs, labels):
     """Batched products of a training step whose factors differ in rank or in leading axes, and the number of products.
 
-    Memory is corrupted where a leading axis of such a product has size 1 (tensorflow/tensorflow#117700). The graph holds
-    the gradient, and is looked at before and after Grappler.
+    Memory is corrupted where a leading axis of such a product has size 1 (tensorflow/tensorflow#117700). The graph
+    holds the gradient, and is looked at before and after Grappler.
     """
     import tensorflow as tf
     from tensorflow.core.protobuf import config_pb2
