@@ -142,7 +142,7 @@ def fit_detector(config, detector, training, validation, callbacks):
     if prior:
         detector.adapt_prior(normal_priors(nodes, training))
     elif detector.memory is not None:
-        prior = fill_memory(detector, nodes, training, validation)
+        prior = fill_memory(detector, nodes, training, validation, config.seed)
     detector.fit(
         _training_bags(config, training, prior),
         epochs=options.epochs,

@@ -8,7 +8,7 @@ from pipelines.report.terminal.progress import track
 from vad_keras import spec
 
 
-def fill_memory(detector, folder, training, validation=()):
+def fill_memory(detector, folder, training, validation=(), seed=0):
     """Keep nodes of the normal training videos in a detector, and return the prior of all videos.
 
     The prior of a normal training video is its distance to the others: its own nodes in the memory would make it small.
@@ -18,6 +18,7 @@ def fill_memory(detector, folder, training, validation=()):
         folder: Folder of ``nodes-*.tfrecord``.
         training: Training videos.
         validation: Validation videos.
+        seed: Of the draw.
 
     Returns:
         ``{video_id: float32 (T, G)}``.
@@ -32,7 +33,7 @@ def fill_memory(detector, folder, training, validation=()):
             "to labels.csv, or set it to 0."
         )
     nodes = {_name(bag): bag[spec.NODES].numpy() for bag in read_bags(folder, normal)}
-    priors = dict(zip(nodes, detector.adapt_memory(list(nodes.values())), strict=True))
+    priors = dict(zip(nodes, detector.adapt_memory(list(nodes.values()), seed), strict=True))
     others = [video for video in itertools.chain(training, validation) if video.video_id not in priors]
     for bag in track(read_bags(folder, others), "Comparing with normal nodes", total=len(others)):
         priors[_name(bag)] = detector.memory_prior(bag[spec.NODES].numpy())

@@ -116,7 +116,7 @@ LAYERS = [
         layers.NormalMemory,
         {"nodes": random(3, 5, 3, 4)},
         {"size": 3},
-        {"size": 5, "seed": 1},
+        {"size": 5},
         exempt=dict.fromkeys(("padding", "cut"), "takes each node by itself")
         | {"mixed": "compares in float32, and has no weights that are trained"}
         | {"arguments": "they show once `adapt` has filled it, as its own tests do"},

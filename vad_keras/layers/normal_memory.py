@@ -19,7 +19,6 @@ class NormalMemory(keras.layers.Layer):
 
     Args:
         size: number of nodes to keep.
-        seed: of the draw.
 
     Call arguments:
         nodes: ``(..., C)``.
@@ -43,11 +42,10 @@ class NormalMemory(keras.layers.Layer):
         (PatchCore), whose memory holds patches of normal pictures.
     """
 
-    def __init__(self, size, seed=0, **kwargs):
+    def __init__(self, size, **kwargs):
         super().__init__(autocast=False, **kwargs)
         checks.integers(1, size=size)
-        checks.seed(seed)
-        self.size, self.seed = size, seed
+        self.size = size
 
     def build(self, input_shape):
         self.rows = self.add_weight(
@@ -55,11 +53,12 @@ class NormalMemory(keras.layers.Layer):
         )
         self.built = True
 
-    def adapt(self, bags):
+    def adapt(self, bags, seed=0):
         """Draw the rows from the nodes of normal videos.
 
         Args:
             bags: list with the nodes of each video, ``(T, G, C)``.
+            seed: of the draw.
 
         Returns:
             int ``(size,)``, the position in ``bags`` of the video of each row.
@@ -69,7 +68,7 @@ class NormalMemory(keras.layers.Layer):
             raise ValueError("`bags` must hold at least one node of a normal video.")
         if not self.built:
             self.build(bags[0].shape)
-        random = np.random.default_rng(self.seed)
+        random = np.random.default_rng(seed)
         drawn = np.sort(random.choice(counts.sum(), self.size, replace=self.size > counts.sum(), shuffle=False))
         ends = np.cumsum(counts)
         owners = np.searchsorted(ends, drawn, side="right")
@@ -101,4 +100,4 @@ class NormalMemory(keras.layers.Layer):
         return tuple(input_shape[:-1])
 
     def get_config(self):
-        return {**super().get_config(), "size": self.size, "seed": self.seed}
+        return {**super().get_config(), "size": self.size}

@@ -44,19 +44,20 @@ class MemoryModel(BagModel):
         if self.memory is not None and spec.PRIOR in inputs:
             check_prior(inputs[spec.PRIOR], inputs[spec.NODES])
 
-    def adapt_memory(self, bags):
+    def adapt_memory(self, bags, seed=0):
         """Fill the memory, and set the scale of the prior by the distance of each video to the other ones.
 
         Args:
             bags: nodes of normal training videos, at least two, all of whose frames are known to be normal; each
                 ``(T, G, C)``.
+            seed: of the draw.
 
         Returns:
             List of float32 ``(T, G)``: the prior of these videos, without their own nodes in the memory.
         """
         if len(bags) < 2:
             raise ValueError(f"the memory needs at least two normal videos. Received: {len(bags)}.")
-        owners = self.memory.adapt(bags)
+        owners = self.memory.adapt(bags, seed)
         rows = self._normalized(ops.convert_to_numpy(self.memory.rows)[:, None])[:, 0]
         self.memory.rows.assign(rows)
         priors = []

@@ -42,8 +42,8 @@ def test_fewer_nodes_than_rows_repeat():
 def test_another_seed_draws_other_rows():
     rows = []
     for seed in (0, 0, 1):
-        memory = NormalMemory(10, seed=seed)
-        memory.adapt(bags((30, 2)))
+        memory = NormalMemory(10)
+        memory.adapt(bags((30, 2)), seed)
         rows.append(ops.convert_to_numpy(memory.rows))
     np.testing.assert_array_equal(rows[0], rows[1])
     assert (rows[0] != rows[2]).any()
