@@ -8,7 +8,8 @@ from matplotlib.patches import Rectangle
 
 from pipelines.report.plots.canvas import INK, new_figure, save_figure
 
-COLORS = colormaps["turbo"]
+COLORS = colormaps["inferno"]  # the higher, the brighter
+OUTLINE = "#35e0ff"
 COLUMN_IN = 2.1
 MAX_COLUMNS = 6
 BLANK_SIZE_PX = 120
@@ -201,7 +202,7 @@ def _plot_map(axes, frame, patch_scores, scales):
     axes.imshow(np.concatenate([picture, strip]))
     score, scale, row, column = highest_patch(patch_scores, scales)
     corner = column * width / scale - 0.5, row * height / scale - 0.5
-    axes.add_patch(Rectangle(corner, width / scale, height / scale, fill=False, color="white", linewidth=1.5))
+    axes.add_patch(Rectangle(corner, width / scale, height / scale, fill=False, color=OUTLINE, linewidth=1.5))
     where = "whole frame" if scale == 1 else f"{scale}×{scale}"
     axes.set_title(f"{score:.2f} ({where})", fontsize=8, color=INK, pad=2)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+from pipelines.data.listing.files import VIDEO_SUFFIXES
 from pipelines.data.video import VideoReader, known_length, probe
 from pipelines.data.video_stream import TimeStamps, choose_stream, open_container
 
@@ -113,6 +114,7 @@ def test_a_raw_stream_has_the_rate_that_it_states(tmp_path, name):
             frame.pts, frame.time_base = number, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    assert path.suffix in (*VIDEO_SUFFIXES, ".obu")
     reader = VideoReader(path, frames_per_sec=5.0, size_px=16)
     sampled = list(reader)
     assert reader.fps == pytest.approx(expected) and reader.num_frames == 60 and not reader.warning
