@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.serving.signatures import ServingSignatures
+from pipelines.serving.signatures import NodeSignatures, ServingSignatures
+from vad_keras.models import AnomalyDetector
 
 SHAPES = [(1, 1), (1, 4), (2, 7), (3, 8), (1, 37)]
 
@@ -145,3 +146,17 @@ def test_another_keras_backend_is_answered_with_the_way_out(exported, monkeypatc
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="KERAS_BACKEND=tensorflow"):
         ServingSignatures(exported.extractor, exported.detector)
+
+
+def test_a_memory_of_normal_nodes_is_exported_with_its_detector(tmp_path):
+    options = {"temporal_localities": (1, 2), "clique_patches": "same", "unary_from": "prior", "memory_nodes": 150}
+    detector = AnomalyDetector(key_dim=4, value_dim=4, **options)
+    detector.build({"nodes": (None, None, 3, 5)})
+    detector.adapt_memory(list(np.random.default_rng(0).normal(size=(4, 30, 3, 5)).astype("float32")))
+    NodeSignatures(detector, 3, 5).save(tmp_path)
+    signature = tf.saved_model.load(str(tmp_path)).signatures["score_nodes"]
+    nodes = np.random.default_rng(1).normal(size=(2, 7, 3, 5)).astype("float32")
+    found, expected = signature(nodes=tf.constant(nodes)), detector({"nodes": nodes})
+    for key in ("anomaly_score", "marginals", "unary_probability"):
+        np.testing.assert_allclose(found[key], expected[key], atol=1e-5, err_msg=key)
+    assert signature.structured_input_signature[1].keys() == {"nodes"}
