@@ -11,9 +11,11 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from pipelines.config.sections_results import BenchPart
 from pipelines.data.datasets import load_dataset
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import write_summary
@@ -23,6 +25,7 @@ from pipelines.run.folder import RunFolder
 from pipelines.run.workers import in_own_process, load_tensorflow_quietly, usable_cores
 
 COLUMNS = {"part": "part", "work": "measured on", "result": "result", "memory": "peak memory (MB)"}
+PARTS = get_args(BenchPart)
 BATCH_FRAMES = 64  # in a batch of the extraction: 8 snippets of 8 frames
 
 
@@ -40,10 +43,12 @@ def run(config) -> Path:
     """
     start = time.monotonic()
     load_dataset(config, lambda loop: track(loop, "Generating videos"))
-    parts = [(measure_decode,), (measure_prepare,)]
-    parts += [(measure_extract, backbone) for backbone in config.bench.backbones]
-    parts += [(measure_training_step,), (measure_score,)]
-    in_own_process(_measured, export_untrained, config, tensorflow=False)
+    chosen = config.bench.parts or PARTS
+    parts = [part for name in PARTS if name in chosen for part in _measurements(name, config)]
+    if "extract" in chosen and "prepare" not in chosen:
+        in_own_process(_measured, make_clips, config, tensorflow=False)
+    if "score" in chosen:
+        in_own_process(_measured, export_untrained, config, tensorflow=False)
     rows = [
         in_own_process(_measured, function, config, *more, tensorflow=False)
         for function, *more in track(parts, "Measuring", unit="parts")
@@ -52,6 +57,15 @@ def run(config) -> Path:
     output = write_text(RunFolder.of(config).bench, f"{machine()}\n\n{markdown_table(rows, COLUMNS)}\n")
     write_summary(config, "bench", f"{len(rows)} parts", output=output, seconds=time.monotonic() - start)
     return output
+
+
+def _measurements(part, config):
+    """Return the functions that measure a part, each with its arguments after the configuration."""
+    if part == "extract":
+        return [(measure_extract, backbone) for backbone in config.bench.backbones]
+    functions = {"decode": measure_decode, "prepare": measure_prepare}
+    functions |= {"train_detector": measure_training_step, "score": measure_score}
+    return [(functions[part],)]
 
 
 def machine():
@@ -111,13 +125,24 @@ def measure_prepare(config):
     return {"part": "prepare", "work": work, "result": f"{frames / seconds:,.0f} frames/s"}
 
 
+def make_clips(config):
+    """Prepare the clips that the extraction reads, if they are not there."""
+    load_tensorflow_quietly()
+    from pipelines.stages import prepare
+
+    prepare.run(config)
+
+
 def measure_extract(config, backbone):
-    """Measure clips to nodes, and the backbone alone on frames in memory."""
+    """Measure clips to nodes, and the backbone alone on frames in memory.
+
+    The windows of a video network overlap, so that it computes some frames twice: the row says what this allows.
+    """
     load_tensorflow_quietly()
     import tensorflow as tf
 
     from pipelines.data.listing.manifest import read_manifest
-    from pipelines.data.window_maps import WINDOW_FRAMES
+    from pipelines.data.window_maps import WINDOW_FRAMES, plan_maps
     from pipelines.stages import extract, train_extractor
 
     config = dataclasses.replace(config, extractor=dataclasses.replace(config.extractor, backbone=backbone))
@@ -140,6 +165,10 @@ def measure_extract(config, backbone):
     frames = batches * num_frames
     rate, bare_rate = num_frames / statistics.median(whole), math.prod(shape) / statistics.median(alone)
     result = f"{rate:,.1f} frames/s, {rate / bare_rate:.2f} of the backbone alone ({bare_rate:,.1f})"
+    if extractor.temporal_reach:
+        windows = plan_maps(extractor, num_frames, config.data.clip_frames)
+        computed = sum(window.stop - window.start for window in windows)
+        result += f", at most {num_frames / computed:.2f} by the overlap of windows"
     return {"part": f"extract, {backbone}", "work": f"{frames:,} frames, JPEG records to nodes", "result": result}
 
 

@@ -8,6 +8,8 @@ from pipelines.config import settings
 from pipelines.config.sections_training import Backbone
 from pipelines.config.settings import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+BenchPart = Literal["decode", "prepare", "extract", "train_detector", "score"]
+
 # Each training of an experiment gets its own seed, videos and changed settings; those are what decides.
 setting = partial(settings.setting, decides=False)
 
@@ -81,6 +83,7 @@ class ScoreConfig:
 class BenchConfig:
     """What `vad bench` measures. Sizes and models are those of the other sections."""
 
+    parts: tuple[BenchPart, ...] = setting((), "Parts to measure; empty: all")
     repeats: PositiveInt = setting(3, "Repetitions, of which the median is reported")
     backbones: tuple[Backbone, ...] = setting(("mobilenet_v2", "resnet50"), "Backbones to time; the first one scores")
     batches: PositiveInt = setting(2, "Batches of 64 frames (video networks: 246) per repetition", "batches")

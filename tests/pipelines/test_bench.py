@@ -7,7 +7,7 @@ import pytest
 
 from pipelines import bench
 from pipelines.cli.options import BUNDLED_CONFIGS
-from pipelines.config import load_config
+from pipelines.config import change_config, load_config
 from pipelines.run.folder import RunFolder
 from pipelines.run.workers import in_own_process
 
@@ -63,6 +63,13 @@ def test_the_extraction_is_compared_with_the_backbone_alone(measured):
     assert " of the backbone alone (" in text
 
 
+def test_a_video_network_is_measured_beside_what_its_overlap_allows(measured, monkeypatch):
+    monkeypatch.setattr("pipelines.data.window_maps.WINDOW_FRAMES", 20)
+    row = bench.measure_extract(measured, "mc3_18")
+    assert row["work"].startswith("30 frames")  # two windows of 20 frames, of which 10 overlap
+    assert row["result"].endswith(", at most 0.75 by the overlap of windows")
+
+
 def test_the_machine_is_named(measured):
     first = RunFolder.of(measured).bench.read_text(encoding="utf-8").splitlines()[0]
     assert "core" in first and "Python 3." in first
@@ -71,6 +78,19 @@ def test_the_machine_is_named(measured):
 def test_the_summary_says_how_many_parts_were_measured(measured):
     summary = json.loads((RunFolder.of(measured).summaries / "bench.json").read_text(encoding="utf-8"))
     assert summary["done"] == "5 parts"
+
+
+def test_single_parts_can_be_measured_and_the_extraction_makes_its_clips(measured, tmp_path, monkeypatch):
+    started = []
+    row = dict.fromkeys(bench.COLUMNS, 0)
+    monkeypatch.setattr(bench, "_measured", lambda function, *_: started.append(function) or row)
+    monkeypatch.setattr(bench, "in_own_process", lambda function, *arguments, tensorflow: function(*arguments))
+    options = change_config(measured, [f"work_dir={tmp_path}"])
+    bench.run(change_config(options, ['bench.parts=["extract", "decode"]']))
+    assert started == [bench.make_clips, bench.measure_decode, bench.measure_extract]
+    started.clear()
+    bench.run(change_config(options, ['bench.parts=["score"]']))
+    assert started == [bench.export_untrained, bench.measure_score]
 
 
 def take_memory(config):
