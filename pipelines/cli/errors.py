@@ -32,6 +32,8 @@ def report_error(error) -> int:
     """
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return EXIT_INTERRUPTED
+    if isinstance(error, SystemExit) and not error.code:  # the completion of a shell
+        return EXIT_DONE
     if isinstance(error, SystemExit):  # Rich ends the program when nobody reads its output any more
         error = MachineError("the output was closed before the end. Run the same command again to resume.")
     if isinstance(error, UserError | typer.TyperException):

@@ -46,7 +46,7 @@ class ExtractorConfig:
     prior_labels: tuple[str, ...] = setting((), "Labels of the video network's classifier, in order; empty: no prior")
     prior_abnormal: tuple[str, ...] = setting((), "Those labels that count as abnormal")
     backbone_layer: str = setting(
-        "none", "Layer of the backbone whose maps are taken, such as block_13_expand_relu or layer3; none: the last"
+        "none", "Layer whose maps are taken, such as block_13_expand_relu or layer3; none: the last"
     )
 
 
@@ -79,7 +79,7 @@ class DetectorConfig:
     )
     normalization: Literal["softmax", "none"] = setting("softmax", "Normalization of the affinity")
     clique_patches: Literal["all", "same"] = setting(
-        "all", "Cliques of all patches of their frames, or of the same patch in each: many small patches cost little"
+        "all", "Cliques hold all patches of their frames, or the same patch of each frame"
     )
     inference: Literal["mean_field", "algorithm_1"] = setting("mean_field", "Inference of the CRF")
     max_iterations: PositiveInt = setting(10, "Largest number of CRF iterations")

@@ -141,7 +141,7 @@ def fit_detector(config, detector, training, validation, callbacks):
     prior = detector.uses_prior
     if prior:
         detector.adapt_prior(normal_priors(nodes, training))
-    elif detector.memory is not None:
+    elif getattr(detector, "memory", None) is not None:
         prior = fill_memory(detector, nodes, training, validation, config.seed)
     detector.fit(
         _training_bags(config, training, prior),

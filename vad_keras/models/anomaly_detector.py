@@ -35,8 +35,6 @@ class AnomalyDetector(MemoryModel):
 
     Args:
         key_dim, value_dim, temporal_localities, alignment, normalization: of the attention.
-        clique_patches: the nodes of a clique: ``"all"`` patches of its frames (the paper), or the ``"same"`` patch in
-            each of them. Then many small patches cost no more than few, and messages keep their place.
         max_iterations, tolerance, inference: of the CRF.
         node_normalization: ``"layer"`` (mean 0 and variance 1 over the channels of a node), ``"unit"`` (each node is
             scaled to length 1, as in [1]; learns more slowly and overfits few videos less) or ``"none"``.
@@ -51,14 +49,16 @@ class AnomalyDetector(MemoryModel):
         unary_from: what the unary energies (Eq. 5) are made of: ``"nodes"`` (``f_u``, the paper), ``"prior"``, the
             prior of the inputs, or the sum of ``"both"``. The mean field spreads them. Set the scale of the prior by
             ``adapt_prior``.
-        memory_nodes: nodes of normal videos to keep, see ``NormalMemory``; the prior of a node is then its distance to
-            them, unless the inputs hold one. Fill the memory by ``adapt_memory``. 0: none.
         prior_in_score: add the prior to the logit of the scorer as well.
         potts_weight: start of the compatibility, see ``MeanFieldCRF``.
         context_frames: length of the window in which ``ContextScore`` says whether anything abnormal happens; the frame
             scores are multiplied by it. As long as a video it serves best: the label of a video teaches whether, the
             prior and the cliques say when. 0: none.
         loss_options: arguments of ``contrastive_mil``, for example ``{"k": 0.1, "contrast_form": "printed"}``.
+        clique_patches: the nodes of a clique: ``"all"`` patches of its frames (the paper), or the ``"same"`` patch in
+            each of them. Then many small patches cost no more than few, and messages keep their place.
+        memory_nodes: nodes of normal videos to keep, see ``NormalMemory``; the prior of a node is then its distance to
+            them, unless the inputs hold one. Fill the memory by ``adapt_memory``. 0: none.
 
     Call arguments:
         inputs: dict with ``nodes`` ``(B, T, G, C)`` and optionally ``mask``, bool ``(B, T)``, True for real frames;
@@ -97,7 +97,6 @@ class AnomalyDetector(MemoryModel):
         temporal_localities=spec.DEFAULT_TEMPORAL_LOCALITIES,
         alignment="centered",
         normalization="softmax",
-        clique_patches="all",
         max_iterations=10,
         tolerance=1e-4,
         inference="mean_field",
@@ -111,10 +110,11 @@ class AnomalyDetector(MemoryModel):
         score_from="scorer",
         unary_from="nodes",
         prior_in_score=False,
-        memory_nodes=0,
         potts_weight=1.0,
         context_frames=0,
         loss_options=None,
+        clique_patches="all",
+        memory_nodes=0,
         **kwargs,
     ):
         super().__init__(**kwargs)

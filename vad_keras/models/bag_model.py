@@ -30,7 +30,6 @@ class BagModel(CheckedModel, abc.ABC):
 
     LOSS_TERMS = ()
     uses_prior = False
-    memory = None
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -17,8 +17,6 @@ class MemoryModel(BagModel):
     ``adapt_memory`` returns for them, and that of ``memory_prior`` for the abnormal videos.
     """
 
-    prior = None
-
     uses_prior = property(lambda self: self.prior is not None and self.memory is None)
 
     def make_prior(self, needed, memory_nodes):
@@ -27,10 +25,8 @@ class MemoryModel(BagModel):
             raise ValueError(
                 f'`memory_nodes`={memory_nodes} needs `unary_from="prior"` or "both", or `prior_in_score=True`.'
             )
-        if needed:
-            self.prior = PriorLogit(name="prior")
-        if memory_nodes:
-            self.memory = NormalMemory(memory_nodes, name="memory")
+        self.prior = PriorLogit(name="prior") if needed else None
+        self.memory = NormalMemory(memory_nodes, name="memory") if memory_nodes else None
 
     def build_prior(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""

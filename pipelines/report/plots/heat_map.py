@@ -31,7 +31,7 @@ def score_maps(patch_score, before_crf, after_crf, score_from="scorer"):
 
     Example:
     >>> maps = score_maps(*np.array([[[0.9, 0.2]], [[0.3, 0.3]], [[0.4, 0.6]]]), score_from="marginals")
-    >>> {name: values.max() for name, values in maps.items()}
+    >>> {name: float(values.max()) for name, values in maps.items()}
     {'patch score': 0.6, 'before the CRF': 0.3, 'after the CRF': 0.6}
     """
     patch_score, before_crf, after_crf = map(np.asarray, (patch_score, before_crf, after_crf))

@@ -35,7 +35,7 @@ def test_the_detector_takes_every_choice_and_no_other(key):
         AnomalyDetector(**{name: "nothing"})
 
 
-NONE_IN_TOML = {"weights", "video_backbone", "video_weights"}  # "none" stands for None
+NONE_IN_TOML = {"weights", "video_backbone", "video_weights", "backbone_layer"}  # "none" stands for None
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,9 @@ def crash_at_first(path, signal_number):
 def test_a_function_is_called_again_after_a_crash_of_its_process(tmp_path, capsys):
     assert in_own_process(crash_at_first, tmp_path / "calls", signal.SIGSEGV, tensorflow=False) == 2
     assert capsys.readouterr().err.startswith("warning: crash inside a library (SIGSEGV). Restarting once")
-    with pytest.raises(UserError, match="was killed"):
+    with pytest.raises(MachineError, match="was killed"):
         in_own_process(crash_at_first, tmp_path / "killed", signal.SIGKILL, tensorflow=False)
-    with pytest.raises(UserError, match="was killed"):
+    with pytest.raises(MachineError, match="was killed"):
         in_own_process(os.abort, tensorflow=False)  # it crashes twice
 
 

@@ -140,7 +140,7 @@ def test_patch_scores_are_kept_where_there_is_a_pixel_mask(monkeypatch, tmp_path
     videos = [VideoInfo(name, f"{name}.mp4", "test", 0, "", 4.0, 4, 10, 6, 4, None) for name in ("a", "n")]
     write_manifest(tmp_path / "nodes", videos)
     scored = [(video, outputs) for video in videos]
-    monkeypatch.setattr(evaluate, "score_videos", lambda config: scored)
+    monkeypatch.setattr(evaluate, "score_videos", lambda config, skipped: scored)
     settings = [f"work_dir={tmp_path}", f"data.root={tmp_path}", "extractor.scales=[1, 2]"]
     config = load_config(overrides=settings)
     path = RunFolder.of(config).evaluation_patch_scores

@@ -13,8 +13,7 @@ from pipelines.data.features.files import FeatureArray
 from pipelines.data.listing.manifest import read_manifest, shard_paths
 from pipelines.data.records import parse_bag
 from pipelines.run.folder import RunFolder
-from pipelines.serving.engines.saved_model import SavedModelEngine
-from pipelines.stages import evaluate, export, import_features, train_detector
+from pipelines.stages import evaluate, import_features, train_detector
 
 VIDEOS = {"a": ("1", "train"), "b": ("0", "train"), "c": ("1", "test"), "d": ("0", "test")}
 
@@ -357,34 +356,6 @@ def test_real_c3d_segments_train_a_detector_end_to_end(shared_data, tmp_path):
     with np.load(folder.evaluation_scores) as scores:
         assert {name: len(scores[name]) for name in scores} == {name: int(facts[name]["n_frames"]) for name in test}
         assert len(np.unique(scores["Explosion025_x264"])) > 16, "every segment has a score of its own"
-
-
-def test_a_prior_from_files_trains_scores_and_is_exported(tmp_path):
-    videos = {f"v{number}": (str(number % 2), "train" if number < 8 else "test") for number in range(12)}
-    write_list(tmp_path / "data", videos)
-    abnormal = [name for name, (label, _) in videos.items() if label == "1"]
-    lines = "".join(f"{name}.mp4,64,112\n" for name in abnormal)  # rows 4 to 6
-    (tmp_path / "data" / "intervals.csv").write_text(f"file,start_frame,end_frame\n{lines}")
-    random = np.random.default_rng(0)
-    for folder in ("features", "priors"):
-        (tmp_path / folder).mkdir()
-    for name in videos:
-        np.save(tmp_path / "features" / f"{name}.npy", random.normal(size=(12, 5, 4)))
-        prior = random.normal(size=(12, 5))
-        prior[4:7] += 9.0 * (name in abnormal)
-        prior[0] = np.nan  # not known
-        np.save(tmp_path / "priors" / f"{name}.npy", prior)
-    paths = {"work_dir": "run", "data.root": "data", "features.root": "features", "export.root": "models"}
-    paths = [f"{key}={tmp_path / name}" for key, name in (paths | {"features.prior_root": "priors"}).items()]
-    config = small(*paths, "detector.unary_from=prior", "detector.score_from=marginals")
-    import_features.run(config)
-    assert train_and_evaluate(config)["frame_auc_abnormal_videos"]["mean"] == 1.0
-    engine = SavedModelEngine(export.run(config))
-    assert engine.info.takes_prior
-    inputs = {"nodes": np.ones((10, 5, 4), np.float32), "prior": np.zeros((10, 5), np.float32)}
-    inputs["prior"][4], inputs["prior"][8] = 9.0, np.nan
-    scores = engine.score_nodes(inputs)["anomaly_score"]
-    assert scores.argmax() == 4 and np.isfinite(scores).all()
 
 
 def test_official_lists_need_no_video_and_no_column(shared_data, tmp_path):

@@ -210,6 +210,7 @@ def test_every_key_of_the_section_detector_reaches_the_model(with_nodes):
     changed |= {"node_normalization": "none", "projection_dim": 6, "residual": True, "hidden_units": 7}
     changed |= {"dropout": 0.1, "frame_pooling": "mean", "score_from": "marginals", "self_attention_crf": False}
     changed |= {"unary_from": "both", "prior_in_score": True, "potts_weight": 2.0, "context_frames": 16}
+    changed |= {"clique_patches": "same", "memory_nodes": 9}
     assert set(changed) == {field.name for field in dataclasses.fields(DetectorConfig)}
     config = dataclasses.replace(with_nodes(), detector=DetectorConfig(**changed))
     found = train_detector.build_detector(config).get_config()

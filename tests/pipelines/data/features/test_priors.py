@@ -6,6 +6,9 @@ import pytest
 from pipelines.config import UserError
 from pipelines.data.features.files import FeatureError
 from pipelines.data.features.priors import PriorFolder
+from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.stages import export, import_features
+from tests.pipelines.stages.test_import_features import small, train_and_evaluate, write_list
 
 ROWS = [0.5, np.nan, -2.0]
 PATCHES = [[0.0, 1.0], [np.nan, 3.0], [4.0, 5.0]]
@@ -97,3 +100,31 @@ def test_a_changed_or_absent_file_has_another_stamp(tmp_path):
     before = PriorFolder(saved(tmp_path, "a.npy", ROWS)).stamp("a")
     assert before == PriorFolder(tmp_path).stamp("a") != PriorFolder(saved(tmp_path, "a.npy", PATCHES)).stamp("a")
     assert "no prior file named b" in PriorFolder(tmp_path).stamp("b")
+
+
+def test_a_prior_from_files_trains_scores_and_is_exported(tmp_path):
+    videos = {f"v{number}": (str(number % 2), "train" if number < 8 else "test") for number in range(12)}
+    write_list(tmp_path / "data", videos)
+    abnormal = [name for name, (label, _) in videos.items() if label == "1"]
+    lines = "".join(f"{name}.mp4,64,112\n" for name in abnormal)  # rows 4 to 6
+    (tmp_path / "data" / "intervals.csv").write_text(f"file,start_frame,end_frame\n{lines}")
+    random = np.random.default_rng(0)
+    for folder in ("features", "priors"):
+        (tmp_path / folder).mkdir()
+    for name in videos:
+        np.save(tmp_path / "features" / f"{name}.npy", random.normal(size=(12, 5, 4)))
+        prior = random.normal(size=(12, 5))
+        prior[4:7] += 9.0 * (name in abnormal)
+        prior[0] = np.nan  # not known
+        np.save(tmp_path / "priors" / f"{name}.npy", prior)
+    paths = {"work_dir": "run", "data.root": "data", "features.root": "features", "export.root": "models"}
+    paths = [f"{key}={tmp_path / name}" for key, name in (paths | {"features.prior_root": "priors"}).items()]
+    config = small(*paths, "detector.unary_from=prior", "detector.score_from=marginals")
+    import_features.run(config)
+    assert train_and_evaluate(config)["frame_auc_abnormal_videos"]["mean"] == 1.0
+    engine = SavedModelEngine(export.run(config))
+    assert engine.info.takes_prior
+    inputs = {"nodes": np.ones((10, 5, 4), np.float32), "prior": np.zeros((10, 5), np.float32)}
+    inputs["prior"][4], inputs["prior"][8] = 9.0, np.nan
+    scores = engine.score_nodes(inputs)["anomaly_score"]
+    assert scores.argmax() == 4 and np.isfinite(scores).all()
