@@ -3,12 +3,24 @@
 import sys
 import traceback
 
-from pipelines.run.restart import restart_after_crash
+from pipelines.run.restart import EXIT_INTERRUPTED, restart_after_crash
 
-EXIT_USER_ERROR, EXIT_BUG = 2, 4
-RESTARTED = ("demo", "train", "train-extractor", "train_extractor", "train-detector", "train_detector")
+EXIT_DONE = 0
+EXIT_SKIPPED = 1
+EXIT_USER_ERROR = 2
+EXIT_MACHINE_ERROR = 3
+EXIT_BUG = 4
+RESTARTED = ("demo", "train", "train-extractor", "train-detector")
 
-__all__ = ["main"]
+__all__ = [
+    "EXIT_BUG",
+    "EXIT_DONE",
+    "EXIT_INTERRUPTED",
+    "EXIT_MACHINE_ERROR",
+    "EXIT_SKIPPED",
+    "EXIT_USER_ERROR",
+    "main",
+]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: Words after ``vad``; those of the process by default.
     """
-    if arguments is None and set(sys.argv[1:2]) & set(RESTARTED):
+    if arguments is None and "".join(sys.argv[1:2]).replace("_", "-") in RESTARTED:
         return restart_after_crash(lambda: main(sys.argv[1:]))
     try:
         from pipelines.cli.app import main as run

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli import EXIT_INTERRUPTED
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.clean import clean
 from pipelines.cli.dispatch import run
-from pipelines.cli.errors import EXIT_INTERRUPTED, report_error
+from pipelines.cli.errors import report_error
 from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
     ConfigOption,

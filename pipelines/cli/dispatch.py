@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from pipelines.cli.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
+from pipelines.cli import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
 from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import LOCK_NAME, run_lock

@@ -1,4 +1,4 @@
-"""Exit statuses of the command, and how it reports an error: one line on standard error."""
+"""How the command reports an error, in one line on standard error, and with which exit status."""
 
 import os
 import sys
@@ -8,16 +8,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.cli import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, EXIT_MACHINE_ERROR, EXIT_USER_ERROR
 from pipelines.config import UserError
 from pipelines.report.terminal.summary import printable
 from pipelines.run.failures import MachineError, machine_error
-
-EXIT_DONE = 0
-EXIT_SKIPPED = 1
-EXIT_USER_ERROR = 2
-EXIT_MACHINE_ERROR = 3
-EXIT_BUG = 4
-EXIT_INTERRUPTED = 130
 
 # Options of earlier versions, and the commands that do the same now.
 MOVED_OPTIONS = {f"vad evaluate --{name}": f"vad repeat --{name} N" for name in ("folds", "seeds", "jobs")}

@@ -14,7 +14,7 @@ from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo
 from pipelines.data.snippets import in_snippets
 from pipelines.data.video import VideoError, VideoReader
-from pipelines.run.failures import machine_error
+from pipelines.run.failures import describe, machine_error
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ def encode_video(video, settings, on_frame=lambda: None):
     except VideoError as error:
         yield Failed(error.reason)
     except Exception as error:  # a decoder may raise anything; the other videos must not suffer
-        reason = "out of memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-        yield Failed(reason, transient=machine_error(error) is not None)
+        yield Failed(describe(error), transient=machine_error(error) is not None)
 
 
 def jpeg_bytes(rgb, quality):

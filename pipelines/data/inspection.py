@@ -8,6 +8,7 @@ import av
 from pipelines.data.encode import Failed, jpeg_bytes
 from pipelines.data.video import VideoError, VideoReader, known_length, probe
 from pipelines.data.video_stream import choose_stream, has_time_stamps, open_container
+from pipelines.run.failures import describe
 
 END_TOLERANCE_SEC = 0.5
 
@@ -53,7 +54,7 @@ def inspect_video(video, settings, on_frame=lambda: None, whole=True):
     except VideoError as error:
         yield Failed(error.reason)
     except Exception as error:  # a decoder may raise anything; the other videos must not suffer
-        yield Failed(f"{type(error).__name__}: {error}")
+        yield Failed(describe(error))
 
 
 def _num_sampled(path, fps, settings):

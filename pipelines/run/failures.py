@@ -51,6 +51,17 @@ def reason_of(error):
     number = _number(error)
     if number is not None and number not in OF_ONE_INPUT:
         raise error
+    return describe(error)
+
+
+def describe(error):
+    """Return an exception in one line.
+
+    Example:
+    >>> describe(MemoryError()), describe(ValueError("no such shape\\nmore"))
+    ('out of memory', 'ValueError: no such shape')
+    """
+    number = _number(error)
     if number == errno.ENOMEM:
         return "out of memory"
     if number is not None:

@@ -12,7 +12,7 @@ from vad_keras import spec
 
 SNIPPETS_PER_CALL = 4
 FRAMES_PER_CALL = 112  # at least, of a video network, whose calls overlap
-WINDOW_FRAMES = 2048
+WINDOW_FRAMES, WINDOW_NODES = 2048, 57344  # at most, of a window
 
 
 class FrameScores(NamedTuple):
@@ -39,7 +39,7 @@ class Scorer:
 
     Args:
         engine: A ``pipelines.serving.engines.Engine``.
-        window_frames: Frames whose scores become final at once.
+        window_frames: Frames whose scores become final at once; None: 2048, or fewer of many patches.
 
     Raises:
         UserError: The model takes features instead of frames.
@@ -51,7 +51,7 @@ class Scorer:
         scores = FrameScores.join([*parts, scorer.finish()])
     """
 
-    def __init__(self, engine, window_frames=WINDOW_FRAMES):
+    def __init__(self, engine, window_frames=None):
         self.engine, self.info = engine, engine.info
         if not self.info.clip_frames:
             raise UserError(
@@ -59,7 +59,8 @@ class Scorer:
                 "feature files and has no extractor. Send nodes to its signature `score_nodes`, or train on videos."
             )
         model = self.info.config.get("train_detector", {}).get("model", "anomaly_detector")
-        self.window_frames = window_frames if model == "anomaly_detector" else math.inf
+        affordable = min(WINDOW_FRAMES, -(-WINDOW_NODES // self.info.num_patches))
+        self.window_frames = (window_frames or affordable) if model == "anomaly_detector" else math.inf
         self._frames = np.zeros((0, self.info.image_size_px, self.info.image_size_px, 3), np.uint8)
         self._num_context = 0  # that many of the frames have nodes and are context for the next ones
         self._nodes, self._num_nodes = [], 0

@@ -14,7 +14,7 @@ from pipelines.data.datasets import load_dataset
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
 from pipelines.data.inspection import Inspected, inspect_video
-from pipelines.data.listing.files import stamp
+from pipelines.data.listing.files import size_bytes, stamp
 from pipelines.data.listing.manifest import MANIFEST_NAME, VideoInfo
 from pipelines.data.shards import describe_warnings, plan_shards, reuse_finished, write_manifest_of
 from pipelines.data.splits import training_problem
@@ -61,7 +61,7 @@ def run(config):
 
 def _check_space(config, folder, videos):
     """Estimate the size of the records from the headers and first frames of some videos, and print it."""
-    sizes = [sum(_stamp(video.path)[-3:-2]) for video in videos]
+    sizes = [size_bytes(video.path) for video in videos]
     chosen = sorted({round(i * (len(videos) - 1) / (SIZED_VIDEOS - 1)) for i in range(SIZED_VIDEOS)})
     pool = DecodePool(config.data, functools.partial(inspect_video, whole=False))
     read = written = 0

@@ -96,7 +96,10 @@ def build_detector(config):
         }
         loss_options |= {"contrast_form": options.contrast_form, "margin": options.margin, "k": options.top_k}
         loss_options["normalize_embeddings"] = options.normalize_embeddings
-        model = AnomalyDetector(**dataclasses.asdict(config.detector), loss_options=loss_options)
+        try:
+            model = AnomalyDetector(**dataclasses.asdict(config.detector), loss_options=loss_options)
+        except ValueError as error:  # settings that do not go together
+            raise UserError(f"detector: {error}") from None
     model.compile(build_optimizer(options), jit_compile=use_xla())
     return model
 
@@ -141,7 +144,7 @@ def fit_detector(config, detector, training, validation, callbacks):
     prior = detector.uses_prior
     if prior:
         detector.adapt_prior(normal_priors(nodes, training))
-    elif getattr(detector, "memory", None) is not None:
+    elif detector.memory is not None:
         prior = fill_memory(detector, nodes, training, validation, config.seed)
     detector.fit(
         _training_bags(config, training, prior),

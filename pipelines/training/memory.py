@@ -1,5 +1,6 @@
 """The memory of normal nodes of a detector, filled from the records of a run."""
 
+import functools
 import itertools
 
 from pipelines.config import UserError
@@ -33,9 +34,10 @@ def fill_memory(detector, folder, training, validation=(), seed=0):
             "to labels.csv, or set it to 0."
         )
     nodes = {_name(bag): bag[spec.NODES].numpy() for bag in read_bags(folder, normal)}
-    priors = dict(zip(nodes, detector.adapt_memory(list(nodes.values()), seed), strict=True))
+    show = functools.partial(track, description="Comparing normal videos")
+    priors = dict(zip(nodes, detector.adapt_memory(list(nodes.values()), seed, show), strict=True))
     others = [video for video in itertools.chain(training, validation) if video.video_id not in priors]
-    for bag in track(read_bags(folder, others), "Comparing with normal nodes", total=len(others)):
+    for bag in track(read_bags(folder, others), "Comparing other videos", total=len(others)):
         priors[_name(bag)] = detector.memory_prior(bag[spec.NODES].numpy())
     return priors
 

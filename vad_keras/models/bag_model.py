@@ -36,6 +36,7 @@ class BagModel(CheckedModel, abc.ABC):
         self.term_means = [keras.metrics.Mean(name=term) for term in self.LOSS_TERMS]
         self.bag_auc = BagAUC()
         self.num_channels = None  # of a node, known once the model is built
+        self.memory = None  # of normal nodes, see ``MemoryModel``
 
     @abc.abstractmethod
     def build_nodes(self, nodes_shape):

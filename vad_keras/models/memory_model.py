@@ -40,13 +40,14 @@ class MemoryModel(BagModel):
         if self.memory is not None and spec.PRIOR in inputs:
             check_prior(inputs[spec.PRIOR], inputs[spec.NODES])
 
-    def adapt_memory(self, bags, seed=0):
+    def adapt_memory(self, bags, seed=0, track=iter):
         """Fill the memory, and set the scale of the prior by the distance of each video to the other ones.
 
         Args:
             bags: nodes of normal training videos, at least two, all of whose frames are known to be normal; each
                 ``(T, G, C)``.
             seed: of the draw.
+            track: function that takes the list of bags and returns an iterator over it, to show progress.
 
         Returns:
             List of float32 ``(T, G)``: the prior of these videos, without their own nodes in the memory.
@@ -57,7 +58,7 @@ class MemoryModel(BagModel):
         rows = self._normalized(ops.convert_to_numpy(self.memory.rows)[:, None])[:, 0]
         self.memory.rows.assign(rows)
         priors = []
-        for position, bag in enumerate(bags):
+        for position, bag in enumerate(track(bags)):
             others = rows[owners != position]
             distances = self.memory.distances(self._normalized(bag), others if len(others) else rows)
             priors.append(ops.convert_to_numpy(distances))

@@ -47,6 +47,15 @@ def stamp(path):
     return [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
 
 
+def size_bytes(path):
+    """Return the size of a video file, or of the pictures in a folder of frames; 0 when it cannot be read."""
+    try:
+        files = frame_files(path) if Path(path).is_dir() else [Path(path)]
+        return sum(file.stat().st_size for file in files)
+    except OSError:
+        return 0
+
+
 class DatasetFiles:
     """The files under ``data.root``, and under ``data.annotations`` if that is set.
 

@@ -11,7 +11,8 @@ MAX_SYSTEMS = len(SERIES)
 def plot_class_bars(path, systems, metrics):
     """Plot one panel per metric with a bar for each class and system, and return the path of the PNG.
 
-    The error bar is the 95 % interval over videos or, without intervals, the standard deviation over seeds.
+    The error bar is the 95 % interval over videos; a class without one, such as of a single video, has no error bar.
+    Where no class has an interval, it is the standard deviation over seeds.
 
     Args:
         path: PNG to write.
@@ -30,7 +31,7 @@ def plot_class_bars(path, systems, metrics):
     figure = new_figure(10, height_in)
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, (metric, title) in zip(panels, metrics.items(), strict=True):
-        _plot_bars(axes, shown, list(classes), metric)
+        _plot_bars(axes, shown, list(classes), metric, _has_intervals(systems, metrics))
         axes.set_title(title, loc="left", fontsize=11, color=INK)
     panels[0].set_yticks(range(len(classes)), [f"{kind} ({count})" for kind, count in classes.items()])
     panels[0].invert_yaxis()
@@ -40,26 +41,29 @@ def plot_class_bars(path, systems, metrics):
     return save_figure(figure, path)
 
 
-def _title(systems, metrics):
+def _has_intervals(systems, metrics):
     entries = [of_class[metric] for classes in systems.values() for of_class in classes.values() for metric in metrics]
-    has_interval = any(not np.isnan(entry["interval_95"][0]) for entry in entries)
-    error_bars = "95 % interval over videos" if has_interval else "sd over seeds"
+    return any(not np.isnan(entry["interval_95"][0]) for entry in entries)
+
+
+def _title(systems, metrics):
+    error_bars = "95 % interval over videos" if _has_intervals(systems, metrics) else "sd over seeds"
     more = len(systems) - MAX_SYSTEMS
     text = f"Classes of abnormal videos (number of videos), error bars: {error_bars}"
     return f"{text}\n{more} more systems are in report.md" if more > 0 else text
 
 
-def _plot_bars(axes, systems, classes, metric):
+def _plot_bars(axes, systems, classes, metric, intervals):
     tidy(axes)
     height = 0.8 / len(systems)
     for number, (system, of_class) in enumerate(systems.items()):
         entries = [of_class[kind][metric] for kind in classes]
         means = np.array([entry["mean"] for entry in entries])
-        errors = np.clip(np.transpose([_error_bar(entry) for entry in entries]), 0, None)
+        errors = np.clip(np.transpose([_error_bar(entry, intervals) for entry in entries]), 0, None)
         positions = np.arange(len(classes)) + (number - (len(systems) - 1) / 2) * height
         style = {"color": SERIES[number], "alpha": 0.75, "label": system, "zorder": 2}
         error_style = {"ecolor": INK, "elinewidth": 0.9, "capsize": 1.8}
-        axes.barh(positions, means, height * 0.9, xerr=np.nan_to_num(errors), error_kw=error_style, **style)
+        axes.barh(positions, means, height * 0.9, xerr=errors, error_kw=error_style, **style)
     axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3, label="chance")
     axes.set(xlim=(0, 1.005), ylim=(-0.6, len(classes) - 0.4))
     axes.grid(False, axis="y")
@@ -67,9 +71,9 @@ def _plot_bars(axes, systems, classes, metric):
     axes.spines["left"].set_visible(False)
 
 
-def _error_bar(entry):
-    """Length below and above the end of the bar."""
-    low, high = entry["interval_95"]
-    if np.isnan(low):
+def _error_bar(entry, intervals):
+    """Length below and above the end of the bar; nan where there is no error bar."""
+    if not intervals:
         return entry["sd"], entry["sd"]
+    low, high = entry["interval_95"]
     return entry["mean"] - low, high - entry["mean"]

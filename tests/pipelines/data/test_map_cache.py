@@ -7,6 +7,7 @@ from pipelines.data.examples import serialize_clip
 from pipelines.data.listing.manifest import VideoInfo, shard_name, write_manifest
 from pipelines.data.map_cache import MapCache
 from vad_keras.models import RelationAwareExtractor
+from vad_keras.models.backbones import build_backbone
 
 LENGTHS = {"a": 7, "b": 2, "c": 4, "d": 3}
 
@@ -97,6 +98,17 @@ def test_other_backbone_weights_never_meet_old_maps(clips, tmp_path):
     assert not other.is_complete
     other.fill(extractor)
     assert len(list(tmp_path.glob("*.f16"))) == 1
+
+
+def test_another_layer_never_meets_old_maps(clips, tmp_path):
+    weights = tmp_path / "mobilenet_v2.weights.h5"
+    build_backbone("mobilenet_v2", 32).save_weights(weights)
+    options = {"image_size": 32, "clip_frames": 4, "gate_dim": 0, "train_backbone": False, "weights": str(weights)}
+    paths = {
+        MapCache(tmp_path, clips, RelationAwareExtractor("mobilenet_v2", backbone_layer=layer, **options)).data_path
+        for layer in ("block_13_expand", "block_13_expand_BN", "block_13_expand_relu", None)
+    }
+    assert len(paths) == 4  # a ReLU has no weights of its own
 
 
 def test_damaged_maps_are_computed_again_and_the_others_stay(clips, extractor, tmp_path, monkeypatch):

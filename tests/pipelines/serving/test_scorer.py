@@ -205,3 +205,11 @@ def test_a_model_of_features_is_refused_with_the_way_out():
     engine = SimpleNamespace(info=SimpleNamespace(name="door", clip_frames=0), version="3")
     with pytest.raises(UserError, match=r"`door` version 3 scores features, not videos: .*`score_nodes`"):
         Scorer(engine)
+
+
+@pytest.mark.parametrize("num_patches, expected", [(1, 2048), (14, 2048), (196, 293)])
+def test_a_window_of_many_patches_has_fewer_frames(num_patches, expected):
+    engine = FakeEngine()
+    engine.info = SimpleNamespace(**vars(model_info()) | {"num_patches": num_patches})
+    assert Scorer(engine).window_frames == expected
+    assert Scorer(engine, window_frames=7).window_frames == 7

@@ -350,6 +350,22 @@ def test_a_memory_of_normal_nodes_needs_no_prior_in_the_records(with_nodes):
     assert outputs and all(np.isfinite(one["anomaly_score"]).all() for one in outputs)
 
 
+def test_the_training_gets_the_prior_that_the_memory_gives(with_nodes, monkeypatch):
+    config = with_nodes("detector.unary_from=prior", "detector.memory_nodes=40", "seed=3")
+    seen, priors = [], {"v": np.zeros((2, 5), "float32")}
+    monkeypatch.setattr(train_detector, "fill_memory", lambda *arguments: seen.append(arguments[-1]) or priors)
+    monkeypatch.setattr(train_detector, "training_bags", lambda *arguments: seen.append(arguments[-1]))
+    detector = train_detector.build_detector(config)
+    monkeypatch.setattr(detector, "fit", lambda *arguments, **options: None)
+    train_detector.fit_detector(config, detector, training_videos(config), [], [])
+    assert seen == [3, priors]
+
+
+def test_settings_of_the_detector_that_do_not_go_together_are_named(with_nodes):
+    with pytest.raises(UserError, match=r"detector: `memory_nodes`=5 needs `unary_from="):
+        train_detector.build_detector(with_nodes("detector.memory_nodes=5"))
+
+
 def test_a_late_prior_needs_a_baseline_and_nodes_with_a_prior(with_nodes):
     config = with_nodes("train_detector.model=sultani", "train_detector.late_prior=true")
     with pytest.raises(UserError, match=r"hold no prior\. Set `extractor\.prior_labels`"):

@@ -36,3 +36,15 @@ def test_one_normal_video_is_too_few(tmp_path, write_nodes, detector):
     videos = write_nodes(tmp_path, LENGTHS)
     with pytest.raises(UserError, match="needs at least two normal training videos, and there are 1"):
         fill_memory(detector, tmp_path, [video for video in videos if video.video_id in ("n1", "a1")])
+
+
+def test_the_seed_of_a_run_draws_the_memory(tmp_path, write_nodes):
+    videos = write_nodes(tmp_path, LENGTHS)
+    rows = []
+    for seed in (0, 0, 1):
+        model = AnomalyDetector(unary_from="prior", memory_nodes=8, node_normalization="none")
+        model.build({"nodes": (None, None, 5, 8)})
+        fill_memory(model, tmp_path, videos, seed=seed)
+        rows.append(model.memory.rows.numpy())
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert (rows[0] != rows[2]).any()

@@ -49,6 +49,8 @@ def test_the_highest_patches_of_normal_frames_set_the_scale():
 def test_nodes_are_compared_as_the_detector_sees_them(normalization):
     detector, _ = adapted(node_normalization=normalization)
     nodes = 10.0 * normal_videos()[0]
+    lengths = np.linalg.norm(ops.convert_to_numpy(detector.memory.rows), axis=-1)
+    assert np.allclose(lengths, 1.0) == (normalization == "unit")
     given = detector({"nodes": nodes[None], "prior": detector.memory_prior(nodes)[None]})
     found = detector({"nodes": nodes[None]})
     for key, value in found.items():

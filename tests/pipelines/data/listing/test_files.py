@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pipelines.config import UserError, load_config
-from pipelines.data.listing.files import DatasetFiles, frame_files, missing_text, stamp, video_stem
+from pipelines.data.listing.files import DatasetFiles, frame_files, missing_text, size_bytes, stamp, video_stem
 from pipelines.data.listing.lists import Line
 
 
@@ -99,3 +99,12 @@ def test_a_stamp_changes_with_the_pictures_of_a_folder(tmp_path):
 
 def test_only_the_suffix_of_a_video_is_cut():
     assert [video_stem(name) for name in ("a.MP4", "a.b", "a.b.avi", "01_0014")] == ["a", "a.b", "a.b", "01_0014"]
+
+
+def test_the_size_of_a_video_is_that_of_its_file_or_of_its_pictures(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"12345")
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        (tmp_path / "frames" / f"{number}.png").write_bytes(b"12")
+    found = [size_bytes(tmp_path / name) for name in ("a.mp4", "frames", "nowhere.mp4")]
+    assert found == [5, 6, 0]

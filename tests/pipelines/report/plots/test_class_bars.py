@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
 from PIL import Image
 
 from pipelines.report.plots import class_bars
@@ -29,8 +30,20 @@ def test_each_system_has_its_colour_and_makes_the_figure_taller(tmp_path):
 
 def test_the_error_bar_is_the_interval_and_without_one_the_deviation_over_seeds():
     entry = {"mean": 0.5, "sd": 0.1, "interval_95": [0.3, 0.6]}
-    assert _error_bar(entry) == pytest.approx((0.2, 0.1))
-    assert _error_bar(entry | {"interval_95": [float("nan")] * 2}) == (0.1, 0.1)
+    assert _error_bar(entry, intervals=True) == pytest.approx((0.2, 0.1))
+    assert _error_bar(entry | {"interval_95": [NAN] * 2}, intervals=False) == (0.1, 0.1)
+
+
+def test_a_class_without_an_interval_has_no_error_bar_beside_others_that_have_one(monkeypatch):
+    kept = []
+    monkeypatch.setattr(class_bars, "save_figure", lambda figure, path: kept.append(figure))
+    systems = {"a": classes(0.6, (0.5, 0.7), sd=0.1)}
+    systems["a"]["Arson"] = {"num_videos": 1, "auc": {"mean": 0.4, "sd": 0.1, "interval_95": [NAN, NAN]}}
+    plot_class_bars("unused.png", systems, {"auc": "frame AUC"})
+    (bars,) = (one for one in kept[0].axes[0].containers if isinstance(one, ErrorbarContainer))
+    arson, fight = bars.lines[2][0].get_segments()
+    assert not len(arson)
+    np.testing.assert_allclose(fight[:, 0], [0.5, 0.7])
 
 
 def test_one_seed_without_a_bootstrap_has_no_error_bar(tmp_path):
