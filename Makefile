@@ -53,7 +53,7 @@ clean:  ## remove .venv, the caches and the demo's output; your own runs stay
 
 lock: $(STAMPS)/uv  ## resolve requirements/*.txt from pyproject.toml again
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra pipelines -o requirements/main.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra pipelines --extra serving --extra live --extra mqtt -o requirements/main.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra dev -c requirements/main.txt -o requirements/dev.txt
 	$(LOCK) requirements/backends.in -c requirements/dev.txt -o requirements/backends.txt
 
