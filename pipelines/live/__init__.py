@@ -1,4 +1,4 @@
-"""Cameras watched day and night: sources, scores, events, and what is sent on. The web page sees a ``LiveView`` only."""
+"""Cameras watched day and night: sources, scores, events, messages. The web page sees a ``LiveView`` only."""
 
 from dataclasses import dataclass
 from queue import Queue
