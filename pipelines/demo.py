@@ -56,7 +56,7 @@ def closing_lines(config, model, scores, video):
         "SavedModel": model,
     }
     steps = {
-        "view the training": shlex.join(["tensorboard", "--logdir", str(run.logs)]),
+        "view the training": shlex.join(["vad", "tensorboard", str(run.path)]),
         "score another video": shlex.join(["vad", "score", "VIDEO", "--model", str(model.parent)]),
         "train on your own videos": "vad config init FOLDER, then vad train --config FOLDER.toml",
     }

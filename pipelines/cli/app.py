@@ -29,6 +29,7 @@ from pipelines.cli.options import (
     load_named,
     repeat_overrides,
 )
+from pipelines.cli.tensorboard import tensorboard
 from pipelines.experiments.systems import read_systems
 
 TRAIN = ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export")
@@ -268,6 +269,7 @@ def ablate(
 
 app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
+app.command(rich_help_panel=EVALUATION)(tensorboard)
 app.command(rich_help_panel=OTHER)(clean)
 
 

@@ -24,7 +24,7 @@ def print_next_steps(config, config_name, overrides):
             options += ["--set", override]
     steps = {
         "read the report": run.evaluation / "report.md",
-        "view the training": shlex.join(["tensorboard", "--logdir", str(run.logs)]),
+        "view the training": shlex.join(["vad", "tensorboard", str(run.path)]),
     }
     if not config.features.root:  # a model of imported features scores features, not videos
         steps["score videos"] = shlex.join(["vad", "score", "VIDEO", *options])

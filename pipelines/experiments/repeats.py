@@ -5,6 +5,7 @@ pooled and evaluated once. Finished trainings are kept: an interrupted command r
 command reuses them.
 """
 
+import dataclasses
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -27,6 +28,7 @@ from pipelines.run.provenance import provenance
 from pipelines.run.workers import in_own_process, usable_cores
 from pipelines.stages import import_features, prepare
 from pipelines.stages.evaluate import as_evaluated
+from pipelines.training.trials import write_trials
 
 SYSTEMS_PER_PROCESS = 6  # trained one after the other, before the process ends and frees its memory
 FACTS = {
@@ -177,7 +179,7 @@ def _write_report(config, folder, trainings, manifest, origin, facts):
     if config.search.inner_folds and config.evaluate.images:
         plot_search_curves(folder / "search.png", curves, config.search.every_steps)
         figures = [("search.png", "Search: mean video AUC of held-out training videos, by learning rate")]
-    write_report(
+    content = write_report(
         folder,
         scored,
         f"{config.data_name}, {split_name(config)}",
@@ -189,6 +191,19 @@ def _write_report(config, folder, trainings, manifest, origin, facts):
         more_figures=figures,
         unranked=unranked,
     )
+    write_trials(folder / "hparams", _trials(trainings, content["systems"].values()))
+
+
+def _trials(trainings, measured):
+    """Return settings and metrics of each system and seed, for TensorBoard."""
+    return {
+        f"{system.name}-seed{system.config.seed + number}": (
+            dataclasses.replace(system.config, seed=system.config.seed + number),
+            {metric: entry["seeds"][number] for metric, entry in found["metrics"].items()},
+        )
+        for (system, of_system), found in zip(trainings.items(), measured, strict=True)
+        for number in range(len(of_system))
+    }
 
 
 def _pooled(manifest, trainings):

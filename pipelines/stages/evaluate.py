@@ -22,6 +22,7 @@ from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
+from pipelines.training.trials import write_trials
 from vad_keras import spec
 
 KEPT = (spec.ANOMALY_SCORE, spec.PATCH_SCORE, spec.MARGINALS, spec.UNARY_PROBABILITY)
@@ -61,15 +62,16 @@ def run(config) -> Path:
         images=options.images,
         more_figures=figures,
     )
-    done = f"{counted(len(videos), 'test video')}, {_main_metrics(content['systems'][model]['metrics'])}{note}"
+    means = {name: entry["mean"] for name, entry in content["systems"][model]["metrics"].items()}
+    write_trials(run_folder.logs_of("hparams"), {"run": (config, means)})
+    done = f"{counted(len(videos), 'test video')}, {_main_metrics(means)}{note}"
     seconds = time.monotonic() - start
     write_summary(config, "evaluate", done, skipped, output=run_folder.evaluation, seconds=seconds)
     return run_folder.evaluation_metrics
 
 
-def _main_metrics(metrics):
+def _main_metrics(means):
     """Return the main metrics in words: of the frames, or of the videos when frame labels are missing."""
-    means = {name: entry["mean"] for name, entry in metrics.items()}
     if np.isnan(means["frame_auc"]):
         return f"no frame AUC (frame labels of both kinds are needed), video AUC {means['video_auc']:.3f}"
     return f"frame AUC {means['frame_auc']:.3f}, inside abnormal videos {means['frame_auc_abnormal_videos']:.3f}"

@@ -19,14 +19,8 @@ from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import (
-    HISTORY_NAME,
-    best_epoch,
-    read_history,
-    training_callbacks,
-    use_xla,
-    validation_warning,
-)
+from pipelines.training.board import LearnedState, training_callbacks
+from pipelines.training.callbacks import HISTORY_NAME, best_epoch, read_history, use_xla, validation_warning
 from pipelines.training.images import ScoreImages
 from pipelines.training.memory import fill_memory
 from pipelines.training.optimizer import build_optimizer
@@ -123,9 +117,13 @@ def _build_baseline(name, options, late_prior):
 def _fit(config, detector, training, validation, state):
     options = config.train_detector
     monitor = options.monitor if validation else None
-    callbacks = training_callbacks(state, "Training detector", monitor, options.patience_epochs)
-    if validation and config.evaluate.images:
-        callbacks.append(_score_images(config, validation, state, detector.uses_prior))
+    callbacks = training_callbacks(config, state, "Training detector", monitor, options.patience_epochs)
+    every = max(1, options.epochs // IMAGES_PER_TRAINING)
+    images = validation and config.evaluate.images
+    read_batches = (lambda: whole_batches(config, detector, validation)) if images else None
+    callbacks.append(LearnedState(state.logs / "learned", read_batches, every))
+    if images:
+        callbacks.append(_score_images(config, training, validation, state, every))
     fit_detector(config, detector, training, validation, callbacks)
 
 
@@ -248,13 +246,18 @@ def _in_memory(batches):
     return untuned(functools.reduce(lambda first, second: first.concatenate(second), datasets))
 
 
-def _score_images(config, validation, state, prior):
-    """TensorBoard images of a few validation videos, abnormal ones first."""
-    chosen = sorted(validation, key=lambda video: -video.label)[:IMAGE_VIDEOS]
+def _score_images(config, training, validation, state, every_epochs):
+    """TensorBoard images of a few validation videos and, apart from them, training videos; abnormal ones first."""
+    parts = {"validation": validation, "training": training}
+    chosen = [
+        (f"{part}/{video.video_id}", video)
+        for part, videos in parts.items()
+        for video in sorted(videos, key=lambda video: -video.label)[:IMAGE_VIDEOS]
+    ]
     return ScoreImages(
         state.logs / "images",
-        lambda: [_inputs_of(config, video, prior) for video in chosen],
-        every_epochs=max(1, config.train_detector.epochs // IMAGES_PER_TRAINING),
+        lambda detector: [{"title": title} | _inputs_of(config, video, detector.uses_prior) for title, video in chosen],
+        every_epochs=every_epochs,
         scales=() if config.features.root else config.extractor.scales,
         threshold=config.alarms.threshold,
     )
@@ -265,7 +268,6 @@ def _inputs_of(config, video, prior):
     run_folder = RunFolder.of(config)
     inputs, _, origin = next(iter(whole_bags(run_folder.nodes, [video], prior=prior)))
     read = {
-        "title": video.video_id,
         **{key: inputs[key].numpy()[0] for key in (spec.NODES, spec.PRIOR) if key in inputs},
         "times_sec": origin["frame_indices"].numpy()[0] / video.fps,
     }
@@ -274,4 +276,5 @@ def _inputs_of(config, video, prior):
         snippets = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
         frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(snippets), [video])]
         read["frames"] = np.concatenate(frames)[: video.num_sampled]
+        read["aspect"] = video.width / video.height
     return read

@@ -16,7 +16,8 @@ from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.disk import check_space
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import best_epoch, training_callbacks, use_xla, validation_warning, warm_up
+from pipelines.training.board import training_callbacks
+from pipelines.training.callbacks import best_epoch, use_xla, validation_warning, warm_up
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras.models import RelationAwareExtractor
@@ -144,7 +145,7 @@ def _fit(config, extractor, clips, source, training, validation, state):
         validation_data=_validation_batches(clips, source, validation, options),
         callbacks=[
             warm_up(options.learning_rate, options.warmup_epochs),
-            *training_callbacks(state, "Training extractor", monitor, options.patience_epochs),
+            *training_callbacks(config, state, "Training extractor", monitor, options.patience_epochs),
         ],
         shuffle=False,
         verbose=0,

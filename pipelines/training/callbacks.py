@@ -190,20 +190,3 @@ def warm_up(learning_rate, num_epochs):
         return learning_rate * min(1.0, (epoch + 1) / max(1, num_epochs))
 
     return keras.callbacks.LearningRateScheduler(rate)
-
-
-def training_callbacks(state, description, monitor, patience_epochs):
-    """Return the callbacks that every training stage uses.
-
-    Args:
-        state: ``TrainingState`` of the stage.
-        description: Text of the progress bar.
-        monitor: Validation metric that selects the best epoch; None keeps the last epoch.
-        patience_epochs: See ``KeepBest``.
-    """
-    callbacks = [TrainingProgress(description)]
-    if monitor:
-        callbacks.append(KeepBest(state.folder, monitor, patience_epochs))
-    callbacks.append(keras.callbacks.TensorBoard(state.logs, write_graph=False))
-    callbacks.append(Resume(state.folder / "backup"))
-    return callbacks

@@ -5,6 +5,7 @@ import os
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.heat_map import heat_map_figure, score_maps
@@ -12,6 +13,7 @@ from pipelines.report.plots.timeline import timeline_figure
 from vad_keras import spec
 
 MAX_FRAMES = 5
+MIN_ASPECT = 0.25  # of a picture; more extreme proportions are squeezed
 
 
 class ScoreImages(keras.callbacks.Callback):
@@ -23,9 +25,9 @@ class ScoreImages(keras.callbacks.Callback):
 
     Args:
         log_dir: Folder of the event files, such as ``logs/train_detector/images``.
-        read_videos: Function that is called once, at the first use. It returns a list of dicts with ``title``,
-            ``nodes`` ``(T, G, C)``, ``times_sec`` ``(T,)`` and, where known, ``prior`` ``(T, G)``, ``frame_labels``
-            ``(T,)`` and ``frames`` ``(T, H, W, 3)``.
+        read_videos: Function of the model that is called once, at the first use. It returns a list of dicts with
+            ``title``, ``nodes`` ``(T, G, C)``, ``times_sec`` ``(T,)`` and, where known, ``prior`` ``(T, G)``,
+            ``frame_labels`` ``(T,)``, ``frames`` ``(T, H, W, 3)`` and ``aspect``, width by height of the video.
         every_epochs: Number of epochs between two images.
         scales: Scales of the patches; empty when patches are not a grid over the frame: timelines alone.
         threshold: A score at or above it is an alarm.
@@ -50,7 +52,7 @@ class ScoreImages(keras.callbacks.Callback):
         if (epoch + 1) % self.every_epochs:
             return
         if self.videos is None:
-            self.videos = list(self.read_videos())
+            self.videos = list(self.read_videos(self.model))
             self.writer = tf.summary.create_file_writer(self.log_dir)
         with self.writer.as_default(step=epoch):
             for video in self.videos:
@@ -77,7 +79,7 @@ class ScoreImages(keras.callbacks.Callback):
         score_from = getattr(self.model, "score_from", "scorer")
         maps = score_maps(patches[chosen], before[chosen], after[chosen], score_from)
         texts = [f"{video['times_sec'][index]:.1f} s, score {scores[index]:.2f}" for index in chosen]
-        frames = None if frames is None else [frames[index] for index in chosen]
+        frames = None if frames is None else [_in_proportion(frames[i], video.get("aspect")) for i in chosen]
         _image(f"patches/{title}", heat_map_figure(frames, maps, self.scales, texts))
 
     def _outputs(self, inputs):
@@ -96,6 +98,13 @@ def _spread_frames(scores):
     peak = int(np.argmax(scores))
     chosen[np.argmin(np.abs(chosen - peak))] = peak
     return chosen
+
+
+def _in_proportion(frame, aspect):
+    """Widen or narrow a frame, which the models see as a square, to the proportions of its video; None: leave it."""
+    height, width = frame.shape[:2]
+    width = round(height * min(max(aspect, MIN_ASPECT), 1 / MIN_ASPECT)) if aspect else width
+    return np.asarray(Image.fromarray(frame).resize((width, height)))
 
 
 def _image(name, figure):

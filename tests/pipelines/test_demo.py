@@ -67,7 +67,7 @@ def test_it_ends_with_three_next_commands(shown):
     config, _, lines = shown
     steps = lines[lines.index("Next") + 1 :]
     assert len(steps) == 4 and "labels.csv" in steps[3]
-    assert f"tensorboard --logdir {config.work_dir}/logs" in steps[0]
+    assert f"vad tensorboard {config.work_dir}" in steps[0]
     assert RunFolder.of(config).logs.is_dir()
     assert steps[1].split("--model ")[1] == f"{config.export.root}/demo"
 

@@ -23,6 +23,11 @@ def plot_curves(path, curves, title=""):
     Raises:
         ValueError: There is no curve, or one has only normal or only abnormal frames.
     """
+    return save_figure(curves_figure(curves, title), path)
+
+
+def curves_figure(curves, title=""):
+    """Return the figure of ``plot_curves``."""
     if not curves:
         raise ValueError("`curves` must hold at least one pair of labels and scores. Received none.")
     figure = new_figure(9.6, 5.5 + 0.185 * len(curves))
@@ -47,7 +52,7 @@ def plot_curves(path, curves, title=""):
     _finish(roc, "ROC", "false positive rate", "true positive rate")
     _finish(recall, "Precision-recall", "recall", "precision")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
-    return save_figure(figure, path)
+    return figure
 
 
 def _plot_seeds(roc, recall, name, labels, seeds, style, apart):

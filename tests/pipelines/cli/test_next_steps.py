@@ -16,7 +16,7 @@ def test_the_report_and_the_next_commands_are_named(capsys):
     assert printed(capsys) == [
         "Next",
         "read the report     runs/default/evaluation/report.md",
-        "view the training   tensorboard --logdir runs/default/logs",
+        "view the training   vad tensorboard runs/default",
         "score videos        vad score VIDEO",
     ]
 
@@ -24,7 +24,7 @@ def test_the_report_and_the_next_commands_are_named(capsys):
 def test_options_that_find_the_run_are_repeated_and_paths_quoted(capsys):
     given = ["work_dir=my runs/[a]", "export.name=door", "detector.key_dim=8"]
     lines = printed(capsys, *given, config_name="demo")
-    assert "tensorboard --logdir 'my runs/[a]/logs'" in lines[2]
+    assert "vad tensorboard 'my runs/[a]'" in lines[2]
     words = shlex.split(lines[3])
     assert words[2:] == ["vad", "score", "VIDEO", "--config", "demo", "--set", given[0]]
 

@@ -69,15 +69,19 @@ def test_tensorboard_reads_each_loss_term_apart_and_the_validation_metrics(detec
     assert len({line["contrast"] for line in history}) > 1
 
 
-def test_tensorboard_reads_timelines_and_heat_maps_of_validation_videos(detector_run):
+def test_tensorboard_reads_timelines_and_heat_maps_of_validation_and_of_training_videos_apart(detector_run):
     events = events_of(detector_run, "images")
-    _, validation = split_videos(training_videos(detector_run), 0.4, detector_run.seed)
-    abnormal = [video.video_id for video in validation if video.label]
+    parts = split_videos(training_videos(detector_run), 0.4, detector_run.seed)
+    shown = [
+        f"{part}/{video.video_id}"
+        for part, videos in zip(("training", "validation"), parts, strict=True)
+        for video in sorted(videos, key=lambda video: -video.label)[:2]
+    ]
     assert sorted(events.Tags()["tensors"]) == sorted(
-        f"{kind}/{name}" for kind in ("patches", "timeline") for name in abnormal
+        f"{kind}/{name}" for kind in ("patches", "timeline") for name in shown
     )
     for kind in ("patches", "timeline"):
-        width, height, png = events.Tensors(f"{kind}/{abnormal[0]}")[-1].tensor_proto.string_val[:3]
+        width, height, png = events.Tensors(f"{kind}/{shown[0]}")[-1].tensor_proto.string_val[:3]
         assert int(width) > 100 and int(height) > 100 and png.startswith(b"\x89PNG")
 
 
@@ -181,7 +185,7 @@ def test_without_validation_all_epochs_are_trained_and_the_last_is_kept(with_nod
 
 @pytest.mark.parametrize("monitor", [*choices("train_detector.monitor"), None])
 def test_the_metric_of_the_configuration_chooses_the_epoch(with_nodes, monkeypatch, monitor):
-    def callbacks(state, description, monitor, patience_epochs):
+    def callbacks(config, state, description, monitor, patience_epochs):
         raise KilledError(monitor)
 
     monkeypatch.setattr(train_detector, "training_callbacks", callbacks)

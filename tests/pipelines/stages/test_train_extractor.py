@@ -138,7 +138,7 @@ def test_the_optimizer_is_that_of_the_section_train_extractor(prepared, monkeypa
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.3, "val_loss"), (0.0, None)])
 def test_the_validation_loss_chooses_the_epoch(prepared, monkeypatch, fraction, expected):
-    def callbacks(state, description, monitor, patience_epochs):
+    def callbacks(config, state, description, monitor, patience_epochs):
         raise KilledError(monitor)
 
     monkeypatch.setattr(train_extractor, "training_callbacks", callbacks)

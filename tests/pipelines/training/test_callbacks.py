@@ -10,19 +10,16 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from pipelines.run.folder import RunFolder
 from pipelines.training.callbacks import (
     KeepBest,
     Resume,
     TrainingProgress,
     best_epoch,
     read_history,
-    training_callbacks,
     use_xla,
     validation_warning,
     warm_up,
 )
-from pipelines.training.state import TrainingState
 from vad_keras.metrics import frame_auc
 
 
@@ -205,22 +202,6 @@ def test_xla_is_used_with_jax_or_a_gpu(monkeypatch):
         monkeypatch.setattr(keras.backend, "backend", lambda backend=backend: backend)
         monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind, gpus=gpus: gpus if kind == "GPU" else [])
         assert use_xla() is expected
-
-
-@pytest.mark.parametrize("monitor", ["val_loss", "val_bag_auc", None])
-def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
-    state = TrainingState(RunFolder(tmp_path), "train_x", tmp_path / "x.keras", "settings")
-    callbacks = training_callbacks(state, "Training x", monitor, patience_epochs=4)
-    kinds = [TrainingProgress, *([KeepBest] if monitor else [])]
-    assert [type(callback) for callback in callbacks] == [
-        *kinds,
-        keras.callbacks.TensorBoard,
-        Resume,
-    ]
-    assert str(callbacks[-2].log_dir) == str(tmp_path / "logs" / "train_x")
-    if monitor:
-        assert (callbacks[1].monitor, callbacks[1].patience_epochs) == (monitor, 4)
-        assert callbacks[1].folder == tmp_path / "state" / "train_x"
 
 
 def validation_videos(normal, abnormal):

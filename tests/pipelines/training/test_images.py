@@ -30,11 +30,11 @@ class MeanScorer(keras.Model):
         return outputs | ({"patch_score": patch_score, "unary_probability": 1 - patch_score} if self.patches else {})
 
 
-def videos():
+def videos(model=None):
     nodes = np.random.default_rng(0).normal(size=(12, 14, 4)).astype("float16")
     known = {"title": "known", "nodes": nodes, "times_sec": TIMES, "frame_labels": (TIMES > 3).astype(int)}
     frames = np.full((12, 48, 64, 3), 90, np.uint8)
-    return [known, {"title": "with_frames", "nodes": nodes, "times_sec": TIMES, "frames": frames}]
+    return [known, {"title": "with_frames", "nodes": nodes, "times_sec": TIMES, "frames": frames, "aspect": 16 / 9}]
 
 
 def written(tmp_path, epochs, model=None, **options):
@@ -75,6 +75,13 @@ def test_the_moment_of_the_highest_score_is_among_those_shown():
     scores[60] = 1.0
     assert _spread_frames(scores).tolist() == [0, 25, 60, 74, 99]
     assert _spread_frames(np.array([0.3])).tolist() == [0]
+
+
+def test_pictures_have_the_proportions_of_their_video():
+    square = np.zeros((90, 90, 3), np.uint8)
+    assert images._in_proportion(square, 16 / 9).shape == (90, 160, 3)
+    assert images._in_proportion(square, None).shape == (90, 90, 3)
+    assert images._in_proportion(square, 0.001).shape == (90, 22, 3)
 
 
 def test_images_are_written_every_n_epochs(tmp_path):
