@@ -52,8 +52,8 @@ class Health:
 class HealthMonitor:
     """Judges the pictures of one camera. Memory and work per frame are constant.
 
-    A state is reported when it has held for a number of seconds and for three frames in a row, so that a flash or a lost
-    frame is none. "blurred" and "moved" compare with what the camera usually shows, which takes a minute to learn. A
+    A state is reported when it has held for some seconds and for three frames in a row, so that a flash or a lost frame
+    is none. "blurred" and "moved" compare with what the camera usually shows, which takes a minute to learn. A
     view that stays for two minutes becomes the usual one.
     """
 

@@ -164,7 +164,7 @@ class Reader:
                 self._follow_stream()
             except VideoError as error:
                 reason = error.reason
-            except Exception as error:  # a decoder may raise anything; only its kind is named, its text may hold a password
+            except Exception as error:  # of a decoder; its text may hold a password
                 reason = type(error).__name__
             backoff.lasted(time.monotonic() - start if self._state[0] == "live" else 0.0)
             seconds = backoff.next()

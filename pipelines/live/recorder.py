@@ -1,4 +1,4 @@
-"""Sends messages on, and writes events, scores, states and pictures in a thread of its own: a slow disk delays no frame."""
+"""Sends messages on and writes into the store, in a thread of its own, so that a slow disk delays no frame."""
 
 import contextlib
 import queue

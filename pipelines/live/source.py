@@ -160,9 +160,9 @@ class Source:
     def _check_frames(self):
         usual = STALLED_FRAMES / self.task.frames_per_sec if self.task.frames_per_sec else 0.0
         limit = max(STALLED_SEC, usual)
-        if self.state == "live" and self.task.kind in ("network", "device"):
-            if time.monotonic() - self._last_frame > limit:
-                self._change("stalled", f"no picture for {limit:g} s")
+        expects = self.state == "live" and self.task.kind in ("network", "device")
+        if expects and time.monotonic() - self._last_frame > limit:
+            self._change("stalled", f"no picture for {limit:g} s")
 
     def _handle(self, message):
         if isinstance(message, FrameMessage):

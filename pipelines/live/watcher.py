@@ -31,7 +31,7 @@ class WatchOptions:
     pace: bool = True
     timeout_sec: float = 10.0
     picture_px: int = 640
-    clips: ClipTimes = ClipTimes()
+    clips: ClipTimes = dataclasses.field(default_factory=ClipTimes)
 
 
 class Watcher:
