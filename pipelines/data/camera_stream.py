@@ -1,5 +1,7 @@
 """Network streams and devices to frames. Like ``video``, this module knows the decoder."""
 
+import time
+
 import av
 
 from pipelines.data.frame_limits import DECODER_OPTIONS, OPEN_OPTIONS, refusal
@@ -31,7 +33,7 @@ class CameraStream:
     """
 
     def __init__(self, source, shown, transport="tcp", timeout_sec=10.0):
-        self.shown, self.timeout_sec = shown, timeout_sec
+        self.shown, self.timeout_sec, self._asked_time = shown, timeout_sec, time.monotonic()
         limits = (OPENING_LIMIT * timeout_sec, timeout_sec)
         try:
             self._container = av.open(source, metadata_errors="replace", timeout=limits, **_options(source, transport))
@@ -75,6 +77,7 @@ class CameraStream:
         packets = self._container.demux(self.stream)
         while True:
             try:
+                self._asked_time = time.monotonic()
                 packet = next(packets)
             except StopIteration:
                 raise VideoError(self.shown, "the stream ended") from None
@@ -107,7 +110,7 @@ class CameraStream:
 
     def _reason(self, error):
         """Return why in words, without the address, which may hold a password."""
-        if isinstance(error, av.error.ExitError):
+        if isinstance(error, av.error.ExitError) or time.monotonic() - self._asked_time >= self.timeout_sec:
             return f"no data for {self.timeout_sec:g} s"
         text = getattr(error, "strerror", None) or type(error).__name__
         return f"{text[:1].lower()}{text[1:]}"

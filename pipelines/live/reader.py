@@ -41,7 +41,7 @@ class ReaderTask:
         paused: Whether it starts paused.
     """
 
-    source: str
+    source: str = field(repr=False)  # it may hold a password
     kind: str
     shown: str
     transport: str
