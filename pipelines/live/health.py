@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLACK_LEVEL, WHITE_LEVEL = 40, 225  # of 255: nearly all pixels are darker, or brighter
+BLACK_LEVEL, WHITE_LEVEL, NEARLY_ALL = 40, 225, 0.98  # of 255: nearly all pixels are darker, or brighter
 FLAT_CONTRAST = 3.0  # standard deviation of a picture without content
 CONFIRM_FRAMES, CONFIRM_SEC = 3, 2.0
-STILL_DIFFERENCE = 2.0  # of 255, largest of a picture of 160 x 120; real cameras stay below it for 3.5 s at most
-FROZEN_SEC = 30.0
+# Two pictures of 160 x 120 are equal if no pixel differs by more, of 255. A stopped camera behind an encoder sends equal
+# pictures, except at key frames. Of real cameras at most 17 % of the pictures of any 30 s are.
+STILL_DIFFERENCE = 4
+FROZEN_SHARE, FROZEN_SEC = 0.6, 30.0
 LEARNING_SEC = 60.0  # of good pictures, before "blurred" and "moved" are judged
 SHARPNESS_SEC = 600.0  # over so long the usual sharpness is learned
 BLURRED_SHARE = 0.2  # of the usual sharpness
@@ -27,7 +29,7 @@ REASONS = {
     "blurred": "the picture is blurred",
     "moved": "the camera shows another view",
 }
-HOLD_SEC = {"black": CONFIRM_SEC, "white": CONFIRM_SEC, "frozen": FROZEN_SEC, "blurred": BLURRED_SEC}
+HOLD_SEC = {"black": CONFIRM_SEC, "white": CONFIRM_SEC, "frozen": CONFIRM_SEC, "blurred": BLURRED_SEC}
 HOLD_SEC |= {"moved": MOVED_SEC, "ok": CONFIRM_SEC}
 
 
@@ -59,7 +61,7 @@ class HealthMonitor:
 
     def __init__(self):
         self._state, self._candidate = "ok", ("ok", 0, 0.0)  # state, frames, since
-        self._last, self._last_time, self._still_since = None, None, None
+        self._last, self._last_time, self._still_share = None, None, 0.0
         self._learned_sec = 0.0
         self._sharpness = None
         self._short = self._long = None
@@ -73,15 +75,16 @@ class HealthMonitor:
         """
         gap = 0.0 if self._last_time is None else min(max(time_sec - self._last_time, 0.0), SHORT_SEC)
         flat = _without_content(grey)
-        seen = flat or self._judged(time_sec, gap, grey.astype(np.float32))
+        seen = flat or self._judged(time_sec, gap, grey.astype(np.int16))
         self._last_time = time_sec
         self._confirm(seen, time_sec)
         return Health(self._state, self._state == "ok" and not flat)
 
     def _judged(self, time_sec, gap, grey):
-        still = self._last is not None and np.abs(grey - self._last).max() <= STILL_DIFFERENCE
+        is_still = self._last is not None and np.abs(grey - self._last).max() <= STILL_DIFFERENCE
         self._last = grey
-        if still:
+        self._still_share = _towards(self._still_share, float(is_still), gap, FROZEN_SEC)
+        if self._still_share >= FROZEN_SHARE:
             return "frozen"
         view, sharpness = _view(grey), _sharpness(grey)
         self._short = _towards(self._short, view, gap, SHORT_SEC)
@@ -111,10 +114,13 @@ class HealthMonitor:
 
 def _without_content(grey):
     """Return "black" or "white" if the picture is, else an empty text."""
-    low, high = np.percentile(grey, (2, 98))
-    if high <= BLACK_LEVEL or (grey.std() < FLAT_CONTRAST and grey.mean() < 128):
+    if (grey <= BLACK_LEVEL).mean() >= NEARLY_ALL:
         return "black"
-    return "white" if low >= WHITE_LEVEL or grey.std() < FLAT_CONTRAST else ""
+    if (grey >= WHITE_LEVEL).mean() >= NEARLY_ALL:
+        return "white"
+    if grey.std() >= FLAT_CONTRAST:
+        return ""
+    return "black" if grey.mean() < 128 else "white"
 
 
 def _sharpness(grey):

@@ -56,12 +56,9 @@ class DetectorEngine:
     "options",
     [
         {},
-        {"alignment": "causal"},
-        {"score_from": "marginals"},
+        {"score_from": "marginals", "localities": (7,)},
         {"score_from": "mean", "alignment": "causal"},
         {"context_frames": 21},
-        {"context_frames": 21, "alignment": "causal"},
-        {"localities": (7,), "score_from": "marginals"},
     ],
     ids=str,
 )
