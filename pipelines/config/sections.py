@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.config.sections_data import DataConfig, FeaturesConfig, SyntheticConfig
+from pipelines.config.sections_live import WatchConfig
 from pipelines.config.sections_results import (
     AblateConfig,
     AlarmsConfig,
@@ -50,6 +51,7 @@ class Config:
     alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     bench: BenchConfig = field(default_factory=BenchConfig)
 
     @property

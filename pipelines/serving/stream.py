@@ -35,7 +35,7 @@ class StreamScorer(Scorer):
             model = self.info.config["train_detector"]["model"]
             raise UserError(
                 f"model `{self.info.name}` is the baseline `{model}`, which compares a frame with all frames of its "
-                "video, so it cannot score a stream. Use `vad score`, or train with train_detector.model=anomaly_detector."
+                "video, so it cannot score a stream. Use `vad score`, or train the anomaly_detector."
             )
         full = self.full_lag_frames
         self.lag_frames = full if lag_frames is None else min(lag_frames, full)
