@@ -176,8 +176,8 @@ def _print_notes(found, options, rules, models):
         )
     if found.alarmed_blocks > CLUSTERED * max(found.clusters, 1):
         notes.append(
-            f"the {found.alarmed_blocks} alarmed blocks lie in {counted(found.clusters, 'cluster')}: blocks depend on each "
-            "other, and the promise is too bold; raise calibrate.block_sec"
+            f"the {found.alarmed_blocks} alarmed blocks lie in {counted(found.clusters, 'cluster')}: blocks depend on "
+            "each other, and the promise is too bold; raise calibrate.block_sec"
         )
     if found.days < 1:
         notes.append(f"{_duration(found.days)} of footage do not show a whole day: night and day may differ")
