@@ -10,6 +10,7 @@ import typer
 from pipelines.cli import EXIT_INTERRUPTED
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.calibrate import calibrate
 from pipelines.cli.clean import clean
 from pipelines.cli.dispatch import run
 from pipelines.cli.errors import report_error
@@ -271,6 +272,7 @@ app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
 app.command(rich_help_panel=OTHER)(clean)
 app.command(rich_help_panel=INFERENCE)(watch)
+app.command(rich_help_panel=INFERENCE)(calibrate)
 
 
 @app.command(rich_help_panel=OTHER)

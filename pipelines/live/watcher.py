@@ -165,7 +165,8 @@ class Watcher:
 
     def _rules_of(self, camera, info):
         threshold = info.threshold if camera.threshold is None else camera.threshold
-        notice = camera.notice_threshold
+        own = camera.notice_threshold
+        notice = self._rules.notice_threshold if own is None else own
         if notice is not None and notice > threshold:
             raise UserError(
                 f"`notice_threshold` of camera `{camera.name}` must be at most its threshold {threshold:g}. "

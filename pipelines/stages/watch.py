@@ -14,12 +14,14 @@ from pipelines.live import terminal
 from pipelines.live.cameras import camera_of, named_apart, read_cameras
 from pipelines.live.recorder import Recorder
 from pipelines.live.retention import enforce
+from pipelines.live.sinks import open_sinks
 from pipelines.live.store import EventStore
 from pipelines.live.watched import ClipTimes
 from pipelines.live.watcher import Watcher, WatchOptions
 from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import run_lock
+from pipelines.serving.alarms import AlarmRules
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.exported import exported_model
 
@@ -106,8 +108,10 @@ def make_watcher(config, cameras, engines, store):
         picture_px=options.picture_px,
         clips=clips,
     )
-    recorder = Recorder(store, upkeep=upkeep, on_problem=_print_problem)
-    return Watcher(cameras, engines, recorder, options=how, cameras_file=options.cameras or None)
+    sinks = open_sinks(config.notify, store.folder, [camera.name for camera in cameras])
+    recorder = Recorder(store, sinks, upkeep, _print_problem)
+    rules = AlarmRules.of(config.alarms)
+    return Watcher(cameras, engines, recorder, rules, options=how, cameras_file=options.cameras or None)
 
 
 def _watch(config, watcher, store):

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.config import UserError
-from pipelines.serving.alarms import AlarmRules, AlarmTracker, Event, find_alarms, find_events
+from pipelines.serving.alarms import AlarmRules, AlarmTracker, find_alarms, find_events
 
 
 def spans(scores, threshold=0.5, times_sec=None):
@@ -135,19 +134,6 @@ def test_a_rising_peak_is_reported_once_a_second():
     assert tracker.open_event.peak_score == pytest.approx(0.8)
     ((change, event),) = tracker.finish(3.1)
     assert (change, event.peak_time, event.end, tracker.open_event) == ("end", 3.0, 3.1, None)
-
-
-def test_an_event_survives_its_dict():
-    event = Event("door", "notice", 1.0, None, 2.0, 0.75)
-    assert Event.from_dict(event.to_dict() | {"verdict": None}) == event
-    assert len(event.event_id) == 32 and int(event.event_id, 16) >= 0
-
-
-def test_impossible_rules_are_refused():
-    with pytest.raises(UserError, match=r"must be at most the threshold 0.5 of an alarm. Received: 0.6"):
-        AlarmRules(0.5, notice_threshold=0.6)
-    with pytest.raises(UserError, match=r"`alarms.cooldown_sec` must be a number of at least 0. Received: -1"):
-        AlarmRules(0.5, cooldown_sec=-1)
 
 
 def offline(times, scores, rules, end):
