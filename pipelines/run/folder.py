@@ -86,6 +86,16 @@ class RunFolder:
         return self.path / "scores"
 
     @property
+    def live(self):
+        """Events, clips and scores of ``vad watch``."""
+        return self.path / "live"
+
+    @property
+    def calibration(self):
+        """Thresholds and curves of ``vad calibrate``."""
+        return self.path / "calibration"
+
+    @property
     def folds(self):
         """Folders of the trainings of ``vad repeat``, ``vad compare`` and ``vad ablate``, runs themselves."""
         return self.path / "folds"
