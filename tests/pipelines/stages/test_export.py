@@ -67,7 +67,7 @@ def test_the_same_models_are_not_exported_twice(exported):
 @pytest.fixture
 def without_graph(monkeypatch):
     """An export writes an empty file in place of its graph, and no warm-up requests."""
-    monkeypatch.setattr(export.ServingSignatures, "save", lambda signatures, folder: (folder / GRAPH).touch())
+    monkeypatch.setattr(export.ServingSignatures, "save", lambda signatures, folder, _: (folder / GRAPH).touch())
     monkeypatch.setattr(export, "write_warmup_requests", lambda *_: None)
 
 
@@ -99,14 +99,14 @@ def test_a_detector_of_features_is_exported_with_score_nodes_only(detector_run, 
     info = read_model_info(folder)
     assert (info.clip_frames, info.scales, info.num_patches, info.feature_dim) == (0, (), 5, 8)
     signatures = tf.saved_model.load(str(folder)).signatures
-    assert sorted(signatures) == ["score_nodes", "serving_default"]
+    assert sorted(signatures) == ["describe", "score_nodes", "serving_default"]
     nodes = np.random.default_rng(0).normal(size=(2, 7, 5, 8)).astype("float32")
     detector = keras.models.load_model(RunFolder.of(config).detector, compile=False)
     expected = detector({"nodes": nodes, "mask": np.ones((2, 7), bool)})["anomaly_score"]
-    for signature in signatures.values():
-        np.testing.assert_allclose(signature(nodes=nodes)["anomaly_score"], expected, rtol=1e-5, atol=1e-6)
+    for name in ("score_nodes", "serving_default"):
+        np.testing.assert_allclose(signatures[name](nodes=nodes)["anomaly_score"], expected, rtol=1e-5, atol=1e-6)
     records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
-    assert len(list(records)) == 2
+    assert len(list(records)) == 3
     with pytest.raises(UserError, match=r"scores features, not videos: .*`score_nodes`"):
         Scorer(SavedModelEngine(folder))
 

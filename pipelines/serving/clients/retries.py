@@ -1,0 +1,35 @@
+"""Repeat a request that failed for a reason that passes."""
+
+import random
+import time
+
+from pipelines.serving.clients import ServerError
+
+FIRST_PAUSE_SEC, MAX_PAUSE_SEC, MAX_ATTEMPTS = 0.1, 2.0, 7
+
+
+def with_retries(request, timeout_sec, sleep=time.sleep, clock=time.monotonic):
+    """Return ``request(remaining_sec)``, tried again with growing pauses while its error may pass.
+
+    ``Predict`` changes nothing on a server, so a request may be sent again. A request that ran out of time is not: the
+    server is busy with it. The pauses are random between half and the whole of 0.1, 0.2, 0.4 s and so on, so that
+    clients that failed together do not return together.
+
+    Args:
+        request: Function of the time that is left in seconds.
+        timeout_sec: Time for all attempts and pauses.
+        sleep, clock: Those of ``time``.
+
+    Raises:
+        ServerError: That of the last attempt.
+    """
+    end = clock() + timeout_sec
+    for attempt in range(MAX_ATTEMPTS):
+        try:
+            return request(max(end - clock(), 1e-3))
+        except ServerError as error:
+            pause_sec = min(FIRST_PAUSE_SEC * 2**attempt, MAX_PAUSE_SEC) * random.uniform(0.5, 1)
+            if not error.retry or attempt == MAX_ATTEMPTS - 1 or clock() + pause_sec >= end:
+                raise
+            sleep(pause_sec)
+    raise AssertionError("unreachable")
