@@ -10,7 +10,8 @@ from pipelines.serving.model_info import MODEL_CARD_FILE, file_hash
 
 FILES = ("saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index", "model.json")
 NO_METRICS = "Not evaluated. Run `vad evaluate`, then `vad export` again: it completes this card."
-LIMITS = """* The training saw one label per video and no time of an event. A score ranks frames; it is not a probability.
+LIMITS = """\
+* The training saw one label per video and no time of an event. A score ranks frames and is not a probability.
 * Scores hold for footage like the training data. Evaluate again for another camera, angle, light or frame rate.
 * An event of a kind that no training video shows may have a low score. A rare but harmless scene may have a high one.
 * A black, frozen or moved picture is not told apart from an event.

@@ -1,6 +1,7 @@
 """gRPC client of TensorFlow Serving."""
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from pipelines.serving.clients import ServerError
 from pipelines.serving.clients.messages import predict_request, read_response
@@ -30,7 +31,7 @@ class GrpcClient:
         except grpc.RpcError as error:
             status, text = error.code().name, error.details() or ""
             raise ServerError(status, text, status in AGAIN and TOO_LARGE not in text) from None
-        except ValueError as error:
+        except (DecodeError, ValueError) as error:
             raise ServerError("INTERNAL", str(error)) from None
 
     def close(self):

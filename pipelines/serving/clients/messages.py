@@ -34,7 +34,7 @@ FIELDS = {
     "PredictResponse": {"outputs": (1, "Entry[]"), "model_spec": (2, "ModelSpec")},
 }
 FLOAT, INT32, UINT8, STRING = 1, 3, 4, 7  # tensorflow.DataType
-NUMBERS = {FLOAT: ("float_val", np.dtype("<f4")), INT32: ("int_val", np.dtype("<i4")), UINT8: ("int_val", np.dtype("u1"))}
+NUMBERS = {FLOAT: ("float_val", "<f4"), INT32: ("int_val", "<i4"), UINT8: ("int_val", "u1")}
 
 
 def _message_classes():

@@ -42,7 +42,8 @@ class RestClient:
         outputs = _entry(self._request("POST", f"{_path(model)}:predict", timeout_sec, body), "outputs")
         if not isinstance(outputs, dict):  # the API leaves the name out when there is a single output
             outputs = {"": outputs}
-        return {name: _array(value) for name, value in outputs.items() if not wanted or name in ("", *wanted)}, model.version
+        names = wanted and [name for name in outputs if name in ("", *wanted)]
+        return {name: _array(outputs[name]) for name in names or outputs}, model.version
 
     def _request(self, method, path, timeout_sec, body=None):
         try:

@@ -54,7 +54,7 @@ class Version:
         signature = self.signatures[name]
         expected = signature.inputs
         if inputs.keys() != expected.keys():
-            raise RefusedError("INVALID_ARGUMENT", f"input size does not match signature: {len(inputs)}!={len(expected)}")
+            raise RefusedError("INVALID_ARGUMENT", f"inputs do not match the signature: {sorted(inputs)}")
         try:
             return dict(zip(signature.outputs, self.calls[name](*(inputs[key] for key in expected)), strict=True))
         except tf.errors.OpError as error:

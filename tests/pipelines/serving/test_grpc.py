@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.serving.engines.tf_serving import TFServingEngine
+
 reason = "needs tensorflow-serving-api: pip install 'vad-keras[dev]'"
 grpc = pytest.importorskip("grpc", reason=reason)
 predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2", reason=reason)
 service = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc", reason=reason)
-
-from pipelines.serving.engines.saved_model import SavedModelEngine
-from pipelines.serving.engines.tf_serving import TFServingEngine
-from tests.pipelines.serving.in_process_server import grpc_server
+servers = pytest.importorskip("tests.pipelines.serving.in_process_server", reason=reason)
 
 
 @pytest.fixture(scope="module")
 def stub(served):
-    with grpc_server(served) as address, grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
+    with servers.grpc_server(served) as address, grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
         yield service.PredictionServiceStub(channel)
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -16,7 +18,7 @@ from pipelines.data.bags import read_bags
 from pipelines.run.folder import RunFolder
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.exported import exported_model
-from pipelines.serving.model_info import read_model_info
+from pipelines.serving.model_info import parse_model_info, read_model_info
 from pipelines.serving.scorer import Scorer
 from pipelines.serving.versions import versions
 from pipelines.stages import evaluate, export
@@ -55,6 +57,48 @@ def test_model_json_holds_the_settings_that_decide_and_no_other(exported):
 def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
     text = (exported.folder / "model.json").read_text()
     assert exported.config.work_dir not in text
+
+
+def test_a_version_describes_itself_as_model_json_does(exported):
+    model = tf.saved_model.load(str(exported.folder))
+    (text,) = model.signatures["describe"](query=tf.constant([""]))["model_json"].numpy()
+    assert parse_model_info(text, "the graph") == read_model_info(exported.folder)
+
+
+def test_a_model_card_is_completed_when_the_run_has_been_evaluated(exported, tmp_path, without_graph):
+    run = RunFolder(tmp_path / "run")
+    for name in ("extractor", "detector"):
+        shutil.copy(getattr(RunFolder.of(exported.config), name), run.path.mkdir(exist_ok=True) or getattr(run, name))
+    config = dataclasses.replace(changed(exported.config, root=str(tmp_path)), work_dir=str(run.path))
+    card = export.run(config) / "MODEL_CARD.md"
+    assert "Not evaluated" in card.read_text() and "commit" in card.read_text()
+    auc = {"seeds": [0.75], "mean": 0.75, "sd": None, "interval_95": [0.5, 0.9]}
+    counts = {"num_videos": 4, "num_abnormal_videos": 2}
+    metrics = {"reference": "ours", "counts": counts, "systems": {"ours": {"metrics": {"frame_auc": auc}}}}
+    run.evaluation.mkdir()
+    run.evaluation_metrics.write_text(json.dumps(metrics))
+    assert export.run(config) == card.parent and "| frame AUC | 75.0" in card.read_text()
+    os.utime(run.evaluation_metrics, (0, 0))  # before the training
+    export.run(config)
+    assert "Not evaluated" in card.read_text()
+
+
+def test_a_version_without_its_description_is_exported_again(exported, tmp_path, without_graph):
+    config = changed(exported.config, root=str(tmp_path))
+    first = export.run(config)
+    info = json.loads((first / "model.json").read_text())
+    (first / "model.json").write_text(json.dumps({**info, "signatures": []}))
+    assert export.run(config).name == "2" and export.run(config).name == "2"
+
+
+def test_bfloat16_changes_scores_little_and_outputs_stay_float32(exported, tmp_path):
+    folder = export.run(changed(exported.config, root=str(tmp_path), dtype="bfloat16"))
+    assert read_model_info(folder).dtype == "bfloat16" and export.run(exported.config) == exported.folder
+    frames = np.random.default_rng(0).integers(0, 256, (1, 9, 32, 32, 3)).astype("uint8")
+    ours, full = (tf.saved_model.load(str(path)).signatures["extract"] for path in (folder, exported.folder))
+    nodes, expected = ours(frames=frames)["nodes"], full(frames=frames)["nodes"]
+    assert nodes.dtype == tf.float32 and np.abs(nodes - expected).max() > 0
+    np.testing.assert_allclose(nodes, expected, atol=0.03 * np.abs(expected).max())
 
 
 def test_the_same_models_are_not_exported_twice(exported):

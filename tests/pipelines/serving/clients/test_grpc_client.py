@@ -4,10 +4,11 @@ from concurrent import futures
 
 import pytest
 
-grpc = pytest.importorskip("grpc", reason="needs grpcio: pip install 'vad-keras[serving]'")
-
 from pipelines.serving.clients import ServedModel, ServerError
-from pipelines.serving.clients.grpc_client import METHOD, GrpcClient
+
+grpc = pytest.importorskip("grpc", reason="needs grpcio: pip install 'vad-keras[serving]'")
+grpc_client = pytest.importorskip("pipelines.serving.clients.grpc_client")
+METHOD = grpc_client.METHOD
 
 
 class Answer(grpc.GenericRpcHandler):
@@ -29,7 +30,7 @@ def error_of(answer):
     server = grpc.server(futures.ThreadPoolExecutor(1), handlers=(Answer(answer),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    client = GrpcClient(f"127.0.0.1:{port}")
+    client = grpc_client.GrpcClient(f"127.0.0.1:{port}")
     try:
         with pytest.raises(ServerError) as caught:
             client.predict(ServedModel("vad"), "describe", {"query": [""]}, timeout_sec=20)

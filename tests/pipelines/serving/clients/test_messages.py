@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipelines.serving.clients import ServedModel
 from pipelines.serving.clients.messages import predict_request, read_response
@@ -9,8 +10,6 @@ from pipelines.serving.clients.messages import predict_request, read_response
 predict_pb2 = pytest.importorskip(
     "tensorflow_serving.apis.predict_pb2", reason="needs tensorflow-serving-api: pip install 'vad-keras[dev]'"
 )
-
-import tensorflow as tf
 
 ARRAYS = {
     "float": np.arange(6, dtype=np.float32).reshape(1, 2, 3) / 7,

@@ -6,10 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-pytest.importorskip("httpx", reason="needs httpx: pip install 'vad-keras[serving]'")
-
 from pipelines.serving.clients import ServedModel, ServerError
-from pipelines.serving.clients.rest_client import RestClient
+
+rest_client = pytest.importorskip(
+    "pipelines.serving.clients.rest_client", reason="needs httpx: pip install 'vad-keras[serving]'"
+)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,7 +42,7 @@ def server():
 
 def ask(server, status, body, prefix=""):
     server.answer = status, body
-    client = RestClient(f"http://127.0.0.1:{server.server_port}{prefix}")
+    client = rest_client.RestClient(f"http://127.0.0.1:{server.server_port}{prefix}")
     try:
         return client.predict(ServedModel("vad", "3"), "describe", {"query": [""]}, timeout_sec=20)
     finally:

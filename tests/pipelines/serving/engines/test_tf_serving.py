@@ -14,9 +14,10 @@ from pipelines.serving.clients import ServedModel, ServerError, retries
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.engines.tf_serving import TFServingEngine
 
-pytest.importorskip("tensorflow_serving.apis.predict_pb2", reason="needs tensorflow-serving-api: vad-keras[dev]")
-
-from tests.pipelines.serving.in_process_server import Models, RefusedError, grpc_server, rest_server
+servers = pytest.importorskip(
+    "tests.pipelines.serving.in_process_server", reason="needs tensorflow-serving-api: pip install 'vad-keras[dev]'"
+)
+Models, grpc_server, rest_server = servers.Models, servers.grpc_server, servers.rest_server
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def some_frames(num_frames):
 
 def fail(status, text="", times=1):
     def raise_error(signature):
-        raise RefusedError(status, text)
+        raise servers.RefusedError(status, text)
 
     return [raise_error] * times
 
