@@ -5,7 +5,8 @@ import time
 
 from pipelines.serving.clients import ServerError
 
-FIRST_PAUSE_SEC, MAX_PAUSE_SEC, MAX_ATTEMPTS = 0.1, 2.0, 7
+FIRST_PAUSE_SEC, MAX_PAUSE_SEC = 0.1, 2.0
+MAX_ATTEMPTS = 7  # of a server that is not there: about five seconds. One that is busy is asked for the whole time
 
 
 def with_retries(request, timeout_sec, sleep=time.sleep, clock=time.monotonic):
@@ -23,13 +24,14 @@ def with_retries(request, timeout_sec, sleep=time.sleep, clock=time.monotonic):
     Raises:
         ServerError: That of the last attempt.
     """
-    end = clock() + timeout_sec
-    for attempt in range(MAX_ATTEMPTS):
+    end, attempt = clock() + timeout_sec, 0
+    while True:
+        attempt += 1
         try:
             return request(max(end - clock(), 1e-3))
         except ServerError as error:
-            pause_sec = min(FIRST_PAUSE_SEC * 2**attempt, MAX_PAUSE_SEC) * random.uniform(0.5, 1)
-            if not error.retry or attempt == MAX_ATTEMPTS - 1 or clock() + pause_sec >= end:
+            pause_sec = min(FIRST_PAUSE_SEC * 2 ** (attempt - 1), MAX_PAUSE_SEC) * random.uniform(0.5, 1)
+            gone = error.status == "UNAVAILABLE" and attempt == MAX_ATTEMPTS
+            if not error.retry or gone or clock() + pause_sec >= end:
                 raise
             sleep(pause_sec)
-    raise AssertionError("unreachable")

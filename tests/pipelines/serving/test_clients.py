@@ -17,7 +17,9 @@ def test_what_is_no_address_is_answered_with_the_two_kinds(address):
         open_client(address)
 
 
-@pytest.mark.parametrize(("address", "kind", "package"), [("grpc://h:8500", "grpc", "grpc"), ("http://h", "rest", "httpx")])
+@pytest.mark.parametrize(
+    ("address", "kind", "package"), [("grpc://host:8500", "grpc", "grpc"), ("http://host", "rest", "httpx")]
+)
 def test_a_missing_package_is_answered_with_its_extra(address, kind, package, monkeypatch):
     monkeypatch.delitem(sys.modules, f"pipelines.serving.clients.{kind}_client", raising=False)
     monkeypatch.setitem(sys.modules, package, None)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.serving import measure
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.engines.tf_serving import TFServingEngine
 
@@ -141,3 +142,11 @@ def test_a_real_tensorflow_serving_gives_the_scores_of_the_saved_model(real_serv
     if folder is not None:
         local = SavedModelEngine(folder)
         np.testing.assert_allclose(scores, local.score_nodes(local.extract(frames))["anomaly_score"], atol=1e-5)
+
+
+def test_under_overload_requests_are_refused_sent_again_and_none_is_lost(served):
+    frames = np.random.default_rng(1).integers(0, 256, (6, 4, 32, 32, 3)).astype("uint8")
+    served.failures.extend([lambda signature: time.sleep(0.05)] * 3)  # so that the queue is full for a moment
+    with servers.grpc_server(served, threads=1, queue=1) as address:
+        row = measure(address, "tiny", frames, num_clients=6, num_requests=3)
+    assert (row["answered"], row["lost"]) == (18, 0) and row["refused"] > 0

@@ -18,14 +18,14 @@ class Clock:
 class Request:
     """Fails some times, then answers; it takes half a second."""
 
-    def __init__(self, clock, failures, retry=True):
-        self.clock, self.failures, self.retry, self.remaining = clock, failures, retry, []
+    def __init__(self, clock, failures, status="UNAVAILABLE", retry=True):
+        self.clock, self.failures, self.status, self.retry, self.remaining = clock, failures, status, retry, []
 
     def __call__(self, remaining_sec):
         self.remaining.append(remaining_sec)
         self.clock.now += 0.5
         if len(self.remaining) <= self.failures:
-            raise ServerError("UNAVAILABLE", "busy", self.retry)
+            raise ServerError(self.status, "busy", self.retry)
         return "answer"
 
 
@@ -40,12 +40,14 @@ def test_pauses_double_up_to_two_seconds_and_the_answer_comes_back():
         assert most / 2 <= pause <= most
 
 
-def test_attempts_end():
+def test_attempts_end_when_the_server_is_gone_and_go_on_when_it_is_busy():
     clock = Clock()
     request = Request(clock, failures=99)
     with pytest.raises(ServerError, match="the server answered UNAVAILABLE: busy"):
         run(request, clock)
     assert len(request.remaining) == MAX_ATTEMPTS
+    clock = Clock()
+    assert run(Request(clock, failures=20, status="RESOURCE_EXHAUSTED"), clock) == "answer" and clock.now > 20
 
 
 def test_each_attempt_gets_the_time_that_is_left_and_none_begins_after_it():
