@@ -31,6 +31,7 @@ from pipelines.cli.options import (
     load_named,
     repeat_overrides,
 )
+from pipelines.cli.score import score
 from pipelines.cli.tensorboard import tensorboard
 from pipelines.experiments.systems import read_systems
 
@@ -164,29 +165,7 @@ def export(config: ConfigOption = None, overrides: SetOption = None):
     return run(["stages.export"], load_named(config, overrides))
 
 
-@app.command(rich_help_panel=INFERENCE)
-def score(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="VIDEO_OR_FOLDER", help="Videos, or folders of videos.", show_default=False),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
-    ] = None,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-):
-    """Score video files or folders of videos.
-
-    Writes one score per original frame as CSV and JSON, and a timeline image per video.
-    """
-    given = {"inputs": tuple(inputs or ()), "model": model, "output": output}
-    loaded = load_named(config, overrides)
-    changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
-    return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)
+app.command(rich_help_panel=INFERENCE)(score)
 
 
 @app.command(rich_help_panel=EVALUATION)

@@ -8,6 +8,7 @@ from pipelines.config import settings
 from pipelines.config.sections_training import Backbone
 from pipelines.config.settings import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+ExportType = Literal["float32", "bfloat16"]
 BenchPart = Literal["decode", "prepare", "extract", "train_detector", "score"]
 
 # Each training of an experiment gets its own seed, videos and changed settings; those are what decides.
@@ -71,6 +72,7 @@ class ExportConfig:
 
     root: str = setting("savedmodels", "Folder of the exported models")
     name: str = setting("vad", "Name of the model, a folder in root; its versions are 1, 2, and so on")
+    dtype: ExportType = setting("float32", "Type in which the extractor computes; all outputs are float32")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class ScoreConfig:
     """Scoring of new videos with an exported model."""
 
     model: str = setting("", "Folder of a model or of one of its versions; empty: the model that this run exported")
+    server: str = setting("", "Server in place of a folder: grpc://HOST:8500 or http://HOST:8501; empty: none")
+    server_model: str = setting("", "Name of the model on the server; empty: export.name")
+    server_version: str = setting("", "Version on the server; empty: the newest, or that of the label")
+    server_label: str = setting("", "Label of the version on the server, such as stable; empty: none")
+    server_timeout_sec: PositiveInt = setting(60, "Time for a request to the server with its retries", "s")
     inputs: tuple[str, ...] = setting((), "Video files or folders")
     output: str = setting("", "Folder of the results; empty: scores/ in work_dir")
     threshold: Fraction = setting(0.0, "A score at or above it is an alarm; 0: the threshold of the model")

@@ -1,4 +1,4 @@
-"""Consecutive frames in snippets of K."""
+"""Consecutive frames in snippets of K, and scores of sampled frames spread over all frames."""
 
 from typing import NamedTuple
 
@@ -42,3 +42,36 @@ def padded(frames, clip_frames):
         np.pad(np.asarray(indices, np.int64), (0, padding), constant_values=PADDING_INDEX),
         np.pad(np.asarray(times, np.float32), (0, padding), constant_values=PADDING_INDEX),
     )
+
+
+def expand_to_frames(scores, frame_indices, num_frames):
+    """Expand the scores of the sampled frames to one score per original frame.
+
+    A score is repeated until the next sampled frame. The first score also covers the frames before it, the last one the
+    frames to the end of the video.
+
+    Args:
+        scores: ``(T, ...)``, one row per sampled frame.
+        frame_indices: ``(T,)``, their original indices, strictly increasing, below ``num_frames``.
+        num_frames: True length of the video.
+
+    Returns:
+        ``(num_frames, ...)``.
+
+    Raises:
+        ValueError: The lengths differ, or the indices do not increase inside the video.
+
+    Example:
+
+    >>> expand_to_frames(np.array([0.1, 0.9]), [1, 3], num_frames=6).tolist()
+    [0.1, 0.1, 0.1, 0.9, 0.9, 0.9]
+    """
+    scores, indices = np.asarray(scores), np.asarray(frame_indices)
+    if len(indices) == 0 or indices.shape != scores.shape[:1]:
+        raise ValueError(
+            f"expected one score per sampled frame. Received: {scores.shape[:1]} scores, {indices.shape} indices."
+        )
+    if indices[0] < 0 or indices[-1] >= num_frames or np.any(np.diff(indices) <= 0):
+        raise ValueError(f"`frame_indices` must increase inside 0..{num_frames - 1}. Received: {indices.tolist()}")
+    starts = np.concatenate([[0], indices[1:], [num_frames]])
+    return np.repeat(scores, np.diff(starts), axis=0)

@@ -10,6 +10,8 @@ from pipelines.config import UserError
 from pipelines.run.files import write_json
 
 MODEL_INFO_FILE = "model.json"
+MODEL_CARD_FILE = "MODEL_CARD.md"
+DESCRIBE, QUERY, DESCRIPTION = "describe", "query", "model_json"  # the signature that returns it, its input and output
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class ModelInfo:
             video network.
         crop: Whether the centre of frames is cut, see ``data.crop``.
         takes_prior: Whether ``score_nodes`` also takes ``prior``, which ``extract`` returns.
+        dtype: Type in which the extractor computes; all outputs are float32.
+        signatures: Names of the signatures.
+        code: Version of this package and the git commit of the code, where known.
     """
 
     name: str
@@ -54,6 +59,13 @@ class ModelInfo:
     temporal_reach: tuple[int, int] = (0, 0)
     crop: bool = False
     takes_prior: bool = False
+    dtype: str = "float32"
+    signatures: tuple[str, ...] = ()
+    code: dict = field(default_factory=dict)
+
+    def to_json(self):
+        """Return the text that ``parse_model_info`` reads."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     def write(self, folder):
         """Write ``model.json`` into ``folder``."""
@@ -68,20 +80,45 @@ def read_model_info(version_folder):
     """
     path = Path(version_folder) / MODEL_INFO_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        known = {entry.name for entry in dataclasses.fields(ModelInfo)}
-        info = ModelInfo(**{key: value for key, value in content.items() if key in known})
-        return dataclasses.replace(info, scales=tuple(info.scales), temporal_reach=tuple(info.temporal_reach))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} is missing: `vad export` did not write this folder. Export the model again.") from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise UserError(f"{path} cannot be used ({error}). Export the model again.") from None
+    return parse_model_info(text, path)
+
+
+def parse_model_info(text, source):
+    """Return the ``ModelInfo`` in a text.
+
+    Args:
+        text: Content of ``model.json``, or what the signature ``describe`` returns.
+        source: Where it is from, for errors.
+
+    Raises:
+        UserError: It is no JSON or lacks a field.
+    """
+    try:
+        content = json.loads(text)
+        known = {entry.name for entry in dataclasses.fields(ModelInfo)}
+        info = ModelInfo(**{key: value for key, value in content.items() if key in known})
+        return dataclasses.replace(
+            info,
+            scales=tuple(info.scales),
+            temporal_reach=tuple(info.temporal_reach),
+            signatures=tuple(info.signatures),
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{source} cannot be used ({error}). Export the model again.") from None
 
 
 def version_hash(version_folder):
-    """Return a hash of all files of an exported version: another one with its name and number has another hash."""
+    """Return a hash of the files of an exported version: another one with its name and number has another hash.
+
+    The model card is not part of it: it decides no score.
+    """
     files = sorted(path for path in Path(version_folder).rglob("*") if path.is_file())
-    return file_hash(*files)
+    return file_hash(*(path for path in files if path.name != MODEL_CARD_FILE))
 
 
 def file_hash(*paths):

@@ -59,7 +59,7 @@ class Scorer:
                 "feature files and has no extractor. Send nodes to its signature `score_nodes`, or train on videos."
             )
         model = self.info.config.get("train_detector", {}).get("model", "anomaly_detector")
-        affordable = min(WINDOW_FRAMES, -(-WINDOW_NODES // self.info.num_patches))
+        affordable = min(WINDOW_FRAMES, -(-WINDOW_NODES // self.info.num_patches), self._frames_per_request())
         self.window_frames = (window_frames or affordable) if model == "anomaly_detector" else math.inf
         self._frames = np.zeros((0, self.info.image_size_px, self.info.image_size_px, 3), np.uint8)
         self._num_context = 0  # that many of the frames have nodes and are context for the next ones
@@ -81,10 +81,18 @@ class Scorer:
     @property
     def frames_per_call(self):
         """Number of frames that are turned into nodes at once."""
-        snippets = SNIPPETS_PER_CALL
+        snippets = SNIPPETS_PER_CALL * getattr(self.engine, "calls_at_once", 1)
         if self.info.temporal_reach[1]:
             snippets = max(snippets, FRAMES_PER_CALL // self.info.clip_frames)
         return snippets * self.info.clip_frames
+
+    def _frames_per_request(self):
+        """Return the frames of a window, without those on its sides, that fit into one request."""
+        limit = getattr(self.engine, "max_request_bytes", None)
+        if limit is None:
+            return WINDOW_FRAMES
+        bytes_per_frame = self.info.num_patches * self.info.feature_dim * np.dtype(np.float32).itemsize
+        return max(limit // bytes_per_frame - 2 * self.margin_frames, self.frames_per_call)
 
     def push(self, frames):
         """Take the next frames and return the scores that have become final.

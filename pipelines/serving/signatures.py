@@ -1,21 +1,27 @@
-"""The exported model: four signatures around the two Keras models, everything from JPEG bytes to scores in the graph.
+"""The exported model: five signatures around the two Keras models, everything from JPEG bytes to scores in the graph.
 
-A detector that was trained on feature files has no extractor and is exported with ``score_nodes`` only.
+A detector that was trained on feature files has no extractor and is exported with ``score_nodes`` and ``describe``.
+``describe`` returns ``model.json``: a client needs nothing but the address of a server.
 
 Every signature takes videos without padding (there is no mask): all videos of a batch have the same length. Frames are
 cut into snippets of K as by ``vad prepare``, the last one is padded with masked zeros, and the backbone runs over a few
 snippets at a time, so that its memory does not grow with the length of a video. A video network also gets the frames
 around them, so that its maps are those of the whole video.
+
+A server passes inputs of any shape to the graph. So the graph itself refuses what the model cannot score, as an
+``INVALID_ARGUMENT``.
 """
 
 import keras
 import tensorflow as tf
 
+from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY
 from vad_keras import spec
 
 SNIPPETS_PER_STEP = 4
 WINDOW_FRAMES = 128  # about so many frames go through a video network at once, without their context
 JPEG_START = b"\xff\xd8"
+MAX_PICTURE_PX = 1 << 26  # a JPEG file of some kilobytes may claim to be much larger
 SCORE_KEYS = (
     spec.ANOMALY_SCORE,
     spec.CONTEXT_SCORE,
@@ -55,11 +61,17 @@ class NodeSignatures:
 
     def score_nodes(self, nodes):
         """Score nodes: float32 ``(B, T, G, C)``, whole videos."""
-        return self._scores({spec.NODES: _with_content(nodes, "nodes")})
+        return self._scores({spec.NODES: self._checked(nodes, "nodes", self.feature_dim)})
 
     def score_nodes_with_prior(self, nodes, prior):
         """Score nodes, float32 ``(B, T, G, C)``, and their prior, float32 ``(B, T, G)``."""
-        return self._scores({spec.NODES: _with_content(nodes, "nodes"), spec.PRIOR: prior})
+        nodes, prior = self._checked(nodes, "nodes", self.feature_dim), self._checked(prior, "prior")
+        return self._scores({spec.NODES: nodes, spec.PRIOR: prior})
+
+    def _checked(self, values, name, *channels):
+        """Return ``values`` after a check that they have the shape ``(B, T, G, ...)`` and are finite."""
+        values = _with_content(values, name, (None, None, self.num_patches, *channels))
+        return tf.debugging.assert_all_finite(values, f"`{name}` must be finite")
 
     def endpoints(self):
         """Return name -> function and the specifications of its inputs."""
@@ -70,13 +82,24 @@ class NodeSignatures:
             endpoint = (self.score_nodes_with_prior, [nodes, prior])
         return {"serving_default": endpoint, "score_nodes": endpoint}
 
-    def save(self, folder):
-        """Write the SavedModel with all signatures into ``folder``."""
+    def save(self, folder, description=""):
+        """Write the SavedModel with all signatures into ``folder``.
+
+        Args:
+            folder: Folder of the version.
+            description: Content of ``model.json``, which ``describe`` returns once per entry of its input.
+        """
+
+        def describe(query):
+            return {DESCRIPTION: tf.fill(tf.shape(query), description)}
+
         archive = keras.export.ExportArchive()
         for model in self.models:
             archive.track(model)
         for name, (function, specifications) in self.endpoints().items():
             archive.add_endpoint(name, function, specifications)
+        # An input with a batch axis, because a server may batch requests and its REST API wants one.
+        archive.add_endpoint(DESCRIBE, describe, [tf.TensorSpec((None,), tf.string, QUERY)])
         archive.write_out(str(folder), verbose=False)
 
     def _scores(self, inputs):
@@ -130,10 +153,11 @@ class ServingSignatures(NodeSignatures):
 
     def score_frames(self, frames):
         """Score raw frames: uint8 ``(B, T, H, W, 3)``, RGB, any height and width."""
-        return self._scores(self._nodes_of_videos(frames, self._fit)[0])
+        return self._scores(self._nodes_of_frames(frames)[0])
 
     def score_jpeg(self, jpeg_bytes):
         """Score JPEG files: strings ``(B, T)``, each of any size."""
+        jpeg_bytes = _with_content(jpeg_bytes, "jpeg_bytes", (None, None))
         return self._scores(self._nodes_of_videos(jpeg_bytes, self._decode)[0])
 
     def extract(self, frames):
@@ -141,8 +165,11 @@ class ServingSignatures(NodeSignatures):
 
         An extractor with a prior also returns ``prior`` ``(B, T, G)``.
         """
-        inputs, probability = self._nodes_of_videos(frames, self._fit)
+        inputs, probability = self._nodes_of_frames(frames)
         return {**inputs, spec.ANOMALY_SCORE: probability}
+
+    def _nodes_of_frames(self, frames):
+        return self._nodes_of_videos(_with_content(frames, "frames", (None, None, None, None, 3)), self._fit)
 
     def endpoints(self):
         """Return name -> function and the specification of its input."""
@@ -177,7 +204,6 @@ class ServingSignatures(NodeSignatures):
 
         ``to_frames`` turns ``(n, ...)`` gathered elements and their locations (video, time step) into uint8 frames.
         """
-        videos = _with_content(videos, "frames")
         num_videos, num_frames = tf.shape(videos)[0], tf.shape(videos)[1]
         snippets_per_video = (num_frames + self.clip_frames - 1) // self.clip_frames
         blocks_per_video = (snippets_per_video + self.block_snippets - 1) // self.block_snippets
@@ -240,6 +266,10 @@ class ServingSignatures(NodeSignatures):
             problem = ["not a JPEG file: video", where[0], "frame", where[1]]
             checked = tf.debugging.Assert(tf.equal(tf.strings.substr(jpeg, 0, len(JPEG_START)), JPEG_START), problem)
             with tf.control_dependencies([checked]):
+                size = tf.cast(tf.io.extract_jpeg_shape(jpeg)[:2], tf.int64)
+            too_large = [f"a JPEG file of more than {MAX_PICTURE_PX} pixels: video", where[0], "frame", where[1]]
+            checked = tf.debugging.Assert(tf.reduce_prod(size) <= MAX_PICTURE_PX, too_large)
+            with tf.control_dependencies([checked]):
                 frame = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
             return self._fit(frame[None])[0]
 
@@ -247,9 +277,12 @@ class ServingSignatures(NodeSignatures):
         return tf.map_fn(decode, (jpegs, locations), fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
 
 
-def _with_content(videos, name):
-    """Return ``videos`` after a check that it holds a video and a frame."""
-    message = f"`{name}` must hold at least one video and one frame: the shape starts with (B, T)"
-    checked = tf.debugging.assert_positive(tf.shape(videos)[:2], message=message)
+def _with_content(values, name, shape):
+    """Return ``values`` after a check of their shape, and that no axis is empty."""
+    # Not tf.ensure_shape, which is left out of a graph whose input claims to have this shape.
+    values = tf.raw_ops.EnsureShape(input=values, shape=tf.TensorShape(shape), name=f"shape_of_{name}")
+    axes = "(B, T)" if len(shape) < 5 else "(B, T, H, W)"
+    message = f"`{name}` must hold at least one video and one frame: the shape starts with {axes}"
+    checked = tf.debugging.assert_positive(tf.shape(values), message=message)
     with tf.control_dependencies([checked] if checked is not None else []):
-        return tf.identity(videos)
+        return tf.identity(values)

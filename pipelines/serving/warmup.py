@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.run.wire import field
+from pipelines.serving.model_info import DESCRIBE, QUERY
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
@@ -45,8 +46,9 @@ def write_warmup_requests(version_folder, model_name, inputs):
 
 def warmup_inputs(signatures):
     """Make the inputs of each signature: noise, one snippet and one frame; nodes for a model that takes nodes only."""
+    query = {DESCRIBE: {QUERY: np.array([b""], object)}}
     if not signatures.clip_frames:
-        return {name: _node_inputs(signatures, 2) for name in signatures.endpoints()}
+        return {name: _node_inputs(signatures, 2) for name in signatures.endpoints()} | query
     side, num_frames = signatures.image_size_px, signatures.clip_frames + 1
     frames = np.random.default_rng(0).integers(0, 256, (1, num_frames, side, side, 3), dtype=np.uint8)
     jpegs = np.array([[tf.io.encode_jpeg(frame).numpy() for frame in frames[0]]], dtype=object)
@@ -56,6 +58,7 @@ def warmup_inputs(signatures):
         "score_frames": {"frames": frames},
         "extract": {"frames": frames},
         "score_nodes": _node_inputs(signatures, num_frames),
+        **query,
     }
 
 

@@ -12,7 +12,7 @@ from pipelines.data.bags import whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.listing.masks import PixelMasks
-from pipelines.data.records import expand_to_frames
+from pipelines.data.snippets import expand_to_frames
 from pipelines.report.evaluation.figures import plot_test_timelines, plot_top_heat_maps
 from pipelines.report.evaluation.location import with_patch_scores, write_patch_scores
 from pipelines.report.evaluation.report import write_report

@@ -1,5 +1,6 @@
 """Export: the trained models -> one SavedModel for TensorFlow Serving, ``vad score`` and any C++ program."""
 
+import json
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,8 +15,10 @@ from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.window_maps import past_only
 from pipelines.report.terminal.summary import write_summary
 from pipelines.run.folder import RunFolder
+from pipelines.run.provenance import provenance
 from pipelines.serving.exported import remember_export
-from pipelines.serving.model_info import MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
+from pipelines.serving.model_card import write_model_card
+from pipelines.serving.model_info import DESCRIBE, MODEL_INFO_FILE, ModelInfo, file_hash, read_model_info
 from pipelines.serving.signatures import NodeSignatures, ServingSignatures
 from pipelines.serving.versions import new_version, versions
 from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
@@ -27,7 +30,8 @@ def run(config) -> Path:
     With ``features.root`` there is no extractor: the exported model takes nodes only.
 
     The folder appears complete (TensorFlow Serving polls it) and no version is ever overwritten. When the newest
-    version already holds these weights and settings, it is kept. ``export.json`` in the run's folder names the version.
+    version already holds these weights and settings, it is kept, and only its ``MODEL_CARD.md`` is written again.
+    ``export.json`` in the run's folder names the version.
 
     Args:
         config: The run's ``Config``.
@@ -44,18 +48,20 @@ def run(config) -> Path:
     weights = file_hash(*paths)
     same = _same_version(model_folder, weights, config)
     if same:
+        write_model_card(same, read_model_info(same), _metrics(config))
         remember_export(RunFolder.of(config), same)
         write_summary(config, "export", f"version {same.name} is already this model", output=same)
         return same
     signatures = _signatures(config, [keras.models.load_model(path, compile=False) for path in paths])
     info = describe(config, signatures, weights)
     with new_version(model_folder) as draft:
-        signatures.save(draft["folder"])
+        signatures.save(draft["folder"], info.to_json())
         info.write(draft["folder"])
         write_warmup_requests(draft["folder"], config.export.name, warmup_inputs(signatures))
+        write_model_card(draft["folder"], info, _metrics(config))
     folder = draft["version_folder"]
     remember_export(RunFolder.of(config), folder)
-    kinds = "only score_nodes, because features have no extractor" if config.features.root else "4 signatures"
+    kinds = "score_nodes only, because features have no extractor" if config.features.root else "all signatures"
     done = f"{config.export.name} version {folder.name}, {kinds}, {_megabytes(folder):.1f} MB, warm-up requests"
     write_summary(config, "export", done, output=folder, seconds=time.monotonic() - start)
     return folder
@@ -87,6 +93,9 @@ def describe(config, signatures, weights):
         temporal_reach=signatures.temporal_reach,
         crop=config.data.crop,
         takes_prior=signatures.takes_prior,
+        dtype=config.export.dtype,
+        signatures=tuple(sorted([*signatures.endpoints(), DESCRIBE])),
+        code={"commit": provenance()["commit"]},
     )
 
 
@@ -110,9 +119,28 @@ def _signatures(config, models):
     try:
         if config.features.root:
             return NodeSignatures(*models, *node_shape(RunFolder.of(config).nodes))
-        return ServingSignatures(*models, past_only=past_only(config), crop=config.data.crop)
+        extractor, detector = models
+        if config.export.dtype == "bfloat16":
+            extractor = in_bfloat16(extractor)
+        return ServingSignatures(extractor, detector, past_only=past_only(config), crop=config.data.crop)
     except (RuntimeError, ValueError) as error:
         raise UserError(str(error)) from None
+
+
+def in_bfloat16(extractor):
+    """Return a copy of an extractor that computes in bfloat16. Its weights stay in float32."""
+    copy = type(extractor).from_config(extractor.get_config() | {"dtype": "mixed_bfloat16"})
+    copy.set_weights(extractor.get_weights())
+    return copy
+
+
+def _metrics(config):
+    """Return the metrics of the run's evaluation; None when there is none of the trained detector."""
+    run = RunFolder.of(config)
+    path = run.evaluation_metrics
+    if not path.is_file() or path.stat().st_mtime < run.detector.stat().st_mtime:
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _training_data(config):
@@ -132,9 +160,9 @@ def _same_version(model_folder, weights, config):
         return None
     info = read_model_info(folder)
     data = config.data
-    settings = (config.alarms.threshold, data.frames_per_sec, data.jpeg_quality, data.crop)
-    held = (info.threshold, info.frames_per_sec, info.jpeg_quality, info.crop)
-    unchanged = info.weights == weights and held == settings
+    settings = (config.alarms.threshold, data.frames_per_sec, data.jpeg_quality, data.crop, config.export.dtype)
+    held = (info.threshold, info.frames_per_sec, info.jpeg_quality, info.crop, info.dtype)
+    unchanged = info.weights == weights and held == settings and DESCRIBE in info.signatures
     return folder if unchanged else None
 
 

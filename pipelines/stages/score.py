@@ -1,8 +1,9 @@
-"""Score: video files -> one score per original frame, with an exported model alone (no Keras code)."""
+"""Score: video files -> one score per original frame, with an exported model or a server alone (no Keras code)."""
 
 import contextlib
 import csv
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from rich.table import Table
 
 from pipelines.config import UserError
 from pipelines.data.listing.files import VIDEO_SUFFIXES
-from pipelines.data.records import expand_to_frames
 from pipelines.data.video import VideoError, VideoReader
 from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
@@ -23,8 +23,8 @@ from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.failures import reason_of
 from pipelines.run.files import replacing, write_json
 from pipelines.run.folder import RunFolder
-from pipelines.serving.alarms import find_alarms
-from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.serving.clients import ServerError
+from pipelines.serving.engines import open_engine
 from pipelines.serving.exported import exported_model
 from pipelines.serving.results import (
     CSV_HEADER,
@@ -38,6 +38,7 @@ from pipelines.serving.results import (
 )
 from pipelines.serving.scorer import FrameScores, Scorer
 from pipelines.serving.top_frames import find_top_frames
+from pipelines.serving.video_scores import score_with
 from vad_keras import spec
 
 SCORE_DIGITS = 6
@@ -46,10 +47,10 @@ PICTURE_WIDTHS_PX = (60, 960)  # a picture of extreme proportions is squeezed
 
 
 def run(config) -> Path:
-    """Score ``score.inputs`` (files and folders) with ``score.model`` and write the results into ``score.output``.
+    """Score ``score.inputs`` (files and folders) and write the results into ``score.output``.
 
-    The model is the one that the run exported, unless ``score.model`` is set. Each video gets ``<name>.csv`` (frame,
-    time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png`` (the timeline) and
+    The model is the one that the run exported, unless ``score.model`` or ``score.server`` is set. Each video gets
+    ``<name>.csv`` (frame, time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png`` (the timeline) and
     ``<name>_top_frames.png`` (the frames with the highest scores and their patches). A video that the same model has
     already scored with the same settings is kept unless ``score.force`` is set. A video that fails is skipped.
 
@@ -60,11 +61,11 @@ def run(config) -> Path:
         The folder of the results.
 
     Raises:
-        UserError: There is no model that takes frames, no input, or an input that does not exist.
+        UserError: There is no model that takes frames, no server, no input, or an input that does not exist.
     """
     start = time.monotonic()
     found = find_videos(config.score.inputs)
-    engine = SavedModelEngine(config.score.model or exported_model(RunFolder.of(config)))
+    engine = _open_engine(config)
     Scorer(engine)  # refuses a model that takes no frames
     output = Path(config.score.output or RunFolder.of(config).scores)
     named = result_names(found, output)
@@ -79,16 +80,29 @@ def run(config) -> Path:
             results.append((name, result or _score_file(engine, path, output / name, identity, stamp, single)))
         except VideoError as error:
             skipped.append((error.file, error.reason))
+        except ServerError as error:
+            skipped.append((path, f"{error}; the same command scores it when the server answers again"))
         except Exception as error:  # a decoder or a picture may raise anything; the other videos must not suffer
             skipped.append((path, reason_of(error)))
         else:
             if before and before.get("source", {}).get("sha256") not in (None, identity["source"]["sha256"]):
                 again.append(name)
+    engine.close()
     _print_table(results)
     _print_names(found, named)
     done = _describe(engine, config.score, len(results) - kept, kept, again)
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
     return output
+
+
+def _open_engine(config):
+    """Load the chosen model, or connect to the chosen server."""
+    options = config.score
+    if not options.server:
+        return open_engine(options.model or exported_model(RunFolder.of(config)))
+    chosen = {"name": options.server_model or config.export.name, "version": options.server_version}
+    chosen |= {"label": options.server_label, "timeout_sec": options.server_timeout_sec}
+    return open_engine(options.model, options.server, **chosen)
 
 
 def _describe(engine, options, num_new, num_kept, again):
@@ -162,24 +176,24 @@ def _stamp(path):
 def _score_file(engine, path, target, identity, stamp, show_progress):
     """Score one video, write its files and return the content of its JSON file."""
     info, threshold = engine.info, identity["threshold"]
-    reader = VideoReader(path, info.frames_per_sec, info.image_size_px, crop=info.crop)
-    sampled, frame_indices = _score_frames(engine, reader, show_progress)
-    scores = expand_to_frames(sampled.anomaly_score, frame_indices, reader.num_frames).astype(float)
-    times_sec = np.asarray(reader.frame_times_sec)
+    progress = partial(track, description=f"Scoring {path.name}", unit="snippets") if show_progress else iter
+    video = score_with(engine, path, threshold, progress)
+    sampled, frame_indices, scores, times_sec = video.sampled, video.sampled_indices, video.scores, video.times_sec
+    warning = video.warning
     top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], identity["max_top_frames"])
     moments_sec, pictures = times_sec[frame_indices[top]], _read_pictures(path, info, frame_indices[top])
     if _stamp(path) != stamp:
-        identity["source"]["sha256"], reader.warning = "", "the file changed while it was scored; score it again"
+        identity["source"]["sha256"], warning = "", "the file changed while it was scored; score it again"
     result = {
         "video": source_of(path),
         **identity,
-        "fps": round(reader.fps, 3),
-        "num_frames": reader.num_frames,
+        "fps": round(video.fps, 3),
+        "num_frames": len(scores),
         "num_sampled": len(frame_indices),
         "max_score": round(float(scores.max()), SCORE_DIGITS),
-        "alarms": [alarm._asdict() for alarm in find_alarms(scores, times_sec, threshold, 1 / reader.fps)],
+        "alarms": [alarm._asdict() for alarm in video.alarms],
         "top_frames": frame_indices[top].tolist(),
-        "warning": reader.warning,
+        "warning": warning,
         "scores": [round(score, SCORE_DIGITS) for score in scores.tolist()],
     }
     for suffix in SUFFIXES:  # the JSON file first: what is left of an earlier result stands for nothing
@@ -194,16 +208,6 @@ def _score_file(engine, path, target, identity, stamp, show_progress):
         _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info)
     write_json(with_suffix(target, ".json"), result)  # last: its presence says that the other files are complete
     return result
-
-
-def _score_frames(engine, reader, show_progress):
-    """Return the ``FrameScores`` of the sampled frames of a video and their indices, int64 ``(T,)``."""
-    scorer, parts, indices = Scorer(engine), [], []
-    snippets = reader.snippets(engine.info.clip_frames)
-    for snippet in track(snippets, f"Scoring {reader.path.name}", unit="snippets") if show_progress else snippets:
-        parts.append(scorer.push(snippet.frames[snippet.mask]))
-        indices.append(snippet.frame_indices[snippet.mask])
-    return FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
 
 
 def _read_pictures(path, info, frame_indices):

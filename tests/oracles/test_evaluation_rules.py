@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from pipelines.config import load_config
 from pipelines.data.datasets import synthetic
 from pipelines.data.listing.dataset import ListedVideo
-from pipelines.data.records import expand_to_frames
+from pipelines.data.snippets import expand_to_frames
 from pipelines.report.evaluation.measures import measure
 from pipelines.report.evaluation.scored_videos import smoothed
 from vad_keras.losses import sparsity, temporal_smoothness

@@ -25,6 +25,18 @@ def exported(tmp_path_factory):
     return SimpleNamespace(config=config, extractor=extractor, detector=detector, folder=folder)
 
 
+@pytest.fixture(scope="session")
+def served(exported):
+    """The exported model as version 1 and 3 of stand-ins for a server; 1 is `stable`. A test leaves it as it was."""
+    reason = "needs tensorflow-serving-api: pip install 'vad-keras[dev]'"
+    pytest.importorskip("grpc", reason=reason)
+    pytest.importorskip("tensorflow_serving.apis.predict_pb2", reason=reason)
+    from tests.pipelines.serving.in_process_server import Models, Version
+
+    version = Version(exported.folder)
+    return Models("tiny", {1: version, 3: version}, {"stable": 1, "gone": 2})
+
+
 def tiny_models():
     """A small extractor and detector with weights that are far from their start, so that scores differ."""
     import numpy as np

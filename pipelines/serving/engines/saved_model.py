@@ -39,6 +39,9 @@ class SavedModelEngine:
         outputs = self._signatures["score_nodes"](**{name: value[np.newaxis] for name, value in inputs.items()})
         return {name: value[0].numpy() for name, value in outputs.items()}
 
+    def close(self):
+        """Do nothing: the model goes with the engine."""
+
 
 def _load(folder):
     try:

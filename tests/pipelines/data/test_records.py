@@ -3,14 +3,12 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.config import UserError
 from pipelines.data.encode import jpeg_bytes
 from pipelines.data.examples import serialize_bag, serialize_clip
-from pipelines.data.records import check_shards, expand_to_frames, is_intact, parse_bag, parse_clip
+from pipelines.data.records import check_shards, is_intact, parse_bag, parse_clip
 
 
 def smooth_picture(size=16):
@@ -56,34 +54,6 @@ def test_a_bag_comes_back_in_half_precision():
     assert parsed["frame_indices"].numpy().tolist() == [0, 2, 4, 6, 8]
     with pytest.raises(ValueError, match=r"one frame index per time step.*\(5, 3, 4\) and 2 indices"):
         serialize_bag(nodes, "a", 1, [0, 2])
-
-
-def test_a_score_holds_until_the_next_sampled_frame():
-    assert expand_to_frames([0.1, 0.9], [1, 3], 6).tolist() == [0.1, 0.1, 0.1, 0.9, 0.9, 0.9]
-    assert expand_to_frames(np.ones((1, 14)), [0], 3).shape == (3, 14)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.data())
-def test_every_original_frame_takes_the_last_score_at_or_before_it(data):
-    num_frames = data.draw(st.integers(1, 60))
-    indices = sorted(data.draw(st.sets(st.integers(0, num_frames - 1), min_size=1)))
-    scores = np.arange(len(indices), dtype=float)
-    expected = [max([i for i, index in enumerate(indices) if index <= frame], default=0) for frame in range(num_frames)]
-    assert expand_to_frames(scores, indices, num_frames).tolist() == expected
-
-
-@pytest.mark.parametrize("indices", [[0, 0], [2, 1], [0, 5], [-1, 2]])
-def test_indices_that_do_not_rise_inside_the_video_are_refused(indices):
-    with pytest.raises(ValueError, match=r"must increase inside 0\.\.4"):
-        expand_to_frames([0.1, 0.2], indices, 5)
-
-
-def test_scores_without_their_indices_are_refused():
-    with pytest.raises(ValueError, match="expected one score per sampled frame"):
-        expand_to_frames([0.1, 0.2], [0], 5)
-    with pytest.raises(ValueError, match="expected one score per sampled frame"):
-        expand_to_frames([], [], 5)
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +53,22 @@ def parse(text, messages, name):
     return text_format.Parse(text, kind())
 
 
-def test_models_config_serves_the_newest_version_of_the_exported_model():
+@pytest.fixture(scope="module")
+def model():
+    """The only entry of models.config."""
     pb2 = pytest.importorskip(
-        "tensorflow_serving.config.model_server_config_pb2", reason="needs the extra `serving` (tensorflow-serving-api)"
+        "tensorflow_serving.config.model_server_config_pb2", reason="needs tensorflow-serving-api: vad-keras[dev]"
     )
     config = text_format.Parse((FOLDER / "models.config").read_text(), pb2.ModelServerConfig())
     (model,) = config.model_config_list.config
+    return model
+
+
+def test_models_config_serves_the_exported_model_and_labels_only_versions_that_it_loads(model):
     assert model.name == ExportConfig().name and model.base_path == f"/models/{model.name}"
     assert model.model_platform == "tensorflow"
-    assert model.model_version_policy.latest.num_versions == 1
+    assert dict(model.version_labels) == {"stable": 1}
+    assert set(model.version_labels.values()) <= set(model.model_version_policy.specific.versions)
 
 
 def test_monitoring_config_switches_prometheus_on():
@@ -72,12 +82,89 @@ def test_batching_config_never_pads_frames_that_the_model_would_take_for_real():
     assert not config.pad_variable_length_inputs
 
 
-def test_docker_compose_pins_the_official_image_and_mounts_the_files_it_names():
-    lines = [line.split(" #")[0].strip() for line in (FOLDER / "docker-compose.yml").read_text().splitlines()]
-    assert "image: tensorflow/serving:2.21.0" in lines and "- .:/models:ro" in lines
-    flags = dict(line.removeprefix("- --").split("=") for line in lines if line.startswith("- --"))
+@pytest.fixture(scope="module")
+def services():
+    """The services of docker-compose.yml."""
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install 'vad-keras[dev]'")
+    return yaml.safe_load((FOLDER / "docker-compose.yml").read_text())["services"]
+
+
+def test_docker_compose_starts_the_pinned_official_image_with_files_that_exist(services):
+    serving = services["serving"]
+    assert serving["image"] == "tensorflow/serving:2.21.0" and serving["volumes"] == [".:/models:ro"]
+    flags = dict(flag.removeprefix("--").split("=") for flag in serving["command"])
     for flag in ("model_config_file", "monitoring_config_file"):
         assert (FOLDER / Path(flags[flag]).relative_to("/models")).is_file()
+
+
+def test_a_server_with_labels_starts_although_no_version_is_loaded_yet(services, model):
+    assert model.version_labels
+    assert "--allow_version_labels_for_unavailable_models=true" in services["serving"]["command"]
+
+
+def test_every_mounted_file_exists(services):
+    mounts = [mount.split(":")[0] for service in services.values() for mount in service["volumes"]]
+    paths = [mount for mount in mounts if mount.startswith(".")]
+    assert len(paths) >= 5 and all((FOLDER / path).exists() for path in paths), paths
+
+
+def test_every_port_is_open_on_this_machine_only_and_rest_is_behind_the_proxy(services):
+    ports = {name: service.get("ports", []) for name, service in services.items()}
+    assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
+    assert ports["serving"] == ["127.0.0.1:8500:8500"] and services["rest"]["profiles"] == ["rest"]
+
+
+def test_prometheus_takes_its_configuration_and_its_alerts():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    command = [promtool, "check", "config", str(FOLDER / "monitoring/prometheus.yml")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0 and "3 rules found" in checked.stdout, checked.stdout + checked.stderr
+
+
+def test_prometheus_reads_the_path_that_the_server_answers(services):
+    yaml = pytest.importorskip("yaml")
+    (job,) = yaml.safe_load((FOLDER / "monitoring/prometheus.yml").read_text())["scrape_configs"]
+    monitoring = parse((FOLDER / "monitoring.config").read_text(), MONITORING, "MonitoringConfig")
+    assert job["metrics_path"] == monitoring.prometheus_config.path
+    (target,) = job["static_configs"][0]["targets"]
+    host, _, port = target.partition(":")
+    assert port in services[host]["expose"]
+
+
+def test_every_panel_of_the_board_asks_the_provisioned_source_for_a_metric_of_the_server():
+    yaml = pytest.importorskip("yaml")
+    grafana = FOLDER / "monitoring/grafana"
+    (source,) = yaml.safe_load((grafana / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((grafana / "provisioning/dashboards/boards.yml").read_text())["providers"]
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
+    board = json.loads((grafana / "boards/serving.json").read_text())
+    for panel in board["panels"]:
+        assert panel["datasource"]["uid"] == source["uid"]
+        for target in panel["targets"]:
+            assert re.search(r":tensorflow:serving:request_(count|latency_bucket)\b|^up\{", target["expr"]), target
+
+
+def test_nginx_takes_its_configuration(tmp_path):
+    nginx = shutil.which("nginx")
+    if nginx is None:
+        pytest.skip("nginx is not installed: apt-get install nginx-light")
+    text = (FOLDER / "nginx.conf").read_text().replace("server serving:8501", "server 127.0.0.1:8501")
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/nginx.pid;\n{text}")
+    checked = subprocess.run(
+        [nginx, "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_proxy_limits_body_rate_and_connections():
+    lines = [line.strip() for line in (FOLDER / "nginx.conf").read_text().splitlines()]
+    for directive in ("client_max_body_size ", "limit_req zone=", "limit_conn ", "limit_req_status 429", "return 404"):
+        assert any(line.startswith(directive) for line in lines), directive
 
 
 def rest_inputs(body):

@@ -120,7 +120,7 @@ def test_extract_also_gives_the_snippet_classifiers_probability_at_each_frame(ex
 
 def test_every_signature_names_its_inputs_and_outputs_and_leaves_b_and_t_free(loaded):
     inputs = {"score_frames": "frames", "score_jpeg": "jpeg_bytes", "extract": "frames", "score_nodes": "nodes"}
-    assert set(loaded) == {*inputs, "serving_default"}
+    assert set(loaded) == {*inputs, "serving_default", "describe"}
     for signature, name in inputs.items():
         spec = loaded[signature].structured_input_signature[1]
         assert list(spec) == [name] and spec[name].shape[:2].as_list() == [None, None]

@@ -39,6 +39,6 @@ def test_the_warm_up_file_replays_on_every_signature(exported):
         assert request.model_spec.name == "tiny"
         inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
         outputs = signatures[request.model_spec.signature_name](**inputs)
-        assert np.isfinite(outputs["anomaly_score"]).all()
+        assert "model_json" in outputs or np.isfinite(outputs["anomaly_score"]).all()
         replayed.append(request.model_spec.signature_name)
     assert sorted(replayed) == sorted(signatures)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -16,7 +18,7 @@ from pipelines.data.bags import read_bags
 from pipelines.run.folder import RunFolder
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.exported import exported_model
-from pipelines.serving.model_info import read_model_info
+from pipelines.serving.model_info import parse_model_info, read_model_info
 from pipelines.serving.scorer import Scorer
 from pipelines.serving.versions import versions
 from pipelines.stages import evaluate, export
@@ -57,6 +59,48 @@ def test_the_folder_of_the_run_does_not_travel_with_the_model(exported):
     assert exported.config.work_dir not in text
 
 
+def test_a_version_describes_itself_as_model_json_does(exported):
+    model = tf.saved_model.load(str(exported.folder))
+    (text,) = model.signatures["describe"](query=tf.constant([""]))["model_json"].numpy()
+    assert parse_model_info(text, "the graph") == read_model_info(exported.folder)
+
+
+def test_a_model_card_is_completed_when_the_run_has_been_evaluated(exported, tmp_path, without_graph):
+    run = RunFolder(tmp_path / "run")
+    for name in ("extractor", "detector"):
+        shutil.copy(getattr(RunFolder.of(exported.config), name), run.path.mkdir(exist_ok=True) or getattr(run, name))
+    config = dataclasses.replace(changed(exported.config, root=str(tmp_path)), work_dir=str(run.path))
+    card = export.run(config) / "MODEL_CARD.md"
+    assert "Not evaluated" in card.read_text() and "commit" in card.read_text()
+    auc = {"seeds": [0.75], "mean": 0.75, "sd": None, "interval_95": [0.5, 0.9]}
+    counts = {"num_videos": 4, "num_abnormal_videos": 2}
+    metrics = {"reference": "ours", "counts": counts, "systems": {"ours": {"metrics": {"frame_auc": auc}}}}
+    run.evaluation.mkdir()
+    run.evaluation_metrics.write_text(json.dumps(metrics))
+    assert export.run(config) == card.parent and "| frame AUC | 75.0" in card.read_text()
+    os.utime(run.evaluation_metrics, (0, 0))  # before the training
+    export.run(config)
+    assert "Not evaluated" in card.read_text()
+
+
+def test_a_version_without_its_description_is_exported_again(exported, tmp_path, without_graph):
+    config = changed(exported.config, root=str(tmp_path))
+    first = export.run(config)
+    info = json.loads((first / "model.json").read_text())
+    (first / "model.json").write_text(json.dumps({**info, "signatures": []}))
+    assert export.run(config).name == "2" and export.run(config).name == "2"
+
+
+def test_bfloat16_changes_scores_little_and_outputs_stay_float32(exported, tmp_path):
+    folder = export.run(changed(exported.config, root=str(tmp_path), dtype="bfloat16"))
+    assert read_model_info(folder).dtype == "bfloat16" and export.run(exported.config) == exported.folder
+    frames = np.random.default_rng(0).integers(0, 256, (1, 9, 32, 32, 3)).astype("uint8")
+    ours, full = (tf.saved_model.load(str(path)).signatures["extract"] for path in (folder, exported.folder))
+    nodes, expected = ours(frames=frames)["nodes"], full(frames=frames)["nodes"]
+    assert nodes.dtype == tf.float32 and np.abs(nodes - expected).max() > 0
+    np.testing.assert_allclose(nodes, expected, atol=0.03 * np.abs(expected).max())
+
+
 def test_the_same_models_are_not_exported_twice(exported):
     assert export.run(exported.config) == exported.folder
     summary = json.loads((RunFolder.of(exported.config).summaries / "export.json").read_text())
@@ -67,7 +111,7 @@ def test_the_same_models_are_not_exported_twice(exported):
 @pytest.fixture
 def without_graph(monkeypatch):
     """An export writes an empty file in place of its graph, and no warm-up requests."""
-    monkeypatch.setattr(export.ServingSignatures, "save", lambda signatures, folder: (folder / GRAPH).touch())
+    monkeypatch.setattr(export.ServingSignatures, "save", lambda signatures, folder, _: (folder / GRAPH).touch())
     monkeypatch.setattr(export, "write_warmup_requests", lambda *_: None)
 
 
@@ -99,14 +143,14 @@ def test_a_detector_of_features_is_exported_with_score_nodes_only(detector_run, 
     info = read_model_info(folder)
     assert (info.clip_frames, info.scales, info.num_patches, info.feature_dim) == (0, (), 5, 8)
     signatures = tf.saved_model.load(str(folder)).signatures
-    assert sorted(signatures) == ["score_nodes", "serving_default"]
+    assert sorted(signatures) == ["describe", "score_nodes", "serving_default"]
     nodes = np.random.default_rng(0).normal(size=(2, 7, 5, 8)).astype("float32")
     detector = keras.models.load_model(RunFolder.of(config).detector, compile=False)
     expected = detector({"nodes": nodes, "mask": np.ones((2, 7), bool)})["anomaly_score"]
-    for signature in signatures.values():
-        np.testing.assert_allclose(signature(nodes=nodes)["anomaly_score"], expected, rtol=1e-5, atol=1e-6)
+    for name in ("score_nodes", "serving_default"):
+        np.testing.assert_allclose(signatures[name](nodes=nodes)["anomaly_score"], expected, rtol=1e-5, atol=1e-6)
     records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
-    assert len(list(records)) == 2
+    assert len(list(records)) == 3
     with pytest.raises(UserError, match=r"scores features, not videos: .*`score_nodes`"):
         Scorer(SavedModelEngine(folder))
 

@@ -15,7 +15,7 @@ from pipelines.data.features.layouts import (
     to_nodes,
     width_error,
 )
-from pipelines.data.records import expand_to_frames
+from pipelines.data.snippets import expand_to_frames
 
 
 @pytest.mark.parametrize(

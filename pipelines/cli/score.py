@@ -1,0 +1,48 @@
+"""Score videos with an exported model or with a server (``vad score``)."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.dispatch import run
+from pipelines.cli.options import ConfigOption, SetOption, load_named
+
+
+def score(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VIDEO_OR_FOLDER", help="Videos, or folders of videos.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="TensorFlow Serving: grpc://HOST:8500 or http://HOST:8501."),
+    ] = None,
+    server_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the model on the server. Default: export.name.")
+    ] = None,
+    server_version: Annotated[
+        str | None, typer.Option(metavar="N", help="Version on the server. Default: the newest.")
+    ] = None,
+    server_label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Label of the version on the server, such as stable.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Score video files or folders of videos.
+
+    Writes one score per original frame as CSV and JSON, and a timeline image per video. With --server, TensorFlow
+    Serving runs the model, and the results are the same.
+    """
+    given = {"inputs": tuple(inputs or ()), "model": model, "output": output, "server": server}
+    given |= {"server_model": server_model, "server_version": server_version, "server_label": server_label}
+    loaded = load_named(config, overrides)
+    changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
+    return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)

@@ -1,0 +1,37 @@
+"""Repeat a request that failed for a reason that passes."""
+
+import random
+import time
+
+from pipelines.serving.clients import ServerError
+
+FIRST_PAUSE_SEC, MAX_PAUSE_SEC = 0.1, 2.0
+MAX_ATTEMPTS = 7  # of a server that is not there: about five seconds. One that is busy is asked for the whole time
+
+
+def with_retries(request, timeout_sec, sleep=time.sleep, clock=time.monotonic):
+    """Return ``request(remaining_sec)``, tried again with growing pauses while its error may pass.
+
+    ``Predict`` changes nothing on a server, so a request may be sent again. A request that ran out of time is not: the
+    server is busy with it. The pauses are random between half and the whole of 0.1, 0.2, 0.4 s and so on, so that
+    clients that failed together do not return together.
+
+    Args:
+        request: Function of the time that is left in seconds.
+        timeout_sec: Time for all attempts and pauses.
+        sleep, clock: Those of ``time``.
+
+    Raises:
+        ServerError: That of the last attempt.
+    """
+    end, attempt = clock() + timeout_sec, 0
+    while True:
+        attempt += 1
+        try:
+            return request(max(end - clock(), 1e-3))
+        except ServerError as error:
+            pause_sec = min(FIRST_PAUSE_SEC * 2 ** (attempt - 1), MAX_PAUSE_SEC) * random.uniform(0.5, 1)
+            gone = error.status == "UNAVAILABLE" and attempt == MAX_ATTEMPTS
+            if not error.retry or gone or clock() + pause_sec >= end:
+                raise
+            sleep(pause_sec)

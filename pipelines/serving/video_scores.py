@@ -1,0 +1,96 @@
+"""Scores of one video file, with any engine: what ``vad score`` writes, for programs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.data.snippets import expand_to_frames
+from pipelines.data.video import VideoReader
+from pipelines.serving.alarms import find_alarms
+from pipelines.serving.engines import open_engine
+from pipelines.serving.scorer import FrameScores, Scorer
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Scores of a video.
+
+    Args:
+        scores: One score per original frame in [0, 1], float64 ``(num_frames,)``.
+        times_sec: Presentation time of each frame, float64 ``(num_frames,)``.
+        threshold: A score at or above it is an alarm.
+        fps: Frames per second of the video.
+        sampled: ``FrameScores`` of the frames that the model saw, with the scores of their patches.
+        sampled_indices: Which original frames these are, int64 ``(T,)``.
+        warning: What is wrong with the file, such as a missing end; empty: nothing.
+    """
+
+    scores: np.ndarray
+    times_sec: np.ndarray
+    threshold: float
+    fps: float
+    sampled: FrameScores
+    sampled_indices: np.ndarray
+    warning: str = ""
+
+    @property
+    def alarms(self):
+        """Stretches of frames at or above the threshold, ``Alarm``s in order."""
+        return find_alarms(self.scores, self.times_sec, self.threshold, 1 / self.fps)
+
+
+def score_video(path, model="", server="", threshold=None, **options):
+    """Score a video file with an exported model, or with a server that has one.
+
+    Args:
+        path: Video file, or folder of frames.
+        model: Folder of a model or of one of its versions.
+        server: Address of TensorFlow Serving, ``grpc://HOST:8500`` or ``http://HOST:8501``.
+        threshold: A score at or above it is an alarm; None: the threshold of the model.
+        **options: For a server: ``name`` of the model there (``"vad"``), ``version``, ``label``, ``timeout_sec``.
+
+    Returns:
+        ``VideoScores``.
+
+    Raises:
+        UserError: The model or the server cannot be used.
+        VideoError: The file cannot be used.
+        ServerError: The server failed while it scored.
+
+    Example:
+
+        from pipelines.serving import score_video
+
+        video = score_video("door.mp4", server="grpc://localhost:8500")
+        print(video.times_sec[video.scores.argmax()], video.alarms)
+    """
+    engine = open_engine(model, server, **options)
+    try:
+        return score_with(engine, path, threshold)
+    finally:
+        engine.close()
+
+
+def score_with(engine, path, threshold=None, progress=iter):
+    """Score a video file with an engine, which further videos may share.
+
+    Args:
+        engine: A ``pipelines.serving.engines.Engine``.
+        path, threshold: As for ``score_video``.
+        progress: Function that passes snippets on and may show how many there were.
+    """
+    info, scorer, parts, indices = engine.info, Scorer(engine), [], []
+    reader = VideoReader(path, info.frames_per_sec, info.image_size_px, crop=info.crop)
+    for snippet in progress(reader.snippets(info.clip_frames)):
+        parts.append(scorer.push(snippet.frames[snippet.mask]))
+        indices.append(snippet.frame_indices[snippet.mask])
+    sampled, indices = FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
+    return VideoScores(
+        scores=expand_to_frames(sampled.anomaly_score, indices, reader.num_frames).astype(float),
+        times_sec=np.asarray(reader.frame_times_sec),
+        threshold=info.threshold if threshold is None else threshold,
+        fps=reader.fps,
+        sampled=sampled,
+        sampled_indices=indices,
+        warning=reader.warning,
+    )

@@ -1,0 +1,75 @@
+"""Scores of a file for programs: locally and from a server, by the code of `vad score`."""
+
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pytest
+
+from pipelines.config import UserError
+from pipelines.data.video import VideoError
+from pipelines.serving import score_video
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "door.mp4"
+    blocks = np.random.default_rng(0).integers(0, 256, (22, 3, 4, 3)).astype("uint8")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in blocks.repeat(16, axis=1).repeat(16, axis=2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_server_gives_the_scores_of_the_model_in_this_process(exported, served, video):
+    servers = pytest.importorskip("tests.pipelines.serving.in_process_server")
+    local = score_video(video, model=exported.folder)
+    assert local.scores.shape == local.times_sec.shape == (22,) and local.scores.std() > 0
+    np.testing.assert_allclose(local.times_sec, np.arange(22) / 10, atol=1e-3)
+    for serve in (servers.grpc_server, servers.rest_server):
+        with serve(served) as address:
+            remote = score_video(video, server=address, name="tiny", label="stable")
+        np.testing.assert_allclose(remote.scores, local.scores, atol=1e-5)
+        for ours, expected in zip(remote.sampled, local.sampled, strict=True):
+            np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_alarms_follow_the_threshold(exported, video):
+    scores = score_video(video, model=exported.folder).scores
+    found = score_video(video, model=exported.folder, threshold=float(np.median(scores)))
+    covered = sum(alarm.end_frame - alarm.start_frame for alarm in found.alarms)
+    assert covered == (scores >= np.median(scores)).sum() and found.threshold == np.median(scores)
+
+
+def test_one_of_a_model_and_a_server_must_be_chosen(video):
+    with pytest.raises(UserError, match=r"choose a model folder or a server, .* Received: neither"):
+        score_video(video)
+    with pytest.raises(UserError, match="Received: both"):
+        score_video(video, model="savedmodels/vad", server="grpc://localhost:8500")
+
+
+def test_a_file_that_is_no_video_is_named(exported, tmp_path):
+    (tmp_path / "notes.mp4").write_text("no video")
+    with pytest.raises(VideoError, match=r"notes\.mp4: "):
+        score_video(tmp_path / "notes.mp4", model=exported.folder)
+
+
+def test_the_package_loads_nothing_until_a_name_is_used():
+    program = """
+import sys
+import pipelines.serving
+loaded = [name for name in ("tensorflow", "keras", "av", "grpc", "numpy") if name in sys.modules]
+assert not loaded, loaded
+assert {"score_video", "VideoScores"} <= set(dir(pipelines.serving))
+try:
+    pipelines.serving.score_videos
+except AttributeError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == "module 'pipelines.serving' has no attribute 'score_videos'"
