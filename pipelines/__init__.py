@@ -1,0 +1,15 @@
+"""From raw video to served scores. For programs: ``pipelines.train`` and ``pipelines.score``."""
+
+import importlib
+
+LAZY = ("score", "train")  # an import of this package loads no framework
+
+
+def __getattr__(name):
+    if name in LAZY:
+        return getattr(importlib.import_module("pipelines.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *LAZY])

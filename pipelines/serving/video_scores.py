@@ -1,11 +1,16 @@
 """Scores of one video file, with any engine: what ``vad score`` writes, for programs."""
 
+import base64
+import html
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.config import UserError
 from pipelines.data.snippets import expand_to_frames
 from pipelines.data.video import VideoReader
+from pipelines.report.plots.canvas import png_bytes
+from pipelines.report.plots.timeline import timeline_figure
 from pipelines.serving.alarms import find_alarms
 from pipelines.serving.engines import open_engine
 from pipelines.serving.scorer import FrameScores, Scorer
@@ -37,6 +42,36 @@ class VideoScores:
     def alarms(self):
         """Stretches of frames at or above the threshold, ``Alarm``s in order."""
         return find_alarms(self.scores, self.times_sec, self.threshold, 1 / self.fps)
+
+    def to_frame(self):
+        """Return one row per frame, ``time_sec`` and ``score``, as a ``pandas.DataFrame``. It needs pandas."""
+        return data_frame({"time_sec": self.times_sec, "score": self.scores})
+
+    def plot(self):
+        """Return the timeline as a Matplotlib figure."""
+        return timeline_figure(self.times_sec, self.scores, self.threshold)
+
+    def _repr_html_(self):
+        times = [(f"{alarm.start_sec:.1f} to {alarm.end_sec:.1f} s", f"{alarm.max_score:.3f}") for alarm in self.alarms]
+        rows = [f"<tr><td>{time}</td><td>{highest}</td></tr>" for time, highest in times]
+        table = f"<table><tr><th>alarm</th><th>highest score</th></tr>{''.join(rows)}</table>" if rows else ""
+        text = f"{len(self.scores):,} frames, highest score {self.scores.max():.3f}, threshold {self.threshold:g}"
+        picture = base64.b64encode(png_bytes(self.plot())).decode()
+        warning = f"<p>warning: {html.escape(self.warning)}</p>" if self.warning else ""
+        return f'<p>{text}</p>{warning}{table}<img src="data:image/png;base64,{picture}">'
+
+
+def data_frame(columns):
+    """Return columns as a ``pandas.DataFrame``.
+
+    Raises:
+        UserError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise UserError("`to_frame` needs pandas. Install it: pip install pandas") from None
+    return pandas.DataFrame(columns)
 
 
 def score_video(path, model="", server="", threshold=None, **options):

@@ -1,0 +1,143 @@
+"""Train and score from a program or a notebook, by the code of ``vad train`` and ``vad score``."""
+
+import base64
+import csv
+import html
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.cli import EXIT_DONE, EXIT_INTERRUPTED
+from pipelines.cli import app as commands
+from pipelines.cli.config import init
+from pipelines.cli.options import load_named
+from pipelines.config import Config, UserError
+from pipelines.report.evaluation.tables import METRICS
+from pipelines.run.folder import RunFolder
+from pipelines.serving.exported import exported_model
+from pipelines.serving.video_scores import data_frame, score_video
+
+FIGURES = ("curves.png", "timelines.png")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run: what ``vad train`` has written into its folder. A notebook shows it with its curves.
+
+    Args:
+        config: ``Config`` of the run.
+        complete: Whether no input was skipped; ``summaries/`` in the folder lists those that were.
+    """
+
+    config: Config
+    complete: bool = True
+
+    @property
+    def folder(self):
+        """Folder of the run."""
+        return RunFolder.of(self.config).path
+
+    @property
+    def model(self):
+        """Folder of the exported version."""
+        return exported_model(RunFolder.of(self.config))
+
+    @property
+    def metrics(self):
+        """Metrics of the test videos by name, such as ``{"frame_auc": 0.87}``."""
+        content = json.loads(RunFolder.of(self.config).evaluation_metrics.read_text(encoding="utf-8"))
+        system = content["systems"][self.config.train_detector.model]
+        return {name: entry["mean"] for name, entry in system["metrics"].items()}
+
+    def score(self, video, threshold=None):
+        """Score a video file with the exported model; see ``score``."""
+        return score(video, self.model, threshold=threshold)
+
+    def to_frame(self):
+        """Return one row per test video as a ``pandas.DataFrame``. It needs pandas."""
+        path = RunFolder.of(self.config).evaluation / "videos.csv"
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        frame = data_frame({name: [row[name] for row in rows] for name in rows[0]})
+        numbers = ["label", "num_frames", "num_abnormal_frames", "frame_auc", "max_score", "mean_score"]
+        return frame.assign(**{name: [float(value or "nan") for value in frame[name]] for name in numbers})
+
+    def plot(self):
+        """Return ROC and precision-recall curves as a Pillow image; None without figures of the evaluation."""
+        from PIL import Image
+
+        path = RunFolder.of(self.config).evaluation / FIGURES[0]
+        return Image.open(path) if path.exists() else None
+
+    def _repr_html_(self):
+        found = self.metrics
+        rows = [(title, found[key]) for key, title in METRICS.items() if found.get(key) is not None]
+        cells = "".join(f"<tr><td>{html.escape(title)}</td><td>{value:.3f}</td></tr>" for title, value in rows)
+        paths = [RunFolder.of(self.config).evaluation / name for name in FIGURES]
+        pictures = [base64.b64encode(path.read_bytes()).decode() for path in paths if path.exists()]
+        shown = [f'<img src="data:image/png;base64,{picture}">' for picture in pictures]
+        return f"<p><b>{html.escape(str(self.folder))}</b></p><table>{cells}</table>{''.join(shown)}"
+
+
+def train(folder="", config="", settings=(), weights=""):
+    """Train on a folder of videos with ``labels.csv``, evaluate and export. A stopped training resumes.
+
+    Args:
+        folder: Folder of the videos. Its settings are those of ``vad config init``, written to ``FOLDER.toml`` once.
+        config: TOML file or bundled configuration, instead of a folder.
+        settings: Changes, such as ``["train_detector.epochs=20"]``.
+        weights: With ``folder``: pretrained weights, see ``vad config init``.
+
+    Returns:
+        ``TrainedRun``.
+
+    Raises:
+        UserError: There is neither a folder nor a configuration, or what they hold cannot be trained on.
+
+    Example:
+
+        import pipelines
+
+        run = pipelines.train("my_videos")
+        print(run.metrics["frame_auc"], run.score("new_video.mp4").alarms)
+    """
+    if bool(folder) == bool(config):
+        raise UserError("`train` takes either a folder of videos or a configuration: `train('my_videos')`.")
+    if folder:
+        config = f"{Path(folder).resolve().name}.toml"
+        if not Path(config).exists():
+            init(Path(folder), weights=str(weights), output=config)
+    settings = list(settings)
+    status = commands.train(str(config), settings)
+    if status == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    return TrainedRun(load_named(str(config), settings), complete=status == EXIT_DONE)
+
+
+def score(video, model="", server="", threshold=None, **options):
+    """Score a video file.
+
+    Args:
+        video: Video file.
+        model: Folder of an exported model, of one of its versions, or of the run that exported it.
+        server: Address of TensorFlow Serving instead, ``grpc://HOST:8500`` or ``http://HOST:8501``.
+        threshold: A score at or above it is an alarm; None: that of the model.
+        **options: For a server, see ``pipelines.serving.score_video``.
+
+    Returns:
+        ``pipelines.serving.VideoScores``.
+
+    Raises:
+        UserError: The model or the server cannot be used.
+        VideoError: The file cannot be used.
+
+    Example:
+
+        import pipelines
+
+        video = pipelines.score("door.mp4", model="runs/my_videos")
+        video.to_frame().to_csv("door.csv")
+    """
+    if model and RunFolder(model).exported.exists():
+        model = exported_model(RunFolder(model))
+    return score_video(video, str(model), server, threshold, **options)
