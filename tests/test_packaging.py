@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "tensorflow-serving-api": "tensorflow_serving"}
+MODULES |= {"grpcio": "grpc", "protobuf": "google", "pyyaml": "yaml"}
 RUN_AS_COMMANDS = {  # and therefore imported nowhere
     "import-linter": "make lint",
     "ipykernel": "make notebooks",
@@ -56,7 +57,7 @@ def test_every_package_of_an_extra_is_imported_or_run():
 
 def test_what_the_pipelines_import_is_in_the_extra():
     needed = {name for path in (REPOSITORY / "pipelines").rglob("*.py") for name in third_party_of(path)}
-    declared = [*PROJECT["dependencies"], *EXTRAS["pipelines"]]
+    declared = [*PROJECT["dependencies"], *EXTRAS["pipelines"], *EXTRAS["serving"]]
     assert needed <= {MODULES.get(name_of(requirement), name_of(requirement)) for requirement in declared}
 
 

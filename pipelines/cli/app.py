@@ -159,8 +159,8 @@ def evaluate(config: ConfigOption = None, overrides: SetOption = None):
 def export(config: ConfigOption = None, overrides: SetOption = None):
     """Export a SavedModel for TensorFlow Serving.
 
-    Writes extractor and detector as one model, with four signatures and warm-up requests, as the next version under
-    export.root.
+    Writes extractor and detector as one model, with its signatures, warm-up requests and a model card, as the next
+    version under export.root.
     """
     return run(["stages.export"], load_named(config, overrides))
 

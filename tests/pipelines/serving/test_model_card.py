@@ -48,7 +48,7 @@ def test_a_card_names_data_metrics_input_rate_commit_and_hashes():
     }.items():
         assert f"| {name} | {value} |" in lines
     (auc,) = (line for line in lines if line.startswith("| frame AUC |"))
-    assert "87.1" in auc and "78.2" in auc and "94.0" in auc
+    assert "0.871" in auc and "0.782" in auc and "0.940" in auc
     assert "A score of 0.4 or more is an alarm" in "\n".join(lines) and "## Limits" in lines
 
 

@@ -77,7 +77,7 @@ def test_a_model_card_is_completed_when_the_run_has_been_evaluated(exported, tmp
     metrics = {"reference": "ours", "counts": counts, "systems": {"ours": {"metrics": {"frame_auc": auc}}}}
     run.evaluation.mkdir()
     run.evaluation_metrics.write_text(json.dumps(metrics))
-    assert export.run(config) == card.parent and "| frame AUC | 75.0" in card.read_text()
+    assert export.run(config) == card.parent and "| frame AUC | 0.750" in card.read_text()
     os.utime(run.evaluation_metrics, (0, 0))  # before the training
     export.run(config)
     assert "Not evaluated" in card.read_text()
