@@ -47,8 +47,11 @@ def read_runs(folder, system="anomaly_detector"):
         seeds.setdefault(seed, {}).update(found)
     for seed, found in seeds.items():
         if len(found) == len(normal):  # a seed whose folds are not all trained is left out
-            periods = {name: 1 / normal[name] for name in found}
-            yield seed, [Footage(one, np.arange(one.size) * periods[name], periods[name]) for name, one in found.items()]
+            yield seed, [_footage(one, 1 / normal[name]) for name, one in found.items()]
+
+
+def _footage(scores, period_sec):
+    return Footage(scores, np.arange(scores.size) * period_sec, period_sec)
 
 
 def measure(footage, rules, block_sec, share, confidence, num_splits, random):
