@@ -34,4 +34,5 @@ class CalibrateConfig:
     camera: str = setting("", "Camera in cameras.toml; empty: its only one")
     false_alarms: Annotated[float, at_least(1e-3)] = setting(1.0, "Wanted false alarms per camera-day")
     confidence: Fraction = setting(0.95, "How surely the promise holds, below 1; 0: on average")
+    days_ahead: Annotated[float, at_least(0.01)] = setting(30.0, "The promise covers the next so many days", "days")
     block_sec: NonNegativeFloat = setting(60.0, "Alarms in one block count once; 0: each video is a block", "s")

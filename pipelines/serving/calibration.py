@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.stats import hypergeom
 
 DAY_SEC = 86_400.0
 STEPS_PER_UNIT = 10**6  # thresholds are multiples of its inverse, as stored scores are
@@ -52,25 +52,93 @@ class Calibration(NamedTuple):
     best_per_day: float
 
 
-def calibrate(footage, rules, per_day, block_sec, confidence):
+class Promise(NamedTuple):
+    """At most ``share`` of the blocks to come are alarmed.
+
+    Args:
+        share: Wanted share of alarmed blocks.
+        num_ahead: Number of blocks to come; not used without a confidence.
+        confidence: How surely it holds, in [0, 1); 0: on average.
+
+    Example:
+
+    >>> [Promise(0.01, 10**6, 0.95).allowed_blocks(number) for number in (298, 299, 474)]
+    [-1, 0, 1]
+    >>> Promise(0.01, 1000, 0.95).needed_blocks(), Promise(0.01, 1000, 0.0).needed_blocks()
+    (312, 99)
+    """
+
+    share: float
+    num_ahead: int
+    confidence: float
+
+    @classmethod
+    def of(cls, per_day, block_days, confidence, days_ahead):
+        """Return the promise of ``calibrate`` for blocks of ``block_days`` days."""
+        return cls(min(per_day * block_days, 1.0), max(round(days_ahead / block_days), 1), confidence)
+
+    def holds(self, allowed, num_blocks):
+        """Whether it holds for thresholds that alarm at most ``allowed`` of ``num_blocks`` blocks of footage."""
+        return self._holds_at(allowed, num_blocks, math.floor(self.share * self.num_ahead + 1e-6))
+
+    def allowed_blocks(self, num_blocks):
+        """Return the largest number of alarmed blocks for which it holds; -1: it holds for none."""
+        low, high = -1, num_blocks - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.holds(middle, num_blocks) else (low, middle - 1)
+        return low
+
+    def needed_blocks(self):
+        """Return the smallest number of blocks for which it can hold, with no alarm in any of them."""
+        low, high = 1, 2
+        while not self.holds(0, high):
+            low, high = high, 2 * high
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.holds(0, middle) else (middle + 1, high)
+        return low
+
+    def upper_bound(self, allowed, num_blocks):
+        """Return the lowest share for which it would hold with ``allowed`` of ``num_blocks``."""
+        if allowed >= num_blocks:
+            return 1.0
+        if not self.confidence:
+            return (allowed + 1) / (num_blocks + 1)
+        low, high = 0, self.num_ahead
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._holds_at(allowed, num_blocks, middle) else (middle + 1, high)
+        return low / self.num_ahead
+
+    def _holds_at(self, allowed, num_blocks, most):
+        if not self.confidence:
+            return (allowed + 1) / (num_blocks + 1) <= self.share * (1 + 1e-9)
+        total, highest = num_blocks + self.num_ahead, allowed + most + 1
+        if most >= self.num_ahead:
+            return True
+        return hypergeom.cdf(allowed, total, num_blocks, highest) <= (1 - self.confidence) * (1 + 1e-9)
+
+
+def calibrate(footage, rules, per_day, block_sec, confidence, days_ahead=30.0):
     """Find the lowest threshold that keeps a promise: at most ``per_day`` false alarms per camera-day to come.
 
     The footage is cut into blocks. A block is alarmed when an event is open in it, so alarms in one block count once;
     with ``rules.cooldown_sec`` of at least ``block_sec`` no two alarms start in one block, and what is counted is
     alarms. Raising the threshold never alarms another block: the threshold is the lowest with at most ``k`` alarmed
-    blocks of ``n``. With ``p`` alarmed blocks wanted per block (``per_day`` times the length of a block in days), ``k``
-    is fixed before the scores are seen:
+    blocks of the ``n`` of the footage, and ``k`` is fixed before the scores are seen:
 
-    * with a confidence ``c``: the largest ``k`` such that the ``c`` quantile of Beta(k + 1, n - k) is at most ``p``.
-      The share of blocks to come that a threshold above the (k+1)-th highest block alarms has that distribution at
-      most. So the promise holds for a share ``c`` of all footage that could have been taken. (It is the bound of
-      Clopper and Pearson for ``k`` of ``n``.)
-    * without (0): the largest ``k`` such that (k + 1) / (n + 1) is at most ``p``. The promise then holds on average
-      over footage.
+    * with a confidence ``c``, the promise is on the ``m`` blocks of the next ``days_ahead`` days: at most ``q`` of them
+      (``per_day`` times ``days_ahead``) are alarmed. It is broken only if of the ``k + q + 1`` highest blocks of all
+      ``n + m`` at most ``k`` lie in the footage. When all orders are equally likely, that has a hypergeometric
+      probability; ``k`` is the largest for which it is at most ``1 - c``. So the promise is kept for a share ``c`` of
+      all pairs of footage and days to come. With many days ahead this is the bound of Clopper and Pearson.
+    * without (0), ``k`` is the largest for which ``(k + 1) / (n + 1)`` is at most the wanted share of alarmed blocks.
+      The promise then holds on average.
 
-    Assumptions: the footage is normal; blocks to come are drawn as those of the footage are (same camera, same model,
-    whole days if days are to come); with a confidence, blocks are independent, without one, exchangeable. Frames are
-    neither, and so blocks must be longer than what raises a score lasts.
+    Assumptions: the footage is normal, and its blocks and those to come are exchangeable: the same camera and model, no
+    drift, footage of whole days if whole days are to come. Frames are not exchangeable, so a block must be longer than
+    what raises a score lasts; blocks that depend on each other make the promise too bold.
 
     Args:
         footage: List of ``Footage``; blocks go on from one to the next, events do not.
@@ -78,6 +146,7 @@ def calibrate(footage, rules, per_day, block_sec, confidence):
         per_day: Wanted false alarms per camera-day, above 0.
         block_sec: Length of a block in seconds; 0: each video is a block.
         confidence: In [0, 1).
+        days_ahead: For how many camera-days the promise with a confidence is made.
 
     Returns:
         ``Calibration``.
@@ -92,27 +161,26 @@ def calibrate(footage, rules, per_day, block_sec, confidence):
     >>> day = Footage(rng.random(86_400) ** 4, np.arange(86_400.0), 1.0)
     >>> found = calibrate([day], AlarmRules(0.5), per_day=24, block_sec=600, confidence=0.95)
     >>> found.num_blocks, found.allowed_blocks, found.alarmed_blocks, round(found.bound_per_day, 1)
-    (144, 16, 16, 23.6)
+    (144, 16, 16, 23.7)
     """
     num_blocks, block_days = _count_blocks(footage, block_sec)
-    days = num_blocks * block_days
-    probability = per_day * block_days
-    allowed = allowed_blocks(num_blocks, probability, confidence)
-    needed_days = needed_blocks(probability, confidence) * block_days
-    best = upper_bound(0, num_blocks, confidence) / block_days
+    promise = Promise.of(per_day, block_days, confidence, days_ahead)
+    allowed = promise.allowed_blocks(num_blocks)
+    days, needed_days = num_blocks * block_days, promise.needed_blocks() * block_days
+    best = promise.upper_bound(0, num_blocks) / block_days
     threshold = _lowest_threshold(footage, rules, block_sec, allowed) if allowed >= 0 else None
     if threshold is None:
         none = float("nan")
         return Calibration(None, days, num_blocks, allowed, 0, 0, none, none, needed_days, best)
     alarmed = alarmed_blocks(footage, rules, threshold, block_sec)
     number, clusters = int(alarmed.sum()), int(np.sum(np.diff(alarmed.astype(int), prepend=0) == 1))
-    bound = upper_bound(allowed, num_blocks, confidence) / block_days
+    bound = promise.upper_bound(allowed, num_blocks) / block_days
     return Calibration(
         threshold, days, num_blocks, allowed, number, clusters, number / days, bound, needed_days, best
     )
 
 
-def curve(footage, rules, block_sec, confidence):
+def curve(footage, rules, block_sec, confidence, days_ahead=30.0):
     """Return ``(thresholds, alarms per camera-day in the footage, bounds of those to come)``, for a figure.
 
     The bound of each threshold is that of one chosen without looking at the footage.
@@ -121,7 +189,8 @@ def curve(footage, rules, block_sec, confidence):
     scores = np.concatenate([video.scores for video in footage])
     thresholds = np.unique(np.append(np.quantile(scores, 1 - np.geomspace(1e-6, 1, CURVE_POINTS)), 1.0))
     counts = [int(alarmed_blocks(footage, rules, one, block_sec).sum()) for one in thresholds]
-    bounds = [upper_bound(count, num_blocks, confidence) for count in counts]
+    promise = Promise.of(1.0, block_days, confidence, days_ahead)
+    bounds = [promise.upper_bound(count, num_blocks) for count in counts]
     return thresholds, np.array(counts) / (num_blocks * block_days), np.array(bounds) / block_days
 
 
@@ -145,48 +214,6 @@ def alarmed_blocks(footage, rules, threshold, block_sec):
         np.add.at(alarmed, np.minimum(last, num_blocks), -1)
         offset_sec += video.duration_sec
     return np.cumsum(alarmed)[:num_blocks] > 0
-
-
-def allowed_blocks(num_blocks, probability, confidence):
-    """Return the largest number of alarmed blocks of ``num_blocks`` that keeps the promise, -1: none does.
-
-    Example:
-
-    >>> allowed_blocks(298, 0.01, 0.95), allowed_blocks(299, 0.01, 0.95), allowed_blocks(99, 0.01, 0.0)
-    (-1, 0, 0)
-    """
-    low, high = -1, num_blocks - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if upper_bound(middle, num_blocks, confidence) <= probability:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def needed_blocks(probability, confidence):
-    """Return the smallest number of blocks that can keep the promise, with no alarm in any of them.
-
-    Example:
-
-    >>> needed_blocks(0.01, 0.95), needed_blocks(0.01, 0.0)
-    (299, 99)
-    """
-    if probability >= 1:
-        return 1
-    if not confidence:
-        return math.ceil(1 / probability - 1 - 1e-9)
-    return math.ceil(math.log(1 - confidence) / math.log1p(-probability) - 1e-9)
-
-
-def upper_bound(alarmed, num_blocks, confidence):
-    """Return the share of alarmed blocks to come that is promised when ``alarmed`` of ``num_blocks`` are allowed."""
-    if alarmed >= num_blocks:
-        return 1.0
-    if not confidence:
-        return (alarmed + 1) / (num_blocks + 1)
-    return float(betaincinv(alarmed + 1, num_blocks - alarmed, confidence))
 
 
 def _count_blocks(footage, block_sec):

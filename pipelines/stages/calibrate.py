@@ -50,7 +50,9 @@ def run(config) -> Path:
     footage = [_footage(target, result) for target, result in results]
     block = f"a block of {options.block_sec:g} s" if options.block_sec else "a block"
     try:
-        found = calibrate(footage, rules, options.false_alarms, options.block_sec, options.confidence)
+        found = calibrate(
+            footage, rules, options.false_alarms, options.block_sec, options.confidence, options.days_ahead
+        )
     except ValueError:
         raise UserError(f"the footage is shorter than {block}. Give more, or lower calibrate.block_sec.") from None
     target = RunFolder.of(config).calibration / camera
@@ -65,7 +67,7 @@ def run(config) -> Path:
         change_camera(options.cameras, camera, threshold=found.threshold)
     _print_notes(found, options, rules, content["models"])
     done = f"threshold {found.threshold:.6g} from {found.days:.3g} camera-days of {counted(len(footage), 'video')}: "
-    done += f"{_promise(options)} at most {found.bound_per_day:.3g} false alarms per camera-day"
+    done += f"at most {found.bound_per_day:.3g} false alarms per camera-day {_promise(options)}"
     done += f"; written into {options.cameras}" if options.cameras else ""
     write_summary(config, "calibrate", done, skipped=skipped, output=target.parent, seconds=time.monotonic() - start)
     return target.parent
@@ -136,7 +138,9 @@ def _footage(target, result):
 
 
 def _promise(options):
-    return f"with {100 * options.confidence:g} % confidence," if options.confidence else "on average"
+    if not options.confidence:
+        return "on average"
+    return f"over the next {options.days_ahead:g} days, with {100 * options.confidence:g} % confidence"
 
 
 def _why_not(found, options):
@@ -147,11 +151,9 @@ def _why_not(found, options):
             f"no threshold gives {wanted}: scores reach 1 in more than {counted(found.allowed_blocks, 'block')} of the "
             "footage. Check that it is normal, and that the model fits this camera."
         )
-    if found.needed_days <= found.days * (1 + 1e-9):
-        return f"{wanted} are less than one alarm in all blocks. Raise calibrate.block_sec or --false-alarms."
     best = math.ceil(found.best_per_day * 100) / 100
     return (
-        f"{wanted} {_promise(options).rstrip(',')} need at least {_duration(found.needed_days)} of normal footage. "
+        f"{wanted} {_promise(options)} need at least {_duration(found.needed_days)} of normal footage. "
         f"Received: {_duration(found.days)}, which can promise {best:g}. Add footage, or use --false-alarms {best:g}."
     )
 
@@ -188,7 +190,7 @@ def _print_notes(found, options, rules, models):
 
 
 def _plot(path, footage, rules, options, found, camera):
-    thresholds, per_day, bounds = curve(footage, rules, options.block_sec, options.confidence)
+    thresholds, per_day, bounds = curve(footage, rules, options.block_sec, options.confidence, options.days_ahead)
     name = f"{100 * options.confidence:g} % bound" if options.confidence else "mean bound"
     title = f"{camera}: {found.days * DAY_SEC / 3600:,.3g} hours of normal footage"
     plot_calibration(path, thresholds, per_day, bounds, options.false_alarms, found.threshold, title, name)

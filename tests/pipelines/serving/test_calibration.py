@@ -7,18 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import betabinom, binom
 
 from pipelines.serving.alarms import AlarmRules, find_events
 from pipelines.serving.calibration import (
     DAY_SEC,
     Footage,
+    Promise,
     alarmed_blocks,
-    allowed_blocks,
     calibrate,
     curve,
-    needed_blocks,
-    upper_bound,
 )
 
 RULES = AlarmRules(0.5)
@@ -68,31 +66,39 @@ def test_blocks_are_counted_as_the_tracker_finds_events_and_higher_thresholds_al
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95])
-def test_the_bound_is_that_of_clopper_and_pearson(confidence):
-    for alarmed, num_blocks in ((0, 10), (3, 50), (49, 50), (7, 400)):
-        bound = upper_bound(alarmed, num_blocks, confidence)
-        assert binom.cdf(alarmed, num_blocks, bound) == pytest.approx(1 - confidence)
-    assert upper_bound(50, 50, confidence) == 1.0
+def test_the_bound_is_the_quantile_of_the_alarms_to_come(confidence):
+    """The share of blocks above the (k+1)-th highest is Beta(k+1, n-k); the number of them to come is beta-binomial."""
+    for allowed, num_blocks, ahead in ((0, 10, 40), (3, 50, 25), (49, 50, 30), (7, 400, 1000)):
+        bound = Promise(0.5, ahead, confidence).upper_bound(allowed, num_blocks)
+        most = round(bound * ahead)
+        assert betabinom.cdf(most, ahead, allowed + 1, num_blocks - allowed) >= confidence - 1e-9
+        assert most == 0 or betabinom.cdf(most - 1, ahead, allowed + 1, num_blocks - allowed) < confidence
+    assert Promise(0.5, 100, confidence).upper_bound(50, 50) == 1.0
+    # With very many blocks ahead it is the bound of Clopper and Pearson.
+    bound = Promise(0.5, 10**6, confidence).upper_bound(3, 50)
+    assert binom.cdf(3, 50, bound) == pytest.approx(1 - confidence, abs=1e-3)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 0.9, 0.95])
-@pytest.mark.parametrize("probability", [0.003, 0.01, 0.2])
-def test_footage_is_needed_until_the_first_block_may_be_alarmed(confidence, probability):
-    needed = needed_blocks(probability, confidence)
-    assert allowed_blocks(needed, probability, confidence) == 0
-    assert allowed_blocks(needed - 1, probability, confidence) == -1
-    number = 5 * needed
-    largest = allowed_blocks(number, probability, confidence)
-    assert upper_bound(largest, number, confidence) <= probability < upper_bound(largest + 1, number, confidence)
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.2])
+def test_footage_is_needed_until_the_first_block_may_be_alarmed(confidence, share):
+    promise = Promise(share, 3000, confidence)
+    needed = promise.needed_blocks()
+    assert promise.allowed_blocks(needed) == 0 and promise.allowed_blocks(needed - 1) == -1
+    largest = promise.allowed_blocks(5 * needed)
+    bounds = [promise.upper_bound(allowed, 5 * needed) for allowed in (largest, largest + 1)]
+    assert bounds[0] <= share < bounds[1]
 
 
 def test_three_days_of_silence_promise_one_alarm_a_day_at_95_percent():
     day = seconds(np.full(3600, 0.2))
-    short = calibrate([day], RULES, per_day=1, block_sec=60, confidence=0.95)
-    assert short.threshold is None and short.needed_days == pytest.approx(3.0, abs=0.01)
+    short = calibrate([day], RULES, 1.0, 60, 0.95, days_ahead=1000)
+    assert short.threshold is None and short.needed_days == pytest.approx(3.0, abs=0.02)
     assert short.best_per_day == pytest.approx(-math.log(0.05) * 24, rel=0.05)
-    enough = calibrate([day], RULES, per_day=short.best_per_day, block_sec=60, confidence=0.95)
+    enough = calibrate([day], RULES, short.best_per_day, 60, 0.95, days_ahead=1000)
     assert (enough.threshold, enough.alarmed_blocks) == (0.200001, 0)
+    # No alarm at all in as long a time as the footage has is an even chance.
+    assert Promise(0.0, 60, 0.5).allowed_blocks(60) == 0 and Promise(0.0, 61, 0.5).allowed_blocks(60) == -1
 
 
 def test_scores_that_reach_one_in_too_many_blocks_have_no_threshold():
@@ -102,20 +108,20 @@ def test_scores_that_reach_one_in_too_many_blocks_have_no_threshold():
 
 @pytest.mark.parametrize("confidence", [0.0, 0.9])
 def test_the_promise_is_kept_as_often_as_it_says(confidence):
-    """The true rate of alarms of independent blocks with uniform maxima is the share above the threshold."""
-    rng, kept, rates = np.random.default_rng(0), [], []
-    wanted = 0.05
-    for _ in range(300):
+    """Independent blocks with uniform maxima, before and after the calibration."""
+    rng, kept, achieved = np.random.default_rng(0), [], []
+    wanted, ahead = 0.06, 150
+    for _ in range(80):
         peaks = rng.random(100)
         video = Footage(np.stack([peaks, np.zeros(100)], 1).ravel(), np.arange(200) * 30.0, 30.0)
-        found = calibrate([video], RULES, wanted * DAY_SEC / 60, 60, confidence)
-        rates.append(1 - found.threshold)
-        kept.append(1 - found.threshold <= wanted)
-        assert found.alarmed_blocks == found.allowed_blocks == allowed_blocks(100, wanted, confidence)
+        found = calibrate([video], RULES, wanted * DAY_SEC / 60, 60, confidence, ahead * 60 / DAY_SEC)
+        achieved.append(np.mean(rng.random(ahead) >= found.threshold))
+        kept.append(achieved[-1] <= wanted)
+        assert found.alarmed_blocks == found.allowed_blocks == (2 if confidence else 5)
     if confidence:
         assert confidence <= np.mean(kept) <= confidence + 0.07, "it holds, and gives away little"
     else:
-        assert 0.045 <= np.mean(rates) <= 0.051
+        assert 0.05 <= np.mean(achieved) <= 0.063
 
 
 def test_the_curve_falls_and_its_bound_lies_above():

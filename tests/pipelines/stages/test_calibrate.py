@@ -72,11 +72,11 @@ def test_too_little_footage_says_how_much_is_needed_and_changes_nothing(tmp_path
     with pytest.raises(UserError) as error:
         calibrate.run(settings(tmp_path, *hours, cameras=str(cameras), false_alarms=1.0))
     assert str(error.value) == (
-        "1 false alarms per camera-day with 95 % confidence need at least 3 days of normal footage. Received: 4 hours, "
-        "which can promise 17.87. Add footage, or use --false-alarms 17.87."
+        "1 false alarms per camera-day over the next 30 days, with 95 % confidence need at least 3.04 days of normal "
+        "footage. Received: 4 hours, which can promise 17.9. Add footage, or use --false-alarms 17.9."
     )
     assert cameras.read_text() == CAMERAS and (tmp_path / "run" / "calibration" / "door.png").is_file()
-    calibrate.run(settings(tmp_path, *hours, false_alarms=17.87))
+    calibrate.run(settings(tmp_path, *hours, false_alarms=17.9))
 
 
 def test_scores_of_one_everywhere_are_no_normal_footage(tmp_path):
