@@ -11,6 +11,7 @@ from pipelines.cli import EXIT_INTERRUPTED
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.clean import clean
+from pipelines.cli.collect import collect
 from pipelines.cli.dispatch import run
 from pipelines.cli.errors import report_error
 from pipelines.cli.next_steps import print_next_steps
@@ -184,6 +185,9 @@ def score(
     loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
     return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)
+
+
+app.command(rich_help_panel=INFERENCE)(collect)
 
 
 @app.command(rich_help_panel=EVALUATION)

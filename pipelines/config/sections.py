@@ -12,6 +12,7 @@ from pipelines.config.sections_results import (
     AblateConfig,
     AlarmsConfig,
     BenchConfig,
+    CollectConfig,
     CompareConfig,
     EvaluateConfig,
     ExportConfig,
@@ -50,6 +51,7 @@ class Config:
     alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    collect: CollectConfig = field(default_factory=CollectConfig)
     bench: BenchConfig = field(default_factory=BenchConfig)
 
     @property

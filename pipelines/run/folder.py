@@ -86,6 +86,16 @@ class RunFolder:
         return self.path / "scores"
 
     @property
+    def live(self):
+        """Store of ``vad watch``: events, clips, scores."""
+        return self.path / "live"
+
+    @property
+    def collected(self):
+        """Videos and labels of ``vad collect``."""
+        return self.path / "collected"
+
+    @property
     def folds(self):
         """Folders of the trainings of ``vad repeat``, ``vad compare`` and ``vad ablate``, runs themselves."""
         return self.path / "folds"

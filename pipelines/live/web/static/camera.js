@@ -60,6 +60,7 @@ export function cameraView(signal, name) {
     const clock = cover.querySelector(".cover-since");
     if (clock) write(clock, `for ${duration(now() - camera.since)}, since ${clockTime(camera.since, false)}`);
     write(score, scoreText(isStale(camera) ? null : camera.score));
+    score.classList.toggle("high", !isStale(camera) && camera.score >= camera.threshold);
     zones.set(camera.zones);
     updateFacts(camera);
   }

@@ -4,7 +4,7 @@ import { clockTime, duration, fill, h, icon, scoreText, write } from "./dom.js";
 import { eventRail } from "./event_list.js";
 import { livePicture } from "./pictures.js";
 import { drawSpark } from "./spark.js";
-import { ICON_OF, listen, now, severity, state, wordOf, worstFirst } from "./state.js";
+import { ICON_OF, listen, newestFirst, now, severity, state, wordOf, worstFirst } from "./state.js";
 
 export function camerasView(signal) {
   const grid = h("div", { class: "grid" });
@@ -62,29 +62,37 @@ function tile(camera, signal) {
     if (key !== shown) {
       shown = key;
       const isLoud = ["alarm", "notice", "health"].includes(kind);
-      fill(banner, isLoud && [icon(ICON_OF[kind]), wordOf(current)]);
+      fill(banner, isLoud && [icon(ICON_OF[kind]), h("span", {}, wordOf(current)), h("span", { class: "banner-since number" })]);
       fill(cover, coverOf(current, isGone));
       fill(stateText, icon(ICON_OF[kind]), h("span"));
     }
-    const clock = cover.querySelector(".cover-since");
+    const clock = cover.querySelector(".cover-since"), open = openEvent(current.name);
     if (clock) write(clock, `for ${since}, since ${clockTime(current.since, false)}`);
-    write(stateText.lastChild, kind === "live" ? "Live" : stateLine(current, kind, since));
-    write(score, scoreText(isStale(current) ? null : current.score));
+    if (kind !== "health" && open && banner.lastChild) write(banner.lastChild, duration(now() - open.start));
+    write(stateText.lastChild, kind === "live" ? "Live" : stateLine(current, kind, since, open));
+    writeScore(current);
     link.setAttribute("aria-label", `${current.name}: ${wordOf(current)}${current.reason ? `, ${current.reason}` : ""}, score ${scoreText(current.score)}`);
     drawSpark(spark, state.scores.get(current.name), current.threshold);
   }
+  function writeScore(current) {
+    write(score, scoreText(isStale(current) ? null : current.score));
+    score.classList.toggle("high", !isStale(current) && current.score >= current.threshold);
+  }
   const onScore = (current) => {
-    write(score, scoreText(current.score));
+    writeScore(current);
     drawSpark(spark, state.scores.get(current.name), current.threshold);
   };
   return { element: link, update, score: onScore };
 }
 
+const openEvent = (name) => newestFirst((event) => event.camera === name && event.end === null)[0];
+
 export const isStale = (camera) => camera.state !== "live" || camera.score_time === null || now() - camera.score_time > 60;
 
-function stateLine(camera, kind, since) {
+function stateLine(camera, kind, since, open) {
   if (kind === "health") return camera.reason || wordOf(camera);
-  if (kind === "alarm" || kind === "notice") return camera.state === "live" ? `${wordOf(camera)} now` : `${wordOf(camera)}, then ${camera.state}`;
+  if ((kind === "alarm" || kind === "notice") && camera.state !== "live") return `${wordOf(camera)}, then ${camera.state}`;
+  if (kind === "alarm" || kind === "notice") return open ? `Peak ${scoreText(open.peak_score)}` : wordOf(camera);
   return `${wordOf(camera)} for ${since}`;
 }
 

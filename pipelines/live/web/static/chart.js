@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { clockTime, color, h, scoreText, write } from "./dom.js";
-import { newestFirst, now, state } from "./state.js";
+import { listen, newestFirst, now, state } from "./state.js";
 
 const RANGES = [[300, "5 min"], [1800, "30 min"], [7200, "2 h"], [43200, "12 h"], [86400, "24 h"]];
 const HEIGHT = 220;
@@ -36,7 +36,7 @@ export function scoreChart(name, signal) {
     plot = new globalThis.uPlot({
       width: place.clientWidth, height: HEIGHT,
       cursor: { drag: { x: false, y: false }, y: false, points: { size: 8 } },
-      legend: { show: false },
+      legend: { show: false }, padding: [10, 14, 0, 0],
       scales: { x: { time: true, range: () => [now() - span, now()] }, y: { range: [0, 1] } },
       axes: [{ stroke: text, grid, font, ticks: { show: false }, values: (u, times) => times.map((time) => clockTime(time, span <= 300)) },
         { stroke: text, grid, font, ticks: { show: false }, size: 40, splits: [0, 0.25, 0.5, 0.75, 1], values: (u, values) => values.map((value) => value.toFixed(2)) }],
@@ -84,6 +84,7 @@ export function scoreChart(name, signal) {
   observer.observe(place);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redo, { signal });
   signal.addEventListener("abort", () => { clearTimeout(timer); observer.disconnect(); plot?.destroy(); });
+  listen(signal, "link", refresh); // the threshold is known then
   requestAnimationFrame(refresh);
   return element;
 }

@@ -44,7 +44,7 @@ function row(event, withCamera) {
     open,
     h("div", { class: "event-text" },
       h("div", { class: "event-title" }, h("span", { class: "event-name" }, withCamera ? event.camera : clockTime(event.start)), levelPill(event)),
-      h("div", { class: "event-facts number" }, `${withCamera ? `${clockTime(event.start)} · ` : ""}${lengthOf(event)} · peak ${scoreText(event.peak_score)}`)),
+      h("div", { class: "event-facts number" }, `${withCamera ? `${clockTime(event.start)} · ` : ""}${event.end === null ? "still on" : lengthOf(event)} · peak ${scoreText(event.peak_score)}`)),
     verdictButtons(event));
 }
 

@@ -40,19 +40,19 @@ function updateTitle() {
   badge.setAttribute("aria-label", `${count} to review`);
 }
 
-const GROUPS = [["alarm", "alarm"], ["lost", "lost"], ["health", "bad picture"], ["notice", "notice"], ["live", "live"], ["paused", "paused"]];
+const GROUPS = { alarm: ["alarm", "alarms"], lost: ["lost", "lost"], health: ["bad picture", "bad pictures"], notice: ["notice", "notices"], live: ["live", "live"], paused: ["paused", "paused"] };
 let summed = "";
 function updateSummary() {
   const counts = new Map();
   for (const camera of state.cameras.values()) {
-    const kind = { stalled: "lost", connecting: "lost", ended: "paused" }[severity(camera)] ?? severity(camera);
-    counts.set(camera.state === "connecting" ? "live" : kind, (counts.get(camera.state === "connecting" ? "live" : kind) ?? 0) + 1);
+    const kind = { stalled: "lost", connecting: "live", ended: "paused" }[severity(camera)] ?? severity(camera);
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   const key = JSON.stringify([...counts]);
   if (key === summed) return;
   summed = key;
-  fill(document.getElementById("summary"), GROUPS.filter(([kind]) => counts.get(kind)).map(([kind, word]) =>
-    h("span", { class: `pill ${kind}` }, icon(ICON_OF[kind]), h("b", { class: "number" }, counts.get(kind)), ` ${word}`)));
+  fill(document.getElementById("summary"), Object.entries(GROUPS).filter(([kind]) => counts.has(kind)).map(([kind, words]) =>
+    h("span", { class: `pill ${kind}` }, icon(ICON_OF[kind]), h("b", { class: "number" }, counts.get(kind)), h("span", {}, words[Number(counts.get(kind) > 1)]))));
 }
 
 function updateLink() {

@@ -13,7 +13,7 @@ export function zoneEditor({ save }) {
   const layer = h("div", { class: "zone-layer" }, shape, handles, cross);
   const list = h("ul", { class: "zone-list" }), hint = h("p", { class: "hint", role: "status" }), tools = h("div", { class: "tools" });
   const panel = h("div", { class: "zone-panel" }, list, hint, tools);
-  let zones = [], stored = [], draft = null, isEditing = false, point = [0.5, 0.5];
+  let zones = [], stored = null, draft = null, isEditing = false, point = [0.5, 0.5];
 
   const button = (text, name, run, more = {}) => h("button", { type: "button", class: "button", onclick: run, ...more }, name && icon(name), text);
   const outline = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x} ${y}`).join("");
@@ -135,7 +135,7 @@ export function zoneEditor({ save }) {
   return {
     layer, panel,
     set(next) {
-      if (isEditing || JSON.stringify(next) === JSON.stringify(stored) && list.isConnected) return;
+      if (isEditing || JSON.stringify(next) === JSON.stringify(stored)) return;
       stored = structuredClone(next);
       zones = structuredClone(next);
       render();
