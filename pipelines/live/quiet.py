@@ -47,7 +47,7 @@ class QuietClips:
         self._newest = {}
 
     def due(self, camera, now, quiet_since):
-        """Return ``(start, end)`` of a clip to cut now; None when none is due. A clip counts as cut once it is returned.
+        """Return ``(start, end)`` of a clip to cut now; None when none is due. Once returned it counts as cut.
 
         Args:
             camera: Name of the camera.

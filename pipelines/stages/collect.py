@@ -20,7 +20,7 @@ from pipelines.config import UserError
 from pipelines.data.datasets import load_dataset
 from pipelines.data.splits import training_problem
 from pipelines.live.quiet import QuietClips
-from pipelines.live.store import EventStore
+from pipelines.live.store import CAMERA, EventStore
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.files import replacing, write_text
 from pipelines.run.folder import RunFolder
@@ -30,6 +30,7 @@ COLUMNS = ("file", "label", "subset", "camera", "start", "source")
 LABEL_OF = {"true_alarm": ABNORMAL, "false_alarm": NORMAL}
 FEW_VIDEOS = 20  # of a label
 QUIET = re.compile(r"quiet-([0-9]+)-([0-9]+)")
+STAMP = re.compile(r"[0-9]+T[0-9]+Z")
 MIN_TRAIN_VIDEOS = 2  # of a label, before one goes to the test videos: one is held out for validation
 
 
@@ -70,7 +71,9 @@ def run(config) -> Path:
     folder = Path(options.store or run_folder.live)
     output = Path(options.output or run_folder.collected)
     if not (folder / "events.sqlite").is_file():
-        raise UserError(f"{folder} holds no events. `vad watch` writes them; `--set collect.store=DIR` names another folder.")
+        raise UserError(
+            f"{folder} holds no events. `vad watch` writes them; `--set collect.store=DIR` names another folder."
+        )
     before, columns = _read_lines(output / "labels.csv")
     with contextlib.closing(EventStore(folder)) as store:
         clips, skipped = _reviewed_clips(store, {line.get("source") for line in before})
@@ -80,7 +83,9 @@ def run(config) -> Path:
     known = {line.get("source") for line in lines}
     new = [clip for clip in sorted(clips, key=lambda clip: (clip.start, clip.source)) if clip.source not in known]
     if not lines and not new:
-        raise UserError(f"{folder} holds no reviewed event with a clip and no quiet clip: review events on the page first.")
+        raise UserError(
+            f"{folder} holds no reviewed event with a clip and no quiet clip: review events on the page first."
+        )
     for clip in new:
         _put(clip.path, output / clip.file)
     lines = _with_subsets(lines, new, options.test_fraction)
@@ -133,7 +138,8 @@ def _is_own(line):
     """Whether a line was written here."""
     file, source, camera = (line.get(name) or "" for name in ("file", "source", "camera"))
     stamp = file.removeprefix(f"{camera}/").removesuffix(f"_{source}.mp4")
-    return bool(source and camera) and file == f"{camera}/{stamp}_{source}.mp4" and re.fullmatch(r"[0-9TZ]+", stamp) is not None
+    is_named = file == f"{camera}/{stamp}_{source}.mp4" and STAMP.fullmatch(stamp) is not None
+    return is_named and bool(source) and CAMERA.fullmatch(camera) is not None
 
 
 def _with_subsets(lines, new, test_fraction):
@@ -199,7 +205,8 @@ def _describe(config, output, lines, num_new, num_gone, num_open, skipped, secon
     done += f"; {counted(num_open, 'event')} not reviewed" if num_open else ""
     write_summary(config, "collect", done, skipped, output=output, seconds=seconds)
     console, problem = Console(), training_problem(videos, listed)
-    few = [f"{counts[label]:,} {name}" for label, name in ((ABNORMAL, "abnormal"), (NORMAL, "normal")) if counts[label] < FEW_VIDEOS]
+    names = {ABNORMAL: "abnormal", NORMAL: "normal"}
+    few = [f"{counts[label]:,} {name}" for label, name in names.items() if counts[label] < FEW_VIDEOS]
     if problem:
         console.print(f"  [yellow]warning:[/] {escape(problem)}", highlight=False, soft_wrap=True)
         return

@@ -34,8 +34,8 @@ class Access:
     def __init__(self, token=None, clock=time.time):
         if token is not None and (len(token) < MIN_TOKEN_LENGTH or not token.isprintable()):
             raise UserError(
-                f"the token of the web page must have at least {MIN_TOKEN_LENGTH} printable characters. "
-                f"Received: {len(token)} characters. `python -c 'import secrets; print(secrets.token_urlsafe())'` makes one."
+                f"the token of the web page must have at least {MIN_TOKEN_LENGTH} printable characters. Received: "
+                f"{len(token)} characters. `python -c 'import secrets; print(secrets.token_urlsafe())'` makes one."
             )
         self._token = None if token is None else _hashed(token)
         self._clock = clock

@@ -79,11 +79,7 @@ def cameras_router(view, store, hub):
             "cameras": [camera_dict(status, levels.get(status.name)) for status in view.statuses()],
         }
 
-    @router.get("/cameras/{name}")
-    def camera(name: str):
-        return changed(name)
-
-    @router.get("/cameras/{name}/picture.jpg", response_class=Response)
+    @router.get("/cameras/{name:path}/picture.jpg", response_class=Response)
     def picture(name: str, request: Request):
         status_of(name)
         content = view.picture(name)
@@ -95,14 +91,14 @@ def cameras_router(view, store, hub):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type="image/jpeg", headers=headers)
 
-    @router.get("/cameras/{name}/stream.mjpg", response_class=Response)
+    @router.get("/cameras/{name:path}/stream.mjpg", response_class=Response)
     async def stream(name: str):
         status_of(name)
         if hub.num_pictures >= MAX_CLIENTS:
             raise _too_many("streams of pictures")
         return PictureStream(hub, lambda: view.picture(name))
 
-    @router.get("/cameras/{name}/patches")
+    @router.get("/cameras/{name:path}/patches")
     def patches(name: str):
         status_of(name)
         found = view.patch_scores(name)
@@ -111,7 +107,7 @@ def cameras_router(view, store, hub):
         scores = [round(float(score), 4) if math.isfinite(score) else 0.0 for score in found[0]]
         return {"scales": [int(scale) for scale in found[1]], "scores": scores}
 
-    @router.get("/cameras/{name}/scores")
+    @router.get("/cameras/{name:path}/scores")
     def scores(
         name: str,
         since: Time | None = None,
@@ -125,7 +121,7 @@ def cameras_router(view, store, hub):
         found = store.scores(name, since, until, points) if since < until else []
         return {"since": since, "until": until, "scores": found}
 
-    @router.get("/cameras/{name}/states")
+    @router.get("/cameras/{name:path}/states")
     def states(name: str, since: Time | None = None, until: Time | None = None):
         """Return ``[time, state, health, reason]`` of changes; those of the last hour by default."""
         status_of(name)
@@ -133,13 +129,13 @@ def cameras_router(view, store, hub):
         since = max(until - HOUR_SEC, 0.0) if since is None else since
         return {"since": since, "until": until, "states": store.states(name, since, until)}
 
-    @router.put("/cameras/{name}/paused")
+    @router.put("/cameras/{name:path}/paused")
     def pause(name: str, body: Paused):
         status_of(name)
         view.pause(name, body.paused)
         return changed(name)
 
-    @router.put("/cameras/{name}/zones")
+    @router.put("/cameras/{name:path}/zones")
     def zones(name: str, body: Zones):
         status_of(name)
         if len(body.zones) > MAX_ZONES or any(len(zone) > MAX_POINTS for zone in body.zones):
@@ -148,6 +144,10 @@ def cameras_router(view, store, hub):
             view.set_zones(name, check_zones(body.zones))
         except UserError as error:
             raise HTTPException(422, str(error)) from None
+        return changed(name)
+
+    @router.get("/cameras/{name:path}")
+    def camera(name: str):  # after the routes below a camera
         return changed(name)
 
     @router.get("/messages", response_class=Response)

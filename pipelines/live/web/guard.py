@@ -17,7 +17,7 @@ MAX_BODY_BYTES = 65_536  # the zones of a camera are the longest body
 MARKER = "x-vad"  # a header that no form and no foreign page can send
 SAFE_METHODS = ("GET", "HEAD")
 OPEN_PATHS = ("/login", "/healthz")
-PAGES = re.compile(r"/(cameras/[^/]+|events(/[0-9a-f]{32})?)?")
+PAGES = re.compile(r"/(cameras/[^\\\r\n]+|events(/[0-9a-f]{32})?)?")
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(:[0-9]{1,5})?", re.I)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
@@ -36,7 +36,7 @@ HEADERS = {
 logger = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that goes no further: a status, why, and further headers."""
 
     def __init__(self, status, reason, **headers):
@@ -63,8 +63,9 @@ class Guard:
 
     def __init__(self, app, access, hosts=()):
         self.app, self.access = app, access
-        own = {"localhost", socket.gethostname(), f"{socket.gethostname()}.local"} if access.needs_token else {"localhost"}
-        self.hosts = {name.lower().rstrip(".") for name in {*own, *hosts}}
+        machine = socket.gethostname()
+        own = ("localhost", machine, f"{machine}.local") if access.needs_token else ("localhost",)
+        self.hosts = {name.lower().rstrip(".") for name in (*own, *hosts)}
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -77,7 +78,7 @@ class Guard:
             _check_site(scope["method"], headers)
             _check_length(headers)
             scope["vad_access"] = self._check_access(scope, headers)
-        except Refused as refused:
+        except RefusedError as refused:
             return await _answer(scope, headers, refused)(scope, receive, _hardened(send))
         return await self._pass_on(scope, receive, send)
 
@@ -102,7 +103,7 @@ class Guard:
         given = headers.getlist("host")
         match = HOST.fullmatch(given[0]) if len(given) == 1 else None
         if match is None:
-            raise Refused(400, "a request needs one header Host.")
+            raise RefusedError(400, "a request needs one header Host.")
         name = match[1].lower()
         try:
             address = ipaddress.ip_address(name.strip("[]"))
@@ -111,7 +112,7 @@ class Guard:
         else:
             known = self.access.needs_token or address.is_loopback or name.strip("[]") in self.hosts
         if not known:
-            raise Refused(421, "this page is not served under this name. Name the host in the settings of the page.")
+            raise RefusedError(421, "this page is not served under this name. Name the host in the settings of the page.")
 
     def _check_access(self, scope, headers):
         """Return ``"open"``, ``"token"`` or ``"session"``."""
@@ -124,11 +125,11 @@ class Guard:
         if not self.access.needs_token or self.access.knows_session(session):
             given = "session" if self.access.needs_token else "open"
             if scope["method"] not in SAFE_METHODS and path != "/login" and not headers.get(MARKER):
-                raise Refused(403, "a changing request needs the header X-Vad: 1.")
+                raise RefusedError(403, "a changing request needs the header X-Vad: 1.")
             return given
         if path in OPEN_PATHS or path.startswith("/static/"):
             return ""
-        raise Refused(401, "a token is needed: send the header Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
+        raise RefusedError(401, "a token is needed: send the header Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
 
 
 def _check_site(method, headers):
@@ -137,13 +138,13 @@ def _check_site(method, headers):
     is_link = is_link and headers.get("sec-fetch-dest") == "document"
     same_origin = origin is None or urlsplit(origin).netloc.lower() == headers["host"].lower()
     if (site not in ("same-origin", "none") and not is_link) or not same_origin:
-        raise Refused(403, "a request from another site is refused.")
+        raise RefusedError(403, "a request from another site is refused.")
 
 
 def _check_length(headers):
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit() or int(length[:19]) > MAX_BODY_BYTES:
-        raise Refused(413, f"a body may have {MAX_BODY_BYTES} bytes.", Connection="close")
+        raise RefusedError(413, f"a body may have {MAX_BODY_BYTES} bytes.", Connection="close")
 
 
 def _limited(receive):

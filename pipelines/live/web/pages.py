@@ -33,7 +33,7 @@ def pages_router(access):
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    @router.get("/cameras/{name}")
+    @router.get("/cameras/{name:path}")
     @router.get("/events")
     @router.get("/events/{event_id}")
     def page(name: str = "", event_id: str = ""):

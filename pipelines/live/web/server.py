@@ -64,7 +64,9 @@ def serve(app, host="127.0.0.1", port=8008):
         UserError: The address is in use or is none of this machine, or it is no loopback address and there is no token.
     """
     if not is_loopback(host) and not app.state.access.needs_token:
-        raise UserError(f"a page on {host} is reached from other machines and needs a token. Set one, or serve 127.0.0.1.")
+        raise UserError(
+            f"a page on {host} is reached from other machines and needs a token. Set one, or serve 127.0.0.1."
+        )
     config = uvicorn.Config(
         app,
         host=host,

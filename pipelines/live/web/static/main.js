@@ -52,7 +52,7 @@ function updateSummary() {
   if (key === summed) return;
   summed = key;
   fill(document.getElementById("summary"), Object.entries(GROUPS).filter(([kind]) => counts.has(kind)).map(([kind, words]) =>
-    h("span", { class: `pill ${kind}` }, icon(ICON_OF[kind]), h("b", { class: "number" }, counts.get(kind)), h("span", {}, words[Number(counts.get(kind) > 1)]))));
+    h("span", { class: `pill ${kind}` }, icon(ICON_OF[kind]), h("b", { class: "number" }, counts.get(kind)), " ", h("span", {}, words[Number(counts.get(kind) > 1)]))));
 }
 
 function updateLink() {

@@ -32,7 +32,9 @@ def test_an_odd_name_is_a_name(client, view):
     assert client.get(f"/api/cameras/{ODD_NAME.replace(' ', '%20')}").headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("name", ["none", "..", "%2e%2e%2f%2e%2e%2fetc", "door%00", "door%0d%0aX-Evil:%201", "%ff", "d" * 9000])
+@pytest.mark.parametrize(
+    "name", ["none", "..", "%2e%2e%2f%2e%2e%2fetc", "door%00", "door%0d%0aX-Evil:%201", "%ff", "d" * 9000]
+)
 def test_an_unknown_camera_is_not_found(client, name):
     for path in ("", "/picture.jpg", "/scores", "/states", "/patches", "/stream.mjpg"):
         answer = client.get(f"/api/cameras/{name}{path}")
@@ -64,7 +66,9 @@ def test_scores_and_states_are_those_of_the_store(client, store):
     assert client.get(f"/api/cameras/door/scores?since={NOON}&until={NOON}").json()["scores"] == []
 
 
-@pytest.mark.parametrize("values", ["since=nan", "until=inf", "since=-1", "points=0", "points=99999", "since=1e300", "since=x"])
+@pytest.mark.parametrize(
+    "values", ["since=nan", "until=inf", "since=-1", "points=0", "points=99999", "since=1e300", "since=x"]
+)
 def test_numbers_that_cannot_be_are_refused(client, values):
     answer = client.get(f"/api/cameras/door/scores?{values}")
     assert answer.status_code == 422 and values.partition("=")[0] in answer.json()["detail"]

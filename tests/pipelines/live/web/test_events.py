@@ -24,7 +24,8 @@ def test_events_come_newest_first_and_filtered(client, store):
         store.save(an_event(number, camera, level))
     store.review(f"{1:032x}", "true_alarm")
     wanted = {"": [3, 2, 1], "camera=door": [3, 1], "level=notice": [3, 2], "verdict=true_alarm": [1]}
-    wanted |= {"reviewed=false": [3, 2], "reviewed=true": [1], f"before={NOON + 300}": [2, 1], "camera=%27%20OR%201=1": []}
+    wanted |= {"reviewed=false": [3, 2], "reviewed=true": [1], f"before={NOON + 300}": [2, 1]}
+    wanted |= {"camera=%27%20OR%201=1": []}
     assert {query: ids(client.get(f"/api/events?{query}")) for query in wanted} == wanted
 
 
