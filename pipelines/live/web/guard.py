@@ -112,7 +112,7 @@ class Guard:
         else:
             known = self.access.needs_token or address.is_loopback or name.strip("[]") in self.hosts
         if not known:
-            raise RefusedError(421, "this page is not served under this name. Name the host in the settings of the page.")
+            raise RefusedError(421, "this page is not served under this name: it is none of the hosts of its settings.")
 
     def _check_access(self, scope, headers):
         """Return ``"open"``, ``"token"`` or ``"session"``."""
@@ -129,7 +129,8 @@ class Guard:
             return given
         if path in OPEN_PATHS or path.startswith("/static/"):
             return ""
-        raise RefusedError(401, "a token is needed: send the header Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
+        reason = "a token is needed: send the header Authorization: Bearer TOKEN."
+        raise RefusedError(401, reason, WWW_Authenticate="Bearer")
 
 
 def _check_site(method, headers):
