@@ -10,6 +10,7 @@ EXIT_SKIPPED = 1
 EXIT_USER_ERROR = 2
 EXIT_MACHINE_ERROR = 3
 EXIT_BUG = 4
+LIVE_PACKAGES = ("fastapi", "prometheus_client", "sse_starlette", "tomlkit", "uvicorn")
 RESTARTED = ("demo", "train", "train-extractor", "train-detector")
 
 __all__ = [
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         if package in ("", "pipelines", "vad_keras") or package in sys.stdlib_module_names:
             traceback.print_exc()
             return EXIT_BUG
-        extra = package if package in ("jax", "torch") else "pipelines"
+        extra = "live" if package in LIVE_PACKAGES else package if package in ("jax", "torch") else "pipelines"
         print(
             f"error: `vad` needs the extra `{extra}` ({package} is not installed): pip install 'vad-keras[{extra}]'",
             file=sys.stderr,

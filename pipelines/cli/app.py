@@ -10,10 +10,12 @@ import typer
 from pipelines.cli import EXIT_INTERRUPTED
 from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
+from pipelines.cli.calibrate import calibrate
 from pipelines.cli.clean import clean
 from pipelines.cli.collect import collect
 from pipelines.cli.dispatch import run
 from pipelines.cli.errors import report_error
+from pipelines.cli.live import watch
 from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
     ConfigOption,
@@ -273,6 +275,8 @@ def ablate(
 app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
 app.command(rich_help_panel=OTHER)(clean)
+app.command(rich_help_panel=INFERENCE)(watch)
+app.command(rich_help_panel=INFERENCE)(calibrate)
 
 
 @app.command(rich_help_panel=OTHER)

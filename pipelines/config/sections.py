@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.config.sections_alarms import CalibrateConfig, NotifyConfig
 from pipelines.config.sections_data import DataConfig, FeaturesConfig, SyntheticConfig
+from pipelines.config.sections_live import WatchConfig
 from pipelines.config.sections_results import (
     AblateConfig,
     AlarmsConfig,
@@ -51,6 +53,9 @@ class Config:
     alarms: AlarmsConfig = field(default_factory=AlarmsConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
+    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     collect: CollectConfig = field(default_factory=CollectConfig)
     bench: BenchConfig = field(default_factory=BenchConfig)
 

@@ -54,9 +54,15 @@ class AblateConfig:
 
 @dataclass(frozen=True)
 class AlarmsConfig:
-    """When a score is an alarm."""
+    """When a score is an alarm. Only `vad watch` and `vad calibrate` use more than the threshold (docs/alarms.md)."""
 
     threshold: Fraction = setting(0.5, "A score at or above it is an alarm; an export keeps it in model.json")
+    notice_threshold: Fraction = setting(0.0, "A score at or above it is a notice; 0: no notices")
+    hysteresis: Fraction = setting(0.05, "How far below a threshold a score may fall before the event ends")
+    min_length_sec: NonNegativeFloat = setting(1.0, "Shorter events do not count", "s")
+    merge_gap_sec: NonNegativeFloat = setting(5.0, "Events with a shorter pause between them are one", "s")
+    cooldown_sec: NonNegativeFloat = setting(60.0, "No event starts so long after the end of an alarm", "s")
+    max_gap_sec: NonNegativeFloat = setting(10.0, "An event ends when there is no score for so long", "s")
 
 
 @dataclass(frozen=True)

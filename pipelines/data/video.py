@@ -16,7 +16,8 @@ import numpy as np
 from pipelines.data.frame_limits import DECODER_OPTIONS, MAX_STREAMS, refusal
 from pipelines.data.frame_times import MAX_PAUSE_OF_STREAM_SEC, MAX_PAUSE_SEC, FrameTimes
 from pipelines.data.listing.files import frame_files
-from pipelines.data.orientation import Orientation, is_transposed, upright
+from pipelines.data.orientation import Orientation, is_transposed
+from pipelines.data.pixels import square_rgb
 from pipelines.data.snippets import in_snippets, padded
 from pipelines.data.video_stream import (
     FALLBACK_FPS,
@@ -27,7 +28,6 @@ from pipelines.data.video_stream import (
     nominal_fps,
     open_container,
 )
-from vad_keras.spec import CENTER_CROP
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
 MAX_NAMED_STREAMS = 8
@@ -74,6 +74,7 @@ class VideoReader:
         num_frames: Frames decoded so far.
         num_sampled: Frames yielded so far.
         frame_times_sec: Time of every decoded frame, from 0 at the first.
+        decoded: The frame that was yielded last as ``av.VideoFrame``, and its orientation.
         warning: Damage that was skipped, time stamps that were replaced, and what was not applied or not read; ``""``
             when there was none.
 
@@ -96,7 +97,7 @@ class VideoReader:
     def _reset(self):
         self.fps, self.width, self.height = 0.0, 0, 0
         self.num_frames, self.num_sampled, self.frame_times_sec = 0, 0, array("d")
-        self.warning = ""
+        self.warning, self.decoded = "", None
 
     def __iter__(self):
         self._reset()
@@ -121,20 +122,15 @@ class VideoReader:
         return (padded(frames, clip_frames) for frames in in_snippets(self, clip_frames))
 
     def _rgb(self, frame, matrix):
-        height = width = self.size_px
-        if self.crop:
-            height, width = (round(self.size_px / part) for part in CENTER_CROP)
-        if is_transposed(matrix):
-            height, width = width, height
         try:
-            rgb = frame.reformat(width=width, height=height, format="rgb24", threads=1).to_ndarray()
+            rgb = square_rgb(frame, matrix, self.size_px, self.crop)
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise VideoError(self.path, f"cannot convert pixel format {frame.format.name} to RGB ({error})") from None
         if self.num_sampled == 0:
             turned = is_transposed(matrix)
             self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-        top, left = (height - self.size_px) // 2, (width - self.size_px) // 2
-        return upright(rgb[top : top + self.size_px, left : left + self.size_px], matrix)
+        self.decoded = frame, matrix
+        return rgb
 
     def _decoded(self):
         """Yield ``(time_sec, frame, matrix)`` of every frame that can be decoded, in the order of presentation."""

@@ -121,11 +121,12 @@ class EventStore:
         return [self._stored(row) for row in self._database.read(sql, (*wanted.values(), limit))]
 
     def open_events(self):
-        """Return the events that have not ended, oldest first. After a crash nobody ends them: see ``end_left_open``."""
-        return [self._stored(row) for row in self._database.read("SELECT * FROM events WHERE end IS NULL ORDER BY start")]
+        """Return the events that have not ended, oldest first. After a crash, ``end_left_open`` ends them."""
+        rows = self._database.read("SELECT * FROM events WHERE end IS NULL ORDER BY start")
+        return [self._stored(row) for row in rows]
 
     def end_left_open(self):
-        """End the events that a stopped process left open, at their peak, and return them. Call it before watching."""
+        """End the events that a stopped process left open at their peak. Return them. Call it before watching."""
         left = self.open_events()
         for event in left:
             event.end = max(event.start, event.peak_time)
@@ -198,7 +199,7 @@ class EventStore:
             connection.execute("INSERT INTO states VALUES (?, ?, ?, ?, ?)", (camera, time, state, health, reason))
 
     def states(self, camera, since, until):
-        """Return ``(time, state, health, reason)`` in order: the one that held at ``since``, and those up to ``until``."""
+        """Return ``(time, state, health, reason)`` in order, from the one that held at ``since`` up to ``until``."""
         sql = "SELECT time, state, health, reason FROM states WHERE camera = ? AND time <= ? AND time >= coalesce("
         sql += "(SELECT max(time) FROM states WHERE camera = ? AND time <= ?), ?) ORDER BY time, rowid"
         return [tuple(row) for row in self._database.read(sql, (camera, until, camera, since, since))]
@@ -240,7 +241,7 @@ class EventStore:
         return size_of(self.folder)
 
     def remove_oldest_media(self, num_bytes=1):
-        """Remove clips and snapshots of the oldest ended events, those with a verdict last, until ``num_bytes`` are free.
+        """Remove media of the oldest ended events, those with a verdict last, until ``num_bytes`` are freed.
 
         Returns:
             The number of bytes freed; 0 when there is nothing left to remove.

@@ -87,8 +87,13 @@ class RunFolder:
 
     @property
     def live(self):
-        """Store of ``vad watch``: events, clips, scores."""
+        """Events, clips and scores of ``vad watch``."""
         return self.path / "live"
+
+    @property
+    def calibration(self):
+        """Thresholds and curves of ``vad calibrate``."""
+        return self.path / "calibration"
 
     @property
     def collected(self):

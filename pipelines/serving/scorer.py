@@ -74,6 +74,11 @@ class Scorer:
         return max((detector.get("max_iterations", 0) + 2) * widest, detector.get("context_frames", 0))
 
     @property
+    def frames_before(self):
+        """Number of scored frames that are kept as context of the next ones."""
+        return self.margin_frames
+
+    @property
     def frames_per_call(self):
         """Number of frames that are turned into nodes at once."""
         snippets = SNIPPETS_PER_CALL
@@ -90,9 +95,7 @@ class Scorer:
         Returns:
             ``FrameScores`` of the earliest frames without a score so far, often of none.
         """
-        self._frames = np.concatenate([self._frames, as_recorded(frames, self.info.jpeg_quality)])
-        while len(self._frames) - self._num_context >= self.frames_per_call + self.info.temporal_reach[1]:
-            self._extract(self.frames_per_call)
+        self._take(frames)
         parts = [self._no_scores()]
         while self._num_nodes - self._num_scored >= self.window_frames + self.margin_frames:
             parts.append(self._score(self.window_frames, self.margin_frames))
@@ -104,6 +107,12 @@ class Scorer:
             self._extract(len(self._frames) - self._num_context)
         remaining = self._num_nodes - self._num_scored
         return self._score(remaining, 0) if remaining else self._no_scores()
+
+    def _take(self, frames):
+        """Turn frames into nodes, as soon as there are enough of them for a call."""
+        self._frames = np.concatenate([self._frames, as_recorded(frames, self.info.jpeg_quality)])
+        while len(self._frames) - self._num_context >= self.frames_per_call + self.info.temporal_reach[1]:
+            self._extract(self.frames_per_call)
 
     def _extract(self, num_frames):
         """Turn the next frames into nodes, stored in float16 as for training and evaluation."""
@@ -123,7 +132,7 @@ class Scorer:
         start, end = self._num_scored, self._num_scored + num_frames
         inputs = {name: value[: end + margin].astype(np.float32) for name, value in values.items()}
         scores = _frame_scores(self.engine.score_nodes(inputs), self.info.num_patches)
-        drop = max(end - self.margin_frames, 0)
+        drop = max(end - self.frames_before, 0)
         self._nodes = [{name: value[drop:] for name, value in values.items()}]
         self._num_nodes, self._num_scored = self._num_nodes - drop, end - drop
         return FrameScores(*(values[start:end] for values in scores))

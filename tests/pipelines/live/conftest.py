@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.live.store import EventStore
 from pipelines.serving.alarms import Event
+from tests.pipelines.live.sources import lying_server, rtsp_server  # noqa: F401
 
 NOON = 1_790_000_000.0
 

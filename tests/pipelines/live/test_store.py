@@ -60,14 +60,15 @@ def test_media_lie_by_camera_and_day_and_nothing_leaves_the_store(store, make_ev
     for bad in ("../../secret", "", "A" * 32, f"{7:032x}\n", f"{8:032x}"):
         with pytest.raises(KeyError, match="there is no event"):
             store.clip_path(bad)
-    for changed in ({"camera": "../door"}, {"camera": ""}, {"event_id": "../x"}, {"level": "panic"}, {"start": math.nan}):
+    wrong = ({"camera": "../door"}, {"camera": ""}, {"event_id": "../x"}, {"level": "panic"}, {"start": math.nan})
+    for changed in wrong:
         with pytest.raises(ValueError, match="an event needs an id of 32 hexadecimal digits"):
             store.save(dataclasses.replace(event, **changed))
 
 
 def test_a_verdict_that_is_none_is_refused(store, make_event):
     store.save(make_event(1))
-    with pytest.raises(ValueError, match="must be true_alarm, false_alarm or None. Received: 'maybe'"):
+    with pytest.raises(ValueError, match=r"must be true_alarm, false_alarm or None. Received: 'maybe'"):
         store.review(f"{1:032x}", "maybe")
     with pytest.raises(KeyError):
         store.review(f"{2:032x}", "true_alarm")
@@ -86,7 +87,7 @@ def test_old_scores_become_minutes_and_the_history_stays_small(store):
     start = NOON // 60 * 60
     for hour in range(8):
         times = [start + 3600 * hour + 10 * n for n in range(360)]
-        store.add_scores("door", [(time, (time % 60) / 100) for time in times])
+        store.add_scores("door", [(one, (one % 60) / 100) for one in times])
     rows = [store._database.read(f"SELECT count(*) FROM {table}")[0][0] for table in ("scores", "minutes")]
     assert 6 * 360 <= rows[0] <= 6 * 360 + 6 and rows[1] == 8 * 60
     old = store.scores("door", start, start + 120, max_points=1000)
@@ -101,8 +102,8 @@ def test_old_scores_become_minutes_and_the_history_stays_small(store):
 
 
 def test_states_begin_with_the_one_that_held(store):
-    for time, state in ((10, "live"), (20, "lost"), (30, "live")):
-        store.add_state("door", time, state, "ok", "because")
+    for moment, state in ((10, "live"), (20, "lost"), (30, "live")):
+        store.add_state("door", moment, state, "ok", "because")
     assert [one[:2] for one in store.states("door", 15, 25)] == [(10, "live"), (20, "lost")]
     assert store.states("door", 0, 5) == [] and store.states("yard", 0, 99) == []
     store.delete_before(25)

@@ -1,0 +1,194 @@
+"""Calibrate: scores of normal footage -> the threshold for a wanted number of false alarms per camera-day."""
+
+import csv
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.config import UserError
+from pipelines.data.listing.files import VIDEO_SUFFIXES
+from pipelines.live.cameras import change_camera, read_cameras
+from pipelines.report.plots.calibration_curve import plot_calibration
+from pipelines.report.terminal.summary import counted, printable, write_summary
+from pipelines.run.files import write_json
+from pipelines.run.folder import RunFolder
+from pipelines.serving.alarms import AlarmRules
+from pipelines.serving.calibration import DAY_SEC, Footage, calibrate, curve
+from pipelines.serving.results import read_result, source_of, with_suffix
+
+CLUSTERED = 2  # more alarmed blocks per cluster, and blocks are too short
+
+
+def run(config) -> Path:
+    """Calibrate the threshold of a camera from the scores of ``calibrate.inputs``.
+
+    Writes ``calibration/<camera>.json`` and ``.png``, and the threshold into ``calibrate.cameras`` if it is set.
+    Videos must have been scored before: ``vad calibrate`` does that first.
+
+    Args:
+        config: The run's ``Config``.
+
+    Returns:
+        The folder of the results.
+
+    Raises:
+        UserError: There is no footage, too little of it for the promise, or its scores are too high; or the camera is
+            not in ``calibrate.cameras``.
+    """
+    start, options = time.monotonic(), config.calibrate
+    camera = _camera(options)
+    rules = AlarmRules.of(config.alarms)
+    if options.confidence >= 1:
+        raise UserError("`calibrate.confidence` must be below 1: no footage makes it certain. Try 0.95.")
+    scores = Path(config.score.output or RunFolder.of(config).scores)
+    results, skipped = find_results(options.inputs, scores)
+    footage = [_footage(target, result) for target, result in results]
+    block = f"a block of {options.block_sec:g} s" if options.block_sec else "a block"
+    try:
+        found = calibrate(footage, rules, options.false_alarms, options.block_sec, options.confidence)
+    except ValueError:
+        raise UserError(f"the footage is shorter than {block}. Give more, or lower calibrate.block_sec.") from None
+    target = RunFolder.of(config).calibration / camera
+    _plot(with_suffix(target, ".png"), footage, rules, options, found, camera)
+    if found.threshold is None:
+        raise UserError(_why_not(found, options))
+    content = dataclasses.asdict(options) | found._asdict() | {"rules": dataclasses.asdict(rules)}
+    content["videos"] = [result["video"] for _, result in results]
+    content["models"] = sorted({str(result.get("model")) for _, result in results})
+    write_json(with_suffix(target, ".json"), content)
+    if options.cameras:
+        change_camera(options.cameras, camera, threshold=found.threshold)
+    _print_notes(found, options, rules, content["models"])
+    done = f"threshold {found.threshold:.6g} from {found.days:.3g} camera-days of {counted(len(footage), 'video')}: "
+    done += f"{_promise(options)} at most {found.bound_per_day:.3g} false alarms per camera-day"
+    done += f"; written into {options.cameras}" if options.cameras else ""
+    write_summary(config, "calibrate", done, skipped=skipped, output=target.parent, seconds=time.monotonic() - start)
+    return target.parent
+
+
+def find_results(inputs, scores):
+    """Find results of ``vad score``.
+
+    Args:
+        inputs: JSON files of results, videos, and folders of either.
+        scores: Folder of the results of videos.
+
+    Returns:
+        ``(results, skipped)``: pairs of a path without suffix and the content of its JSON file, and pairs of a file and
+        the reason why it is skipped.
+
+    Raises:
+        UserError: An input does not exist, or there is no result at all.
+    """
+    files = []
+    for entry in map(Path, inputs):
+        if not entry.exists():
+            raise UserError(f"{entry} does not exist. Check the path given to `vad calibrate`.")
+        inside = sorted(path for path in entry.rglob("*") if path.is_file()) if entry.is_dir() else [entry]
+        files += [path for path in inside if path == entry or path.suffix.lower() in (".json", *VIDEO_SUFFIXES)]
+    scored = {}
+    for path in sorted(scores.rglob("*.json")):
+        result = read_result(path.with_suffix(""))
+        if result is not None:
+            scored[source_of(result["video"])] = path
+    results, skipped = {}, []
+    for path in files:
+        target = path if path.suffix == ".json" else scored.get(source_of(path))
+        result = None if target is None else read_result(target.with_suffix(""))
+        if result is not None and result.get("scores"):
+            results[source_of(result["video"])] = target.with_suffix(""), result
+        elif path.suffix != ".json" or path in map(Path, inputs):
+            skipped.append((path, "it has no scores" if target is None else "it is no result of `vad score`"))
+    if not results:
+        raise UserError("no scores: name videos, folders, or JSON files of `vad score` to `vad calibrate`.")
+    return list(results.values()), skipped
+
+
+def _camera(options):
+    """Return the name of the camera, which is in ``cameras.toml`` if there is one."""
+    if not options.cameras:
+        return options.camera or "camera"
+    names = [camera.name for camera in read_cameras(options.cameras)]
+    if options.camera in names:
+        return options.camera
+    if options.camera or len(names) > 1:
+        what = f"has no camera `{options.camera}`" if options.camera else "has several cameras"
+        raise UserError(f"{options.cameras} {what}. Name one with --camera: {', '.join(names)}.")
+    return names[0]
+
+
+def _footage(target, result):
+    """Return the ``Footage`` of a result. Its CSV file has the times; without it, they follow from the frame rate."""
+    scores = np.array(result["scores"], float)
+    times = np.arange(scores.size) / result["fps"]
+    try:
+        with with_suffix(target, ".csv").open(newline="", encoding="utf-8") as file:
+            read = np.array([float(row["time_sec"]) for row in csv.DictReader(file)])
+        times = read if read.shape == scores.shape else times
+    except (OSError, KeyError, ValueError):
+        pass
+    return Footage(scores, times, 1 / result["fps"])
+
+
+def _promise(options):
+    return f"with {100 * options.confidence:g} % confidence," if options.confidence else "on average"
+
+
+def _why_not(found, options):
+    """Return in words why there is no threshold, and what helps."""
+    wanted = f"{options.false_alarms:g} false alarms per camera-day"
+    if found.allowed_blocks >= 0:
+        return (
+            f"no threshold gives {wanted}: scores reach 1 in more than {counted(found.allowed_blocks, 'block')} of the "
+            "footage. Check that it is normal, and that the model fits this camera."
+        )
+    if found.needed_days <= found.days * (1 + 1e-9):
+        return f"{wanted} are less than one alarm in all blocks. Raise calibrate.block_sec or --false-alarms."
+    best = math.ceil(found.best_per_day * 100) / 100
+    return (
+        f"{wanted} {_promise(options).rstrip(',')} need at least {_duration(found.needed_days)} of normal footage. "
+        f"Received: {_duration(found.days)}, which can promise {best:g}. Add footage, or use --false-alarms {best:g}."
+    )
+
+
+def _duration(days):
+    """Return a number of days in words.
+
+    Example:
+    >>> _duration(3.0), _duration(0.05)
+    ('3 days', '1.2 hours')
+    """
+    return f"{days:.3g} days" if days >= 1 else f"{days * 24:.3g} hours"
+
+
+def _print_notes(found, options, rules, models):
+    """Print what weakens the promise."""
+    notes = []
+    if options.block_sec and rules.cooldown_sec < options.block_sec:
+        notes.append(
+            f"alarms less than {options.block_sec:g} s apart count once; alarms.cooldown_sec={options.block_sec:g} "
+            "makes it so for the operator, too"
+        )
+    if found.alarmed_blocks > CLUSTERED * max(found.clusters, 1):
+        notes.append(
+            f"the {found.alarmed_blocks} alarmed blocks lie in {counted(found.clusters, 'cluster')}: blocks depend on "
+            "each other, and the promise is too bold; raise calibrate.block_sec"
+        )
+    if found.days < 1:
+        notes.append(f"{_duration(found.days)} of footage do not show a whole day: night and day may differ")
+    if len(models) > 1:
+        notes.append("the scores come from several models; score the footage with the one that watches")
+    for note in notes:
+        Console(stderr=True).print(f"[yellow]note:[/] {escape(printable(note))}", highlight=False, soft_wrap=True)
+
+
+def _plot(path, footage, rules, options, found, camera):
+    thresholds, per_day, bounds = curve(footage, rules, options.block_sec, options.confidence)
+    name = f"{100 * options.confidence:g} % bound" if options.confidence else "mean bound"
+    title = f"{camera}: {found.days * DAY_SEC / 3600:,.3g} hours of normal footage"
+    plot_calibration(path, thresholds, per_day, bounds, options.false_alarms, found.threshold, title, name)

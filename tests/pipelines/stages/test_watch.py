@@ -1,0 +1,95 @@
+"""The watch stage: what is watched and how, and the scores of `vad score`."""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from pipelines.config import UserError, load_config
+from pipelines.live.store import EventStore
+from pipelines.run.lock import run_lock
+from pipelines.stages import score, watch
+from tests.pipelines.live.sources import wait_until, write_video
+
+
+def config_of(exported, tmp_path, *sources, **settings):
+    config, settings = exported.config, {"web": "", "pace": False, "sources": tuple(map(str, sources)), **settings}
+    scoring = dataclasses.replace(config.score, model=str(exported.folder), inputs=tuple(map(str, sources)), top_frames=0)
+    section = dataclasses.replace(config.watch, **settings)
+    return dataclasses.replace(config, work_dir=str(tmp_path / "run"), watch=section, score=scoring)
+
+
+def test_a_watched_file_has_the_scores_of_vad_score(exported, tmp_path, capsys):
+    video = write_video(tmp_path / "door.mp4", num_frames=31)
+    config = config_of(exported, tmp_path, video)
+    folder = watch.run(config)
+    assert folder == tmp_path / "run" / "live"
+    output = capsys.readouterr().out
+    assert "door  live" in output and "door  ended" in output and "1 camera, 31 frames scored" in output
+    expected = json.loads((score.run(config) / "door.json").read_text())["scores"]
+    store = EventStore(folder)
+    start = video.stat().st_mtime - 31 / 5
+    found = [mean for _, _, mean, _ in store.scores("door", start - 1, start + 9, max_points=10_000)]
+    store.close()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_signal_ends_watching_and_everything_is_written(exported, tmp_path):
+    config = config_of(exported, tmp_path, write_video(tmp_path / "door.mp4", num_frames=600), pace=True)
+
+    def stop():
+        wait_until(lambda: (tmp_path / "run" / "live" / "events.sqlite").exists())
+        threading.Event().wait(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    threading.Thread(target=stop, daemon=True).start()
+    watch.run(config)
+    assert signal.getsignal(signal.SIGTERM) is before
+    store = EventStore(tmp_path / "run" / "live")
+    assert not store.open_events()
+    store.close()
+
+
+def test_two_processes_do_not_watch_into_one_folder(exported, tmp_path):
+    config = config_of(exported, tmp_path, write_video(tmp_path / "door.mp4"))
+    with run_lock(tmp_path / "run" / "live"), pytest.raises(UserError, match="is using"):
+        watch.run(config)
+
+
+@pytest.mark.parametrize(
+    "settings, problem",
+    [
+        ({}, "nothing to watch: name a source"),
+        ({"sources": ("none.mp4",)}, "none.mp4 does not exist"),
+        ({"sources": ("a.mp4",), "cameras": "c.toml"}, "not both"),
+        ({"cameras": "none.toml"}, "none.toml cannot be read"),
+        ({"sources": ("ftp://u:secret@h/a",)}, "ftp://h/a cannot be watched"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused_with_the_way_out(settings, problem):
+    options = dataclasses.replace(load_config().watch, **settings)
+    with pytest.raises(UserError, match=problem) as error:
+        watch.find_cameras(options)
+    assert "secret" not in str(error.value)
+
+
+def test_sources_and_files_of_cameras_give_the_same_cameras(tmp_path):
+    video = write_video(tmp_path / "a.mp4", num_frames=2)
+    (tmp_path / "c.toml").write_text(f'[[cameras]]\nname = "a"\nsource = "{video}"\n[[cameras]]\nname = "b"\n'
+                                     'source = "rtsp://h/b"\nenabled = false\n')
+    options = load_config().watch
+    listed = watch.find_cameras(dataclasses.replace(options, cameras=str(tmp_path / "c.toml")))
+    assert listed == watch.find_cameras(dataclasses.replace(options, sources=(str(video),)))
+
+
+def test_a_model_is_loaded_once_for_all_its_cameras(exported, tmp_path):
+    video = write_video(tmp_path / "a.mp4", num_frames=2)
+    config = config_of(exported, tmp_path, video, video)
+    cameras = watch.find_cameras(config.watch)
+    engines = watch.load_engines(config, cameras)
+    assert list(engines) == ["a", "a_2"] and engines["a"] is engines["a_2"]
