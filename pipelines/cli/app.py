@@ -12,6 +12,7 @@ from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.calibrate import calibrate
 from pipelines.cli.clean import clean
+from pipelines.cli.collect import collect
 from pipelines.cli.dispatch import run
 from pipelines.cli.errors import report_error
 from pipelines.cli.live import watch
@@ -166,6 +167,9 @@ def export(config: ConfigOption = None, overrides: SetOption = None):
 
 
 app.command(rich_help_panel=INFERENCE)(score)
+
+
+app.command(rich_help_panel=INFERENCE)(collect)
 
 
 @app.command(rich_help_panel=EVALUATION)

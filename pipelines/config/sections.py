@@ -14,6 +14,7 @@ from pipelines.config.sections_results import (
     AblateConfig,
     AlarmsConfig,
     BenchConfig,
+    CollectConfig,
     CompareConfig,
     EvaluateConfig,
     ExportConfig,
@@ -55,6 +56,7 @@ class Config:
     watch: WatchConfig = field(default_factory=WatchConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
+    collect: CollectConfig = field(default_factory=CollectConfig)
     bench: BenchConfig = field(default_factory=BenchConfig)
 
     @property

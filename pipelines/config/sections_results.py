@@ -93,6 +93,15 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True)
+class CollectConfig:
+    """Reviewed events of `vad watch` as videos for the next training."""
+
+    store: str = setting("", "Folder of the events of `vad watch`; empty: live/ in work_dir")
+    output: str = setting("", "Folder of the videos and of labels.csv; empty: collected/ in work_dir")
+    test_fraction: Fraction = setting(0.2, "Share of the videos of each label for evaluation")
+
+
+@dataclass(frozen=True)
 class BenchConfig:
     """What `vad bench` measures. Sizes and models are those of the other sections."""
 

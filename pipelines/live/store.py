@@ -104,15 +104,17 @@ class EventStore:
         rows = self._database.read("SELECT * FROM events WHERE event_id = ?", (str(event_id),))
         return self._stored(rows[0]) if rows else None
 
-    def events(self, camera=None, level=None, verdict=None, before=None, limit=50):
+    def events(self, camera=None, level=None, verdict=None, before=None, limit=50, reviewed=None):
         """Return events, newest first.
 
         Args:
             camera, level, verdict: Only those with this value; None: all.
             before: Only those that started before this time.
             limit: At most so many.
+            reviewed: Only those with a verdict (True) or without one (False); None: all.
         """
         wanted = {"camera = ?": camera, "level = ?": level, "verdict = ?": verdict, "start < ?": before}
+        wanted["(verdict IS NOT NULL) = ?"] = reviewed
         wanted = {clause: value for clause, value in wanted.items() if value is not None}
         where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
         sql = f"SELECT * FROM events {where} ORDER BY start DESC, event_id DESC LIMIT ?"

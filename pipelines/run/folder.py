@@ -96,6 +96,11 @@ class RunFolder:
         return self.path / "calibration"
 
     @property
+    def collected(self):
+        """Videos and labels of ``vad collect``."""
+        return self.path / "collected"
+
+    @property
     def folds(self):
         """Folders of the trainings of ``vad repeat``, ``vad compare`` and ``vad ablate``, runs themselves."""
         return self.path / "folds"

@@ -1,0 +1,36 @@
+"""Make a dataset of the reviewed events of ``vad watch`` (``vad collect``)."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import EXIT_DONE, EXIT_SKIPPED
+from pipelines.cli.options import ConfigOption, SetOption, load_named
+from pipelines.report.terminal.summary import read_summaries, summary_stamps
+
+
+def collect(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Folder of the run that vad watch used (work_dir).", show_default=False)
+    ],
+    output: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the videos. Default: collected/ in RUN.")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+):
+    """Collect reviewed events as training videos.
+
+    Clips of true alarms become abnormal videos, clips of false alarms and quiet stretches normal ones. Writes the
+    videos and labels.csv, which vad train takes as they are. Run it again to add what is new.
+    """
+    loaded = load_named(config, overrides)
+    options = dataclasses.replace(loaded.collect, output=output) if output else loaded.collect
+    loaded = dataclasses.replace(loaded, work_dir=run, collect=options)
+    from pipelines.stages.collect import run as collect_videos
+
+    before = summary_stamps(loaded)
+    collect_videos(loaded)
+    skipped = any(summary["skipped"] for summary in read_summaries(loaded, before))
+    return EXIT_SKIPPED if skipped else EXIT_DONE
