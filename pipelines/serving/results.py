@@ -57,12 +57,12 @@ def result_names(found, output):
     """
     stems = [name.with_suffix("").as_posix().casefold() for name in found.values()]
     inputs = {source_of(path) for path in found}
-    taken, named = set(), []
+    taken, named = set(REPORT_NAMES), []
     for (path, name), stem in zip(found.items(), stems, strict=True):
         shared = stems.count(stem) > 1
         wanted = _shortened(name.as_posix().replace(".", "_") if shared else name.with_suffix("").as_posix())
         unique, number = wanted, 2
-        while unique.casefold() in (*taken, *REPORT_NAMES) or not _is_free(Path(output) / unique, source_of(path), inputs):
+        while unique.casefold() in taken or not _is_free(Path(output) / unique, source_of(path), inputs):
             unique, number = f"{wanted}_{number}", number + 1
         taken.add(unique.casefold())
         named.append((path, unique))

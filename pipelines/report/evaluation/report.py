@@ -35,7 +35,8 @@ def write_report(
     """Measure systems on the same test videos, print the metrics and write the report.
 
     Writes ``metrics.json`` (each metric per seed, mean, sd, interval; paired differences), ``report.md`` and
-    ``report.html`` (the same as tables), ``videos.csv`` (one line per system and video) and, with ``images``, ``curves.png`` and ``classes.png``.
+    ``report.html`` (the same as tables), ``videos.csv`` (one line per system and video) and, with ``images``,
+    ``curves.png`` and ``classes.png``.
 
     Args:
         folder: Folder to write to.

@@ -5,6 +5,7 @@ limit, and only the first videos and alarms are shown.
 """
 
 import csv
+import io
 import json
 import os
 from itertools import islice
@@ -63,11 +64,11 @@ def write_score_report(output, results, skipped, model, thumbnails):
     output = Path(output)
     ordered = sorted(results, key=lambda pair: (-pair[1]["max_score"], pair[0]))
     alarms = [{"video": result["video"], **alarm} for _, result in ordered for alarm in result["alarms"]]
-    with replacing(output / ALARMS_CSV) as temporary:
-        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = csv.DictWriter(file, ALARM_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(_rounded(alarm) for alarm in alarms)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ALARM_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rounded(alarm) for alarm in alarms)
+    write_text(output / ALARMS_CSV, text.getvalue().encode(errors="backslashreplace").decode())
     write_json(output / ALARMS_JSON, {"alarms": alarms})
     return write_text(output / PAGE, _page(output, ordered, skipped, model, thumbnails))
 

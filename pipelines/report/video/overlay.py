@@ -86,7 +86,8 @@ class Overlay:
         highest = highest[known[np.maximum(np.searchsorted(known, np.arange(width), side="right") - 1, 0)]]
         from_bottom = np.arange(bar_px)[::-1, None] - margin
         room = bar_px - 2 * margin
-        under = (from_bottom >= 0) & (from_bottom < np.maximum(1, room * highest)[None]) & (np.arange(width) >= self._left)
+        under = (from_bottom >= 0) & (from_bottom < np.maximum(1, room * highest)[None])
+        under[:, : self._left] = False
         bar[under] = _rgb(SCORE)
         bar[under & (highest >= self.threshold)[None]] = _rgb(ALARM)
         line = bar_px - 1 - margin - round((room - 1) * self.threshold)

@@ -26,7 +26,7 @@ def write_video(path, frames, fps, end_sec, sound=None):
     Returns:
         What was left out, in words; empty if nothing was.
     """
-    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as output:
+    with replacing(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as output:
         frames = iter(frames)
         first = next(frames)
         video = _video_stream(output, first[1].shape, fps)
@@ -62,7 +62,7 @@ class _Track:
             if packet is None or packet.dts is None:
                 return
             if self.next is None:
-                packet.pts, packet.dts = (value and value - self.offset or 0 for value in (packet.pts, packet.dts))
+                packet.pts, packet.dts = ((value and value - self.offset) or 0 for value in (packet.pts, packet.dts))
             if packet.dts * packet.time_base > time_sec:
                 self.next = packet
                 return
@@ -81,8 +81,9 @@ class _Silence:
 def _video_stream(output, shape, fps):
     stream = output.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=ENCODER_OPTIONS)
     stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
-    stream.codec_context.time_base = TIME_BASE
-    stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1  # BT.709
+    codec = stream.codec_context
+    codec.time_base = TIME_BASE
+    codec.colorspace = codec.color_primaries = codec.color_trc = 1  # BT.709
     return stream
 
 
