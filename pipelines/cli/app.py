@@ -15,6 +15,7 @@ from pipelines.cli.dispatch import run
 from pipelines.cli.errors import report_error
 from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
+    AnnotateOption,
     ConfigOption,
     FoldsOption,
     InnerFoldsOption,
@@ -173,14 +174,15 @@ def score(
     output: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
     ] = None,
+    annotate: AnnotateOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ):
     """Score video files or folders of videos.
 
-    Writes one score per original frame as CSV and JSON, and a timeline image per video.
+    Writes one score per original frame as CSV and JSON, a timeline per video, and report.html for all of them.
     """
-    given = {"inputs": tuple(inputs or ()), "model": model, "output": output}
+    given = {"inputs": tuple(inputs or ()), "model": model, "output": output, "annotate": annotate}
     loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
     return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)
