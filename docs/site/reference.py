@@ -8,8 +8,9 @@ from pipelines.config.toml import toml_value
 def settings_page():
     """Return a table of the settings of each section."""
     parts = [
-        "# Settings\n\nA configuration is a TOML file with these sections: `--config FILE`. `--set detector.key_dim=32` "
-        "changes one setting of a command. A key that is not known is an error that names the nearest one.\n\n"
+        "# Settings\n\nA configuration is a TOML file with these sections: `--config FILE`. "
+        "`--set detector.key_dim=32` changes one setting of a command. "
+        "A key that is not known is an error that names the nearest one.\n\n"
         "`vad config` prints the same list, with the values of a file. Settings marked with * can change neither a "
         "trained weight nor a score."
     ]

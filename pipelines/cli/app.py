@@ -12,6 +12,7 @@ from pipelines.cli import config as cli_config
 from pipelines.cli import datasets as cli_datasets
 from pipelines.cli.clean import clean
 from pipelines.cli.dispatch import run
+from pipelines.cli.doctor import doctor
 from pipelines.cli.errors import report_error
 from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
@@ -271,6 +272,7 @@ def ablate(
 app.add_typer(cli_config.app, name="config", rich_help_panel=OTHER)
 app.add_typer(cli_datasets.app, name="datasets", rich_help_panel=OTHER)
 app.command(rich_help_panel=OTHER)(clean)
+app.command(rich_help_panel=OTHER)(doctor)
 
 
 @app.command(rich_help_panel=OTHER)
