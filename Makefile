@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target makes from hash-locked requirements. Needs Python 3.11 to 3.13 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test backends lint bench notebooks clean lock
+.PHONY: help install demo test backends lint bench notebooks docs clean lock
 .DELETE_ON_ERROR:
 
 SHELL := /bin/sh
@@ -47,8 +47,11 @@ bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, 
 notebooks: $(STAMPS)/dev  ## run every notebook; the files do not change
 	@for notebook in notebooks/*.ipynb; do echo "$$notebook" && $(BIN)/jupyter-execute "$$notebook" || exit 1; done
 
+docs: $(STAMPS)/dev  ## build the documentation site into build/docs; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f docs/site/mkdocs.yml && echo "open build/docs/index.html"
+
 clean:  ## remove .venv, the caches and the demo's output; your own runs stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis runs/demo runs/bench
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build runs/demo runs/bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(STAMPS)/uv  ## resolve requirements/*.txt from pyproject.toml again

@@ -14,6 +14,7 @@ from pipelines.cli.calibrate import calibrate
 from pipelines.cli.clean import clean
 from pipelines.cli.collect import collect
 from pipelines.cli.dispatch import run
+from pipelines.cli.doctor import doctor
 from pipelines.cli.errors import report_error
 from pipelines.cli.live import watch
 from pipelines.cli.next_steps import print_next_steps
@@ -258,6 +259,7 @@ app.command(rich_help_panel=EVALUATION)(tensorboard)
 app.command(rich_help_panel=OTHER)(clean)
 app.command(rich_help_panel=INFERENCE)(watch)
 app.command(rich_help_panel=INFERENCE)(calibrate)
+app.command(rich_help_panel=OTHER)(doctor)
 
 
 @app.command(rich_help_panel=OTHER)

@@ -66,6 +66,9 @@ SetOption = Annotated[
         autocompletion=completing(lambda: [f"{key}=" for key in all_settings()]),
     ),
 ]
+AnnotateOption = Annotated[
+    bool, typer.Option("--annotate", help="Also write each video with its score, patches and alarms drawn over it.")
+]
 FoldsOption = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Cross-validate with N folds. 0: the dataset's own split.")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.dispatch import run
-from pipelines.cli.options import ConfigOption, SetOption, load_named
+from pipelines.cli.options import AnnotateOption, ConfigOption, SetOption, load_named
 
 
 def score(
@@ -33,16 +33,18 @@ def score(
     output: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
     ] = None,
+    annotate: AnnotateOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ):
     """Score video files or folders of videos.
 
-    Writes one score per original frame as CSV and JSON, and a timeline image per video. With --server, TensorFlow
-    Serving runs the model, and the results are the same.
+    Writes one score per original frame as CSV and JSON, a timeline per video, and report.html for all of them. With
+    --server, TensorFlow Serving runs the model, and the results are the same.
     """
-    given = {"inputs": tuple(inputs or ()), "model": model, "output": output, "server": server}
-    given |= {"server_model": server_model, "server_version": server_version, "server_label": server_label}
+    given = {"inputs": tuple(inputs or ()), "model": model, "output": output, "annotate": annotate}
+    given |= {"server": server, "server_model": server_model}
+    given |= {"server_version": server_version, "server_label": server_label}
     loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
     return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)

@@ -89,6 +89,7 @@ class ScoreConfig:
     output: str = setting("", "Folder of the results; empty: scores/ in work_dir")
     threshold: Fraction = setting(0.0, "A score at or above it is an alarm; 0: the threshold of the model")
     force: bool = setting(False, "Score again what this model has already scored")
+    annotate: bool = setting(False, "Also write each video with its score, its patch map and its alarms drawn over it")
     top_frames: NonNegativeInt = setting(6, "Frames shown under the timeline and as heat maps; 0: none", "frames")
 
 

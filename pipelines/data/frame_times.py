@@ -40,6 +40,7 @@ class FrameTimes:
     Attributes:
         num_replaced: Number of stamps that were not used.
         num_clocks: Number of changes of the clock.
+        first_sec: Stamp of the first frame; 0 if it has none.
 
     Example:
     >>> times = FrameTimes(gap_sec=0.5)
@@ -51,7 +52,7 @@ class FrameTimes:
 
     def __init__(self, gap_sec, max_pause_sec=MAX_PAUSE_SEC, look_ahead=LOOK_AHEAD):
         self.gap_sec, self.max_pause_sec, self.look_ahead = gap_sec, max_pause_sec, look_ahead
-        self.num_replaced = self.num_clocks = 0
+        self.num_replaced, self.num_clocks, self.first_sec = 0, 0, 0.0
         self._last_sec, self._offset, self._former_offsets = None, None, []
         self._gaps = deque(maxlen=USUAL_GAPS)
 
@@ -73,7 +74,8 @@ class FrameTimes:
     def _plain(self, stamp_sec):
         """Return the time of the first frame, and of a stamp that is not in doubt; else ``[]``."""
         if self._last_sec is None:
-            self._offset = -stamp_sec if stamp_sec is not None and math.isfinite(stamp_sec) else None
+            if stamp_sec is not None and math.isfinite(stamp_sec):
+                self._offset, self.first_sec = -stamp_sec, stamp_sec
             return [0.0]
         gap = self._gap(stamp_sec)
         return self._right(gap) if _later(gap) and gap <= DOUBTFUL_GAP * self.gap_sec else []

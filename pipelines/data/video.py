@@ -24,6 +24,7 @@ from pipelines.data.video_stream import (
     TimeStamps,
     allows_jumps,
     choose_stream,
+    end_of,
     has_time_stamps,
     nominal_fps,
     open_container,
@@ -75,6 +76,8 @@ class VideoReader:
         num_sampled: Frames yielded so far.
         frame_times_sec: Time of every decoded frame, from 0 at the first.
         decoded: The frame that was yielded last as ``av.VideoFrame``, and its orientation.
+        start_sec: Time stamp of the first frame in the file.
+        end_sec: End of the last frame, from 0 at the start of the first, after the iteration.
         warning: Damage that was skipped, time stamps that were replaced, and what was not applied or not read; ``""``
             when there was none.
 
@@ -97,6 +100,7 @@ class VideoReader:
     def _reset(self):
         self.fps, self.width, self.height = 0.0, 0, 0
         self.num_frames, self.num_sampled, self.frame_times_sec = 0, 0, array("d")
+        self.start_sec, self.end_sec = 0.0, 0.0
         self.warning, self.decoded = "", None
 
     def __iter__(self):
@@ -120,6 +124,18 @@ class VideoReader:
     def snippets(self, clip_frames):
         """Yield consecutive ``Snippet``s of K = ``clip_frames`` sampled frames."""
         return (padded(frames, clip_frames) for frames in in_snippets(self, clip_frames))
+
+    def whole_frames(self):
+        """Yield ``(time_sec, rgb)`` of every frame, upright and in the size of the first one."""
+        self._reset()
+        for time_sec, frame, matrix in self._decoded():
+            if not self.num_frames:
+                turned = is_transposed(matrix)
+                self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            size = (self.height, self.width) if is_transposed(matrix) else (self.width, self.height)
+            rgb = frame.reformat(*size, format="rgb24", threads=1).to_ndarray()
+            self.num_frames += 1
+            yield time_sec, upright(rgb, matrix)
 
     def _rgb(self, frame, matrix):
         try:
@@ -162,7 +178,11 @@ class VideoReader:
         stamps, orientation = TimeStamps(container), Orientation({**container.metadata, **stream.metadata})
         stamped = ((stamps.of(frame), (frame, orientation.of(frame))) for frame in _frames(container, stream, errors))
         for time_sec, (frame, matrix) in times.of(stamped):
+            self.start_sec = times.first_sec
             yield time_sec, frame, matrix
+            last = time_sec, frame
+        if self.num_frames:
+            self.end_sec = end_of(stream, *last, self.start_sec, self.fps, self.num_frames >= stream.frames)
         texts = [_damage(errors, self.num_frames, stream.frames), _clock(times), *sorted(orientation.lost)]
         if others:
             names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others[:MAX_NAMED_STREAMS])
@@ -194,6 +214,7 @@ class VideoReader:
                 raise VideoError(self.path, f"{path.name} contains no image; copy it again")
             yield index / self.fps, frame, orientation.of(frame)
             lost |= orientation.lost
+            self.end_sec = (index + 1) / self.fps
         self.warning = "; ".join(sorted(lost))
 
 

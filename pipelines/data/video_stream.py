@@ -1,6 +1,8 @@
 """Which stream of a file is read, at which rate, and the time stamps of its frames, after FFmpeg's own rules."""
 
+import contextlib
 import math
+import os
 from itertools import islice
 
 import av
@@ -70,6 +72,35 @@ def has_time_stamps(container):
 def allows_jumps(container):
     """Whether time stamps may jump in the format (``AVFMT_TS_DISCONT``), as in MPEG-TS."""
     return bool(container.format.flags & Flags.ts_discont.value)
+
+
+@contextlib.contextmanager
+def open_sound(path):
+    """Yield the first audio stream of a video file; None if it has none."""
+    if os.path.isdir(path):
+        yield None
+        return
+    with open_container(path) as container:
+        yield next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+
+
+def end_of(stream, time_sec, frame, start_sec, fps, is_whole):
+    """Return the end of the last frame: what the stream states if it was decoded to its end, else by its duration.
+
+    Args:
+        stream: The video stream.
+        time_sec: Time of the last frame, from 0 at the first.
+        frame: The last frame.
+        start_sec: Time stamp of the first frame.
+        fps: Nominal rate.
+        is_whole: Whether all frames were decoded.
+    """
+    if stream.duration and is_whole:
+        end_sec = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - start_sec
+        if end_sec > time_sec - 1e-3:  # the last frame of a variable rate may have no duration
+            return max(end_sec, time_sec)
+    duration_sec = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+    return time_sec + (duration_sec or 1 / fps)
 
 
 class TimeStamps:

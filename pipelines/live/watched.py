@@ -199,8 +199,7 @@ class WatchedCamera:
 
 def _deciding_patches(scores, info):
     """Return the patch scores ``(n, G)`` from which the model takes the score of a frame."""
-    score_from = info.config.get("detector", {}).get("score_from", "scorer")
-    if score_from == "scorer":
+    if info.score_from == "scorer":
         return scores.patch_score
-    return scores.after_crf if score_from == "marginals" else (scores.patch_score + scores.after_crf) / 2
+    return scores.after_crf if info.score_from == "marginals" else (scores.patch_score + scores.after_crf) / 2
 

@@ -63,6 +63,11 @@ class ModelInfo:
     signatures: tuple[str, ...] = ()
     code: dict = field(default_factory=dict)
 
+    @property
+    def score_from(self):
+        """Where the patch scores come from, see ``AnomalyDetector``; ``"scorer"`` for a baseline."""
+        return self.config.get("detector", {}).get("score_from", "scorer")
+
     def to_json(self):
         """Return the text that ``parse_model_info`` reads."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)

@@ -11,6 +11,9 @@ from pathlib import Path, PurePath
 CSV_HEADER = ("frame", "time_sec", "score")
 TOP_FRAMES = "_top_frames"
 SUFFIXES = (".json", ".csv", ".png", f"{TOP_FRAMES}.png")
+THUMBNAILS = "_thumbnails.jpg"  # pictures of report.html
+ANNOTATED = "_annotated.mp4"
+REPORT_NAMES = ("alarms",)  # a result of that name would take the place of alarms.csv and alarms.json
 MAX_NAME_BYTES = 200  # file systems take 255, with the suffix, a number and the mark of a temporary file
 
 
@@ -54,7 +57,7 @@ def result_names(found, output):
     """
     stems = [name.with_suffix("").as_posix().casefold() for name in found.values()]
     inputs = {source_of(path) for path in found}
-    taken, named = set(), []
+    taken, named = set(REPORT_NAMES), []
     for (path, name), stem in zip(found.items(), stems, strict=True):
         shared = stems.count(stem) > 1
         wanted = _shortened(name.as_posix().replace(".", "_") if shared else name.with_suffix("").as_posix())
@@ -86,14 +89,22 @@ def finished_result(target, identity):
     if result is None or {key: result.get(key) for key in identity} != identity:
         return None
     suffixes = SUFFIXES if result.get("top_frames") else SUFFIXES[:-1]
+    suffixes += (ANNOTATED,) if result.get("annotated") else ()
     return result if all(with_suffix(target, suffix).is_file() for suffix in suffixes) else None
+
+
+def is_annotated(path):
+    """Whether a video is the annotated copy that an earlier ``vad score`` wrote."""
+    if not path.name.endswith(ANNOTATED):
+        return False
+    return (read_result(path.with_name(path.name.removesuffix(ANNOTATED))) or {}).get("annotated") == path.name
 
 
 def _is_free(target, source, inputs):
     """Whether a source may write its results at ``target``: no file of another is there."""
     if target.name.casefold().endswith(TOP_FRAMES):  # its timeline would be another video's picture
         return False
-    files = {suffix: with_suffix(target, suffix) for suffix in SUFFIXES}
+    files = {suffix: with_suffix(target, suffix) for suffix in (*SUFFIXES, THUMBNAILS, ANNOTATED)}
     if inputs & set(map(source_of, files.values())):
         return False
     if files[".json"].exists():

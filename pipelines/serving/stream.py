@@ -64,7 +64,7 @@ class StreamScorer(Scorer):
         detector = self.info.config.get("detector", {})
         widest, context = max(detector.get("temporal_localities", (1,))), detector.get("context_frames", 0)
         # A score that is read from the marginals also depends on the frames whose messages arrive.
-        messages = 0 if detector.get("score_from", "scorer") == "scorer" else detector.get("max_iterations", 0)
+        messages = 0 if self.info.score_from == "scorer" else detector.get("max_iterations", 0)
         if detector.get("alignment", "centered") == "causal":
             return max((1 + messages) * (widest - 1), context), 0
         # The clique of the newest frame is shifted inwards, so it reaches back by all its frames.

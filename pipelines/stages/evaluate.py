@@ -37,8 +37,8 @@ def run(config) -> Path:
         config: ``Config`` of the run.
 
     Returns:
-        Path of ``metrics.json``. Beside it are ``report.md``, ``videos.csv``, ``scores.npz`` and, with
-        ``evaluate.images``, figures.
+        Path of ``metrics.json``. Beside it are ``report.md``, ``report.html``, ``videos.csv``, ``scores.npz``
+        and, with ``evaluate.images``, figures.
 
     Raises:
         UserError: There is no detector or no labelled test video.

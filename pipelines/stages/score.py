@@ -15,6 +15,7 @@ from rich.table import Table
 from pipelines.config import UserError
 from pipelines.data.listing.files import VIDEO_SUFFIXES
 from pipelines.data.video import VideoError, VideoReader
+from pipelines.report.html.score_page import refuse_other_files, write_score_report, write_thumbnails
 from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
 from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
@@ -23,14 +24,18 @@ from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.failures import reason_of
 from pipelines.run.files import replacing, write_json
 from pipelines.run.folder import RunFolder
+from pipelines.serving.annotated import write_annotated
 from pipelines.serving.clients import ServerError
 from pipelines.serving.engines import open_engine
 from pipelines.serving.exported import exported_model
 from pipelines.serving.results import (
+    ANNOTATED,
     CSV_HEADER,
     SUFFIXES,
+    THUMBNAILS,
     content_hash,
     finished_result,
+    is_annotated,
     read_result,
     result_names,
     source_of,
@@ -51,8 +56,10 @@ def run(config) -> Path:
 
     The model is the one that the run exported, unless ``score.model`` or ``score.server`` is set. Each video gets
     ``<name>.csv`` (frame, time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png`` (the timeline) and
-    ``<name>_top_frames.png`` (the frames with the highest scores and their patches). A video that the same model has
-    already scored with the same settings is kept unless ``score.force`` is set. A video that fails is skipped.
+    ``<name>_top_frames.png`` (the frames with the highest scores and their patches); with ``score.annotate`` also
+    ``<name>_annotated.mp4``. ``report.html``, ``alarms.csv`` and ``alarms.json`` hold all videos of the command. A
+    video that the same model has already scored with the same settings is kept unless ``score.force`` is set. A video
+    that fails is skipped.
 
     Args:
         config: The run's ``Config``.
@@ -68,6 +75,7 @@ def run(config) -> Path:
     engine = _open_engine(config)
     Scorer(engine)  # refuses a model that takes no frames
     output = Path(config.score.output or RunFolder.of(config).scores)
+    refuse_other_files(output)
     named = result_names(found, output)
     single = len(named) == 1  # then the progress bar counts snippets, not videos
     results, skipped, kept, again = [], [], 0, []
@@ -76,8 +84,11 @@ def run(config) -> Path:
             stamp, identity = _stamp(path), _identity(engine, path, config.score)
             before = read_result(output / name)
             result = None if config.score.force else finished_result(output / name, identity)
+            if config.score.annotate and not (result or {}).get("annotated"):
+                result = None
             kept += result is not None
-            results.append((name, result or _score_file(engine, path, output / name, identity, stamp, single)))
+            arguments = engine, path, output / name, identity, stamp, single, config.score.annotate
+            results.append((name, result or _score_file(*arguments)))
         except VideoError as error:
             skipped.append((error.file, error.reason))
         except ServerError as error:
@@ -90,6 +101,8 @@ def run(config) -> Path:
     engine.close()
     _print_table(results)
     _print_names(found, named)
+    model = f"Scored by {engine.info.name} version {engine.version}."
+    write_score_report(output, results, skipped, model, THUMBNAILS)
     done = _describe(engine, config.score, len(results) - kept, kept, again)
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
     return output
@@ -137,7 +150,8 @@ def find_videos(inputs):
     for entry in map(Path, inputs):
         if entry.is_dir():
             files = sorted(path for path in entry.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-            found |= {path: path.relative_to(entry) for path in files if path not in found and path.is_file()}
+            found |= {path: path.relative_to(entry) for path in files if path not in found and path.is_file()
+                      and not is_annotated(path)}  # fmt: skip
         elif entry.is_file():
             found.setdefault(entry, Path(entry.name))
         else:
@@ -173,7 +187,7 @@ def _stamp(path):
         return stat.st_size, stat.st_mtime_ns
 
 
-def _score_file(engine, path, target, identity, stamp, show_progress):
+def _score_file(engine, path, target, identity, stamp, show_progress, annotate):
     """Score one video, write its files and return the content of its JSON file."""
     info, threshold = engine.info, identity["threshold"]
     progress = partial(track, description=f"Scoring {path.name}", unit="snippets") if show_progress else iter
@@ -196,16 +210,23 @@ def _score_file(engine, path, target, identity, stamp, show_progress):
         "warning": warning,
         "scores": [round(score, SCORE_DIGITS) for score in scores.tolist()],
     }
-    for suffix in SUFFIXES:  # the JSON file first: what is left of an earlier result stands for nothing
+    own = (*SUFFIXES, THUMBNAILS, *((ANNOTATED,) if (read_result(target) or {}).get("annotated") else ()))
+    for suffix in own:  # the JSON file first: what is left of an earlier result stands for nothing
         with_suffix(target, suffix).unlink(missing_ok=True)
     _write_csv(with_suffix(target, ".csv"), result["scores"], times_sec)
     thumbnails = list(zip(moments_sec, pictures, strict=True))[:MAX_THUMBNAILS]
     title = printable(path.name)
     plot_timeline(with_suffix(target, ".png"), times_sec, scores, threshold, title=title, thumbnails=thumbnails)
     if top:
+        write_thumbnails(with_suffix(target, THUMBNAILS), [picture for _, picture in thumbnails])
         top_scores = FrameScores(*(values[top] for values in sampled))
         top_path = with_suffix(target, SUFFIXES[-1])
         _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info)
+    if annotate:
+        result["annotated"] = with_suffix(target, ANNOTATED).name
+        progress = partial(track, description=f"Annotating {title}", total=len(scores), unit="frames")
+        note = write_annotated(path, with_suffix(target, ANNOTATED), video, info, progress)
+        result["warning"] = "; ".join(filter(None, (result["warning"], note)))
     write_json(with_suffix(target, ".json"), result)  # last: its presence says that the other files are complete
     return result
 
@@ -230,8 +251,7 @@ def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, info):
     unit = " s" if last_sec < 60 else ""
     shown = zip(moments_sec, scores.anomaly_score, strict=True)
     titles = [f"{format_time(time_sec, last_sec)}{unit}  score {score:.2f}" for time_sec, score in shown]
-    score_from = info.config.get("detector", {}).get("score_from", "scorer")
-    maps = score_maps(scores.patch_score, scores.before_crf, scores.after_crf, score_from)
+    maps = score_maps(scores.patch_score, scores.before_crf, scores.after_crf, info.score_from)
     plot_heat_maps(path, pictures, maps, info.scales, titles)
 
 

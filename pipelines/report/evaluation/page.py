@@ -1,4 +1,6 @@
-"""An evaluation as a Markdown report, and the part of it that is printed on a terminal."""
+"""An evaluation as a report in Markdown and in HTML, and the part of it that is printed on a terminal."""
+
+from typing import NamedTuple
 
 from pipelines.report.evaluation.event_tables import event_counts, event_tables, location_table, missing_reasons
 from pipelines.report.evaluation.measures import FURTHER_METRICS, MAIN_METRICS
@@ -12,8 +14,9 @@ from pipelines.report.evaluation.tables import (
     smoothing_rows,
     system_rows,
 )
+from pipelines.report.html.page import figure_uri, render
 from pipelines.report.terminal.summary import counted
-from pipelines.report.terminal.tables import markdown_table, print_table
+from pipelines.report.terminal.tables import markdown_table, print_table, table_cells
 
 
 def print_report(content, console=None):
@@ -33,6 +36,19 @@ def print_report(content, console=None):
         print_table(rows, columns, console=console)
 
 
+class Section(NamedTuple):
+    """A part of the report under a heading.
+
+    Args:
+        title: Heading; empty for the first part, which stands under the title of the report.
+        parts: Pairs of ``"text"`` and a paragraph, ``"list"`` and lines, ``"table"`` and ``(rows, columns)``, or
+            ``"figure"`` and ``(file name, what it shows)``.
+    """
+
+    title: str
+    parts: list
+
+
 def markdown_page(content, figures=()):
     """Return the report as Markdown.
 
@@ -40,7 +56,43 @@ def markdown_page(content, figures=()):
         content: Content of ``metrics.json``.
         figures: ``(file name, what it shows)`` of each figure beside the report.
     """
-    sections = [f"# {content['title']}\n\n{_counts_text(content)}", _metrics_section(content)]
+    written = {
+        "text": str,
+        "list": lambda lines: "\n".join(f"* {line}" for line in lines),
+        "table": lambda table: markdown_table(*table),
+        "figure": lambda figure: f"![{figure[1]}]({figure[0]})",
+    }
+    texts = [f"# {content['title']}"]
+    for section in _sections(content, figures):
+        texts += [f"## {section.title}"] if section.title else []
+        texts += [written[kind](part) for kind, part in section.parts]
+    return "\n\n".join(texts) + "\n"
+
+
+def html_page(content, folder, figures=()):
+    """Return the same report as a self-contained HTML page.
+
+    Args:
+        content: Content of ``metrics.json``.
+        folder: Folder of the figures.
+        figures: As for ``markdown_page``.
+    """
+    def shown(kind, part):
+        if kind == "table":
+            part = dict(zip(("headings", "cells", "right"), table_cells(*part), strict=True))
+        if kind == "figure":
+            part = {"uri": figure_uri(folder / part[0]), "text": part[1]}
+        return kind, part
+
+    sections = [
+        {"title": section.title, "parts": [shown(*part) for part in section.parts]}
+        for section in _sections(content, figures)
+    ]
+    return render("evaluation.html", title=content["title"], sections=sections)
+
+
+def _sections(content, figures):
+    sections = [Section("", [("text", _counts_text(content))]), _metrics_section(content)]
     if content["differences"]:
         sections.append(_differences_section(content))
     sections.append(_events_section(content))
@@ -48,17 +100,14 @@ def markdown_page(content, figures=()):
         sections.append(_location_section(content))
     rows, columns = class_rows(content)
     if rows:
-        sections.append(
-            "## Metrics per class\n\nThe frame AUC of a class is computed on its videos and all normal videos.\n\n"
-            f"{markdown_table(rows, columns)}"
-        )
+        text = "The frame AUC of a class is computed on its videos and all normal videos."
+        sections.append(Section("Metrics per class", [("text", text), ("table", (rows, columns))]))
     if "smoothing" in content:
-        sections.append(
-            f"## With and without smoothing\n\n{_smoothing_text(content)}\n\n{markdown_table(*smoothing_rows(content))}"
-        )
-    sections += [f"![{text}]({name})" for name, text in figures]
-    sections += [f"## Definitions\n\n{_definitions(content)}", f"## Provenance\n\n{_origin(content)}"]
-    return "\n\n".join(sections) + "\n"
+        parts = [("text", _smoothing_text(content)), ("table", smoothing_rows(content))]
+        sections.append(Section("With and without smoothing", parts))
+    sections[-1].parts.extend(("figure", figure) for figure in figures)
+    sections.append(Section("Definitions", [("list", _definitions(content))]))
+    return [*sections, Section("Provenance", _origin(content))]
 
 
 def _heading(content):
@@ -86,30 +135,27 @@ def _metrics_section(content):
         tables = [system_rows(content, names, with_intervals=True) for names in (MAIN_METRICS, FURTHER_METRICS)]
     facts = fact_rows(content)
     tables += [facts] if facts[0] else []
-    return "## Metrics\n\n" + "\n\n".join(markdown_table(*table) for table in tables)
+    return Section("Metrics", [("table", table) for table in tables])
 
 
 def _differences_section(content):
-    lines = "\n".join(f"* {line}" for line in significance_texts(content))
-    tables = "\n\n".join(markdown_table(*difference_rows(content, names)) for names in (MAIN_METRICS, FURTHER_METRICS))
-    return (
-        f"## Difference to {content['reference']}\n\nMean over seeds, paired by video. {LEGEND}.\n\n"
-        f"{lines}\n\n{tables}"
-    )
+    tables = [difference_rows(content, names) for names in (MAIN_METRICS, FURTHER_METRICS)]
+    parts = [("text", f"Mean over seeds, paired by video. {LEGEND}."), ("list", significance_texts(content))]
+    return Section(f"Difference to {content['reference']}", [*parts, *(("table", table) for table in tables)])
 
 
 def _events_section(content):
-    tables = "\n\n".join(markdown_table(*table) for table in event_tables(content))
-    missing = "\n".join(f"* Missing: {line}" for line in missing_reasons(content))
-    return "\n\n".join(part for part in (f"## Events\n\n{event_counts(content)}", tables, missing) if part)
+    missing = [f"Missing: {line}" for line in missing_reasons(content)]
+    parts = [("text", event_counts(content)), *(("table", table) for table in event_tables(content))]
+    return Section("Events", [*parts, ("list", missing)] if missing else parts)
 
 
 def _location_section(content):
     location = content["location"]
-    missing = "\n".join(f"* Missing: {name}: {reason}." for name, reason in location["missing"].items())
+    missing = [f"Missing: {name}: {reason}." for name, reason in location["missing"].items()]
     text = f"{location['num_frames']:,} abnormal frames of {location['num_videos']:,} videos have a pixel mask."
-    parts = (f"## Place\n\n{text}", markdown_table(*location_table(content)), missing)
-    return "\n\n".join(part for part in parts if part)
+    parts = [("text", text), ("table", location_table(content))]
+    return Section("Place", [*parts, ("list", missing)] if missing else parts)
 
 
 def _smoothing_text(content):
@@ -145,7 +191,7 @@ def _definitions(content):
             "Intervals are not corrected for the number of comparisons. Where there is no true difference, about one "
             "in twenty intervals still excludes 0, and more than that when there are few videos."
         )
-    return "\n".join(f"* {line}" for line in lines)
+    return lines
 
 
 def _origin(content):
@@ -155,4 +201,4 @@ def _origin(content):
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if not any(isinstance(entry, (dict, list, tuple)) for entry in values):
             rows.append({"item": key.replace("_", " "), "value": ", ".join(map(str, values))})
-    return markdown_table(rows, ["item", "value"]) + "\n\nThe full configuration is in `metrics.json`."
+    return [("table", (rows, ["item", "value"])), ("text", "The full configuration is in `metrics.json`.")]

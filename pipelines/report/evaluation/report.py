@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.report.evaluation.figures import plot_metrics
 from pipelines.report.evaluation.measures import measure
-from pipelines.report.evaluation.page import markdown_page, print_report
+from pipelines.report.evaluation.page import html_page, markdown_page, print_report
 from pipelines.run.files import write_json, write_text
 
 VIDEO_COLUMNS = (
@@ -34,8 +34,9 @@ def write_report(
 ):
     """Measure systems on the same test videos, print the metrics and write the report.
 
-    Writes ``metrics.json`` (each metric per seed, mean, sd, interval; paired differences), ``report.md`` (the same as
-    tables), ``videos.csv`` (one line per system and video) and, with ``images``, ``curves.png`` and ``classes.png``.
+    Writes ``metrics.json`` (each metric per seed, mean, sd, interval; paired differences), ``report.md`` and
+    ``report.html`` (the same as tables), ``videos.csv`` (one line per system and video) and, with ``images``,
+    ``curves.png`` and ``classes.png``.
 
     Args:
         folder: Folder to write to.
@@ -70,7 +71,9 @@ def write_report(
         content["systems"][name]["facts"] = dict(of_system)
     figures = plot_metrics(folder, systems, content) if images else []
     write_text(folder / "videos.csv", _video_table(content))
-    write_text(folder / "report.md", markdown_page(content, [*figures, *more_figures]))
+    figures = [*figures, *more_figures]
+    write_text(folder / "report.md", markdown_page(content, figures))
+    write_text(folder / "report.html", html_page(content, folder, figures))
     write_json(folder / "metrics.json", content)  # last: it shows that the other files are complete
     print_report(content, console)
     return content

@@ -85,7 +85,7 @@ def markdown_table(rows: Sequence[Mapping], columns: Sequence[str] | Mapping[str
     | ours   | 0.650 ± 0.071 |
     | chance |             – |
     """
-    headings, cells, right = _cells_of(rows, columns, decimals)
+    headings, cells, right = table_cells(rows, columns, decimals)
     lines = [[cell.replace("|", "\\|") for cell in line] for line in [headings, *cells]]
     widths = [max(3, *(len(line[index]) for line in lines)) for index in range(len(headings))]
     rule = [
@@ -119,7 +119,7 @@ def print_table(
         decimals: Digits after the point.
         console: Where to print; standard output by default.
     """
-    headings, cells, right = _cells_of(rows, columns, decimals)
+    headings, cells, right = table_cells(rows, columns, decimals)
     table = Table(
         title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False
     )
@@ -130,8 +130,8 @@ def print_table(
     (console or Console()).print(table)
 
 
-def _cells_of(rows, columns, decimals):
-    """Headings, texts of all cells, and which columns are right-aligned."""
+def table_cells(rows, columns, decimals=3):
+    """Return the headings, the texts of all cells, and which columns are right-aligned."""
     headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
     cells = [[format_cell(row.get(key), decimals) for key in headings] for row in rows]
     right = [not any(isinstance(row.get(key), str) for row in rows) for key in headings]

@@ -12,7 +12,7 @@ from pipelines.cli.app import TRAIN, TRAIN_ON_FEATURES, app
 from pipelines.config import UserError
 
 NAMES = sorted(typer.main.get_command(app).commands)
-WITHOUT_MODULE = ("clean", "config", "datasets", "tensorboard")
+WITHOUT_MODULE = ("clean", "config", "datasets", "doctor", "tensorboard")
 
 
 def test_help_names_every_command_and_loads_no_framework():

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.serving.results import (
+    ANNOTATED,
     SUFFIXES,
     content_hash,
     finished_result,
+    is_annotated,
     result_names,
     source_of,
     with_suffix,
@@ -37,6 +39,7 @@ def write(output, name, **content):
         (["a/Door_Top_Frames.mp4"], ["Door_Top_Frames_2"]),
         (["a/door_2.mp4", "a/door.mp4", "b/door.mp4"], ["door_2", "door_mp4", "door_mp4_2"]),
         (["a/one.two.mp4"], ["one.two"]),
+        (["a/Alarms.mp4"], ["Alarms_2"]),  # beside alarms.csv and alarms.json of all videos
     ],
 )
 def test_no_two_videos_share_a_file(paths, expected, tmp_path):
@@ -94,3 +97,13 @@ def test_a_result_is_finished_with_the_same_identity_and_all_of_its_files(tmp_pa
     write(tmp_path, "door", video="door.mp4", threshold=0.5, top_frames=[])
     with_suffix(target, "_top_frames.png").unlink()
     assert finished_result(target, identity)
+
+
+def test_an_annotated_copy_belongs_to_its_result_and_takes_the_place_of_no_video(tmp_path):
+    write(tmp_path, "door", video=source_of("door.mp4"), annotated=f"door{ANNOTATED}")
+    assert finished_result(tmp_path / "door", {}) is None  # the copy is missing
+    (tmp_path / f"door{ANNOTATED}").touch()
+    assert finished_result(tmp_path / "door", {}) and is_annotated(tmp_path / f"door{ANNOTATED}")
+    (tmp_path / f"hall{ANNOTATED}").touch()
+    assert not is_annotated(tmp_path / f"hall{ANNOTATED}")
+    assert names(["hall.mp4"], tmp_path) == ["hall_2"]

@@ -54,6 +54,12 @@ def read_json(path):
     return json.loads(path.read_text())
 
 
+def files_of(output, pattern="*"):
+    """The files of single videos, without those of all together."""
+    together = ("alarms.csv", "alarms.json", "report.html")
+    return sorted(path for path in output.rglob(pattern) if path.name not in together)
+
+
 def test_every_original_frame_gets_a_score_and_its_time(config, tmp_path):
     output = score.run(config(write_video(tmp_path / "door.mp4")))
     result = read_json(output / "door.json")
@@ -88,7 +94,7 @@ def test_a_timeline_and_the_heat_maps_of_the_top_frames_are_drawn(config, tmp_pa
             assert picture.width > 300 and np.asarray(picture.convert("L")).std() > 10
     assert len(read_json(output / "door.json")["top_frames"]) == 2
     without = score.run(config(tmp_path / "door.mp4", top_frames=0, output=str(tmp_path / "plain")))
-    assert sorted(path.name for path in without.iterdir()) == ["door.csv", "door.json", "door.png"]
+    assert sorted(path.name for path in files_of(without)) == ["door.csv", "door.json", "door.png"]
 
 
 def test_the_brightest_patch_of_a_top_frame_has_the_score_of_the_frame(config, tmp_path, monkeypatch):
@@ -104,6 +110,43 @@ def test_the_brightest_patch_of_a_top_frame_has_the_score_of_the_frame(config, t
     assert len(pictures) == 2 and set(maps) == {"patch score", "before the CRF", "after the CRF"}
 
 
+def test_all_videos_share_a_page_and_lists_of_alarms(config, tmp_path):
+    for number, name in enumerate(("hall", "door", "alarms")):
+        write_video(tmp_path / f"videos/{name}.mp4", seed=number)
+    (tmp_path / "videos/bad.mp4").write_bytes(b"no video")
+    output = score.run(config(tmp_path / "videos"))
+    results = {path.stem: read_json(path) for path in files_of(output, "*.json")}
+    assert set(results) == {"hall", "door", "alarms_2"}
+    expected = sum(len(result["alarms"]) for result in results.values())
+    assert len(read_json(output / "alarms.json")["alarms"]) == expected > 0
+    assert len(list(csv.DictReader((output / "alarms.csv").open()))) == expected
+    page = (output / "report.html").read_text()
+    assert page.count("<article") == 3 and page.count("data:image/jpeg") == 6 and "bad.mp4" in page
+    assert 'data-src="../../videos/door.mp4"' in page
+    score.run(config(tmp_path / "videos"))  # of kept results
+    assert (output / "report.html").read_text() == page
+    (output / "report.html").write_text("my own page")
+    with pytest.raises(UserError, match=r"report\.html exists and was not written by `vad score`"):
+        score.run(config(tmp_path / "videos"))
+
+
+def test_an_annotated_copy_has_every_frame_and_is_no_input(config, tmp_path):
+    video = write_video(tmp_path / "door.mp4")
+    output = score.run(config(video, output=str(tmp_path)))
+    plain = read_json(output / "door.json")
+    score.run(config(video, output=str(tmp_path), annotate=True))
+    with av.open(str(tmp_path / "door_annotated.mp4")) as container:
+        times_sec = [float(frame.time) for frame in container.decode(video=0)]
+        assert container.duration / 1e6 == pytest.approx(NUM_FRAMES / FPS)
+    np.testing.assert_allclose(times_sec, np.arange(NUM_FRAMES) / FPS, atol=1e-4)
+    assert read_json(output / "door.json") == plain | {"annotated": "door_annotated.mp4"}
+    assert list(score.find_videos([tmp_path])) == [video]
+    stamp = (tmp_path / "door_annotated.mp4").stat().st_mtime_ns
+    score.run(config(video, output=str(tmp_path), annotate=True))  # kept
+    score.run(config(video, output=str(tmp_path)))
+    assert (tmp_path / "door_annotated.mp4").stat().st_mtime_ns == stamp
+
+
 def test_a_bad_file_is_named_and_the_others_are_scored(config, tmp_path):
     videos = tmp_path / "videos"
     write_video(videos / "good.mp4")
@@ -114,7 +157,7 @@ def test_a_bad_file_is_named_and_the_others_are_scored(config, tmp_path):
     summary = read_json(tmp_path / "run" / "summaries" / "score.json")
     assert [entry["input"] for entry in summary["skipped"]] == [str(videos / "broken.mp4"), str(videos / "empty.avi")]
     assert "not a video" in summary["skipped"][0]["reason"] and "empty" in summary["skipped"][1]["reason"]
-    assert sorted(path.name for path in output.glob("*.json")) == ["good.json"]
+    assert sorted(path.name for path in files_of(output, "*.json")) == ["good.json"]
 
 
 def test_a_scored_video_is_left_alone_until_file_model_threshold_or_force_changes(config, tmp_path, capsys):
@@ -186,11 +229,11 @@ def test_a_timeline_does_not_overwrite_the_top_frames_of_another_video(config, t
     write_video(tmp_path / "videos/door.mp4")
     write_video(tmp_path / "videos/door_top_frames.mp4", seed=1)
     together = score.run(config(tmp_path / "videos"))
-    written = {path.name: path.read_bytes() for path in together.iterdir()}
-    assert len(written) == 8
+    written = {path.name: path.read_bytes() for path in files_of(together)}
+    assert len(written) == 10
     for name in ("door_top_frames", "door"):  # one after the other, in the other order
         output = score.run(config(tmp_path / f"videos/{name}.mp4", output=str(tmp_path / "one")))
-    assert {path.name: path.read_bytes() for path in output.iterdir()} == written
+    assert {path.name: path.read_bytes() for path in files_of(output)} == written
 
 
 def test_a_file_that_changes_while_it_is_scored_is_scored_again(config, tmp_path, monkeypatch):
@@ -253,7 +296,7 @@ def test_a_strange_video_or_name_costs_no_neighbour(config, tmp_path, name, size
     source = write_video(tmp_path / "source.mkv", size=size)
     source.rename(videos / f"{name}.mkv")
     output = score.run(config(videos))
-    summary, results = read_json(tmp_path / "run/summaries/score.json"), len(list(output.rglob("*.json")))
+    summary, results = read_json(tmp_path / "run/summaries/score.json"), len(files_of(output, "*.json"))
     assert (output / "a.json").exists() and (output / "z.json").exists()
     assert results + len(summary["skipped"]) == 3
     if reason:
@@ -279,23 +322,23 @@ def test_any_exception_of_one_video_is_recorded_and_the_others_go_on(config, tmp
     output = score.run(config(tmp_path / "videos", top_frames=0))
     (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]
     assert skipped["input"] == str(tmp_path / "videos/m.mp4") and skipped["reason"]
-    assert sorted(path.stem for path in output.glob("*.json")) == ["a", "z"]
+    assert sorted(path.stem for path in files_of(output, "*.json")) == ["a", "z"]
     monkeypatch.undo()
     score.run(config(tmp_path / "videos", top_frames=0))
-    assert sorted(path.stem for path in output.glob("*.json")) == ["a", "m", "z"]
+    assert sorted(path.stem for path in files_of(output, "*.json")) == ["a", "m", "z"]
 
 
 def test_a_full_disk_ends_the_command_and_the_old_result_stands_for_nothing(config, tmp_path, monkeypatch):
     video = write_video(tmp_path / "door.mp4")
     output = score.run(config(video))
-    whole = {path.name: path.read_bytes() for path in output.iterdir()}
+    whole = {path.name: path.read_bytes() for path in files_of(output)}
     with monkeypatch.context() as patch:
         patch.setattr(score, "plot_timeline", full)
         with pytest.raises(OSError, match="No space left"):
             score.run(config(video, force=True))
     assert not (output / "door.json").exists()
     score.run(config(video))
-    assert {path.name: path.read_bytes() for path in output.iterdir()} == whole
+    assert {path.name: path.read_bytes() for path in files_of(output)} == whole
 
 
 def full(*arguments, **options):
@@ -319,7 +362,7 @@ def test_inputs_that_cannot_be_meant_are_answered_with_the_way_out(config, tmp_p
 def test_a_corrupt_neighbour_among_the_real_unit_videos_costs_no_other_file(config, shared_data, tmp_path):
     output = score.run(config(shared_data / "unit_videos", top_frames=0))
     summary = read_json(tmp_path / "run" / "summaries" / "score.json")
-    scored = list(output.glob("*.json"))
+    scored = files_of(output, "*.json")
     assert len(scored) >= 15 and len(scored) + len(summary["skipped"]) == len(
         score.find_videos([shared_data / "unit_videos"])
     )

@@ -1,12 +1,14 @@
 """Tests of pipelines.report.evaluation.page."""
 
 import io
+import re
+from html import unescape
 
 import pytest
 from rich.console import Console
 
 from pipelines.report.evaluation.measures import measure
-from pipelines.report.evaluation.page import markdown_page, print_report
+from pipelines.report.evaluation.page import html_page, markdown_page, print_report
 
 ORIGIN = {
     "data": "videos",
@@ -84,3 +86,15 @@ def test_a_page_of_one_system_without_classes_or_smoothing_leaves_their_sections
     unknown = {"video_id": "x", "label": 1, "scores": [0.5], "fps": 1.0}
     page = markdown_page(content_of({"a": [[*make_videos(), unknown]]}))
     assert "Abnormal videos without frame labels: 1; they count in the video AUC only." in page
+
+
+def test_the_html_page_shows_the_texts_and_tables_of_the_markdown_page_escaped(make_videos, tmp_path):
+    systems = {"full <b>model</b>": [make_videos(0), make_videos(1)], 'rival "x" & y': [make_videos(2)]}
+    content = content_of(systems) | {"title": "<script>alert(1)</script>"}
+    html, markdown = html_page(content, tmp_path), markdown_page(content)
+    assert "<b>model" not in html and "<script>alert" not in html
+    cells = [cell.strip() for line in markdown.splitlines() if line.startswith("| ") for cell in line.split("|")[1:-1]]
+    shown = {unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", html)}
+    assert len(cells) > 100 and {cell for cell in cells if not set(cell) <= set(":-")} <= shown
+    headings = re.findall(r"^## (.+)$", markdown, re.M)
+    assert [unescape(heading) for heading in re.findall(r"<h2>(.+?)</h2>", html)] == headings

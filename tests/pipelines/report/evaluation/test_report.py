@@ -57,19 +57,22 @@ def test_the_table_of_videos_has_one_line_per_system_and_video(tmp_path, make_vi
 
 def test_figures_are_plotted_and_shown_in_the_report(tmp_path, make_videos):
     systems = {"ours": [make_videos(0), make_videos(1)], "rival": [make_videos(2)]}
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "timelines.png")
     report(tmp_path, systems, more_figures=[("timelines.png", "Scores over time")])
     page = (tmp_path / "report.md").read_text()
     for name in ("curves.png", "classes.png"):
         assert np.asarray(Image.open(tmp_path / name).convert("RGB")).std() > 5
         assert f"]({name})" in page
     assert "![Scores over time](timelines.png)" in page
+    html = (tmp_path / "report.html").read_text()
+    assert html.count('<img src="data:image/webp;base64,') == 3 and 'alt="Scores over time"' in html
 
 
 def test_figures_that_the_labels_do_not_allow_are_left_out_and_old_ones_removed(tmp_path, make_videos):
     report(tmp_path, {"ours": [make_videos()]})
     bare = [video | {"frame_labels": None, "class_name": ""} for video in make_videos()]
     report(tmp_path, {"ours": [bare]})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.md", "videos.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "report.html", "report.md", "videos.csv"}
     stored = json.loads((tmp_path / "metrics.json").read_text())
     assert stored["systems"]["ours"]["metrics"]["frame_auc"]["mean"] is None
     assert stored["systems"]["ours"]["metrics"]["video_auc"]["mean"] is not None
