@@ -11,17 +11,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.config import UserError
-from pipelines.data.listing.files import VIDEO_SUFFIXES
+from pipelines.data.decode_pool import DecodeProcess
+from pipelines.data.encode import Failed
+from pipelines.data.frame_reading import FrameRequest, VideoFacts, read_frames
+from pipelines.data.listing.files import find_videos
 from pipelines.data.records import expand_to_frames
-from pipelines.data.video import VideoError, VideoReader
+from pipelines.data.video import VideoError
 from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
 from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.failures import reason_of
-from pipelines.run.files import replacing, write_json
+from pipelines.run.files import content_hash, replacing, write_json
 from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import find_alarms
 from pipelines.serving.engines.saved_model import SavedModelEngine
@@ -29,7 +31,6 @@ from pipelines.serving.exported import exported_model
 from pipelines.serving.results import (
     CSV_HEADER,
     SUFFIXES,
-    content_hash,
     finished_result,
     read_result,
     result_names,
@@ -51,7 +52,8 @@ def run(config) -> Path:
     The model is the one that the run exported, unless ``score.model`` is set. Each video gets ``<name>.csv`` (frame,
     time_sec, score), ``<name>.json`` (scores, alarms, model), ``<name>.png`` (the timeline) and
     ``<name>_top_frames.png`` (the frames with the highest scores and their patches). A video that the same model has
-    already scored with the same settings is kept unless ``score.force`` is set. A video that fails is skipped.
+    already scored with the same settings is kept unless ``score.force`` is set. A video that fails is skipped, also one
+    that crashes the decoder or keeps it silent for ``data.stall_timeout_sec``: another process decodes.
 
     Args:
         config: The run's ``Config``.
@@ -70,23 +72,25 @@ def run(config) -> Path:
     named = result_names(found, output)
     single = len(named) == 1  # then the progress bar counts snippets, not videos
     results, skipped, kept, again = [], [], 0, []
-    for path, name in named if single else track(named, "Scoring"):
-        try:
-            stamp, identity = _stamp(path), _identity(engine, path, config.score)
-            before = read_result(output / name)
-            result = None if config.score.force else finished_result(output / name, identity)
-            kept += result is not None
-            results.append((name, result or _score_file(engine, path, output / name, identity, stamp, single)))
-        except VideoError as error:
-            skipped.append((error.file, error.reason))
-        except Exception as error:  # a decoder or a picture may raise anything; the other videos must not suffer
-            skipped.append((path, reason_of(error)))
-        else:
-            if before and before.get("source", {}).get("sha256") not in (None, identity["source"]["sha256"]):
-                again.append(name)
+    with contextlib.closing(DecodeProcess(config.data, read_frames)) as decoder:
+        for path, name in named if single else track(named, "Scoring"):
+            try:
+                stamp, identity = _stamp(path), _identity(engine, path, config.score)
+                before = read_result(output / name)
+                result = None if config.score.force else finished_result(output / name, identity)
+                kept += result is not None
+                target = output / name
+                results.append((name, result or _score_file(engine, decoder, path, target, identity, stamp, single)))
+            except VideoError as error:
+                skipped.append((error.file, error.reason))
+            except Exception as error:  # a picture may raise anything; the other videos must not suffer
+                skipped.append((path, reason_of(error)))
+            else:
+                if before and before.get("source", {}).get("sha256") not in (None, identity["source"]["sha256"]):
+                    again.append(name)
     _print_table(results)
     _print_names(found, named)
-    done = _describe(engine, config.score, len(results) - kept, kept, again)
+    done = _describe(engine, config.score, len(results) - kept, kept, again) + _describe_warnings(results)
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
     return output
 
@@ -102,35 +106,13 @@ def _describe(engine, options, num_new, num_kept, again):
     return done
 
 
-def find_videos(inputs):
-    """Find video files.
-
-    Args:
-        inputs: Files (of any suffix) and folders (searched for video suffixes).
-
-    Returns:
-        ``{path: name}``; the name is that of the file, or its path under the folder that was given.
-
-    Raises:
-        UserError: There are none, or one does not exist.
-    """
-    if not inputs:
-        raise UserError("nothing to score: name video files or folders, such as `vad score door.mp4 videos/`.")
-    found = {}
-    url = next((entry for entry in inputs if "://" in str(entry)), None)
-    if url:
-        raise UserError(f"{url} is a URL, but `vad score` reads files. Save the video or stream to a file first.")
-    for entry in map(Path, inputs):
-        if entry.is_dir():
-            files = sorted(path for path in entry.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-            found |= {path: path.relative_to(entry) for path in files if path not in found and path.is_file()}
-        elif entry.is_file():
-            found.setdefault(entry, Path(entry.name))
-        else:
-            raise UserError(f"{entry} does not exist. Check the path given to `vad score`.")
-    if not found:
-        raise UserError(f"no video in {', '.join(map(str, inputs))}. Known suffixes: {' '.join(VIDEO_SUFFIXES)}.")
-    return found
+def _describe_warnings(results):
+    """Return in words which videos were scored with a warning; ``""`` when none was."""
+    warned = [(name, result["warning"]) for name, result in results if result.get("warning")]
+    if not warned:
+        return ""
+    first = f"{warned[0][0]}: {warned[0][1]}"
+    return f"; {len(warned)} with a warning (see the JSON files), the first: {first}"
 
 
 def _identity(engine, path, options):
@@ -159,27 +141,27 @@ def _stamp(path):
         return stat.st_size, stat.st_mtime_ns
 
 
-def _score_file(engine, path, target, identity, stamp, show_progress):
+def _score_file(engine, decoder, path, target, identity, stamp, show_progress):
     """Score one video, write its files and return the content of its JSON file."""
-    info, threshold = engine.info, identity["threshold"]
-    reader = VideoReader(path, info.frames_per_sec, info.image_size_px, crop=info.crop)
-    sampled, frame_indices = _score_frames(engine, reader, show_progress)
-    scores = expand_to_frames(sampled.anomaly_score, frame_indices, reader.num_frames).astype(float)
-    times_sec = np.asarray(reader.frame_times_sec)
+    threshold = identity["threshold"]
+    sampled, frame_indices, video = _score_frames(engine, decoder, path, show_progress)
+    scores = expand_to_frames(sampled.anomaly_score, frame_indices, video.num_frames).astype(float)
+    times_sec, warning = video.times_sec, video.warning
     top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], identity["max_top_frames"])
-    moments_sec, pictures = times_sec[frame_indices[top]], _read_pictures(path, info, frame_indices[top])
+    moments_sec = times_sec[frame_indices[top]]
+    pictures = _read_pictures(decoder, path, engine.info, frame_indices[top], video)
     if _stamp(path) != stamp:
-        identity["source"]["sha256"], reader.warning = "", "the file changed while it was scored; score it again"
+        identity["source"]["sha256"], warning = "", "the file changed while it was scored; score it again"
     result = {
         "video": source_of(path),
         **identity,
-        "fps": round(reader.fps, 3),
-        "num_frames": reader.num_frames,
+        "fps": round(video.fps, 3),
+        "num_frames": video.num_frames,
         "num_sampled": len(frame_indices),
         "max_score": round(float(scores.max()), SCORE_DIGITS),
-        "alarms": [alarm._asdict() for alarm in find_alarms(scores, times_sec, threshold, 1 / reader.fps)],
+        "alarms": [alarm._asdict() for alarm in find_alarms(scores, times_sec, threshold, 1 / video.fps)],
         "top_frames": frame_indices[top].tolist(),
-        "warning": reader.warning,
+        "warning": warning,
         "scores": [round(score, SCORE_DIGITS) for score in scores.tolist()],
     }
     for suffix in SUFFIXES:  # the JSON file first: what is left of an earlier result stands for nothing
@@ -196,29 +178,39 @@ def _score_file(engine, path, target, identity, stamp, show_progress):
     return result
 
 
-def _score_frames(engine, reader, show_progress):
-    """Return the ``FrameScores`` of the sampled frames of a video and their indices, int64 ``(T,)``."""
-    scorer, parts, indices = Scorer(engine), [], []
-    snippets = reader.snippets(engine.info.clip_frames)
-    for snippet in track(snippets, f"Scoring {reader.path.name}", unit="snippets") if show_progress else snippets:
-        parts.append(scorer.push(snippet.frames[snippet.mask]))
-        indices.append(snippet.frame_indices[snippet.mask])
-    return FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
+def _score_frames(engine, decoder, path, show_progress):
+    """Return the ``FrameScores`` of the sampled frames of a video, their indices ``(T,)``, and its ``VideoFacts``."""
+    info, scorer, parts, indices = engine.info, Scorer(engine), [], []
+    request = FrameRequest(path, info.frames_per_sec, info.image_size_px, info.crop, info.clip_frames)
+    results = _results(decoder, request)
+    for result in track(results, f"Scoring {path.name}", unit="snippets") if show_progress else results:
+        if not isinstance(result, VideoFacts):
+            parts.append(scorer.push(result.frames[result.mask]))
+            indices.append(result.frame_indices[result.mask])
+    return FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices), result
 
 
-def _read_pictures(path, info, frame_indices):
+def _results(decoder, request):
+    """Yield the snippets and the ``VideoFacts`` of a video.
+
+    Raises:
+        VideoError: It cannot be decoded.
+    """
+    for result in decoder.results(request):
+        if isinstance(result, Failed):
+            raise VideoError(request.path, result.reason)
+        yield result
+
+
+def _read_pictures(decoder, path, info, frame_indices, video):
     """Read frames by index, in the proportions of the video or of its cut. Scoring kept no frame, so it reads again."""
-    wanted, pictures = set(frame_indices.tolist()), []
-    reader = VideoReader(path, info.frames_per_sec, PICTURE_SIDE_PX, crop=info.crop)
+    wanted = frozenset(frame_indices.tolist())
     stretch = spec.CENTER_CROP[1] / spec.CENTER_CROP[0] if info.crop else 1.0
-    for frame_index, _, rgb in reader if wanted else ():
-        if frame_index in wanted:
-            width_px = round(PICTURE_SIDE_PX * stretch * reader.width / reader.height)
-            width_px = min(max(width_px, PICTURE_WIDTHS_PX[0]), PICTURE_WIDTHS_PX[1])
-            pictures.append(np.asarray(Image.fromarray(rgb).resize((width_px, PICTURE_SIDE_PX))))
-        if len(pictures) == len(wanted):
-            break
-    return pictures
+    width_px = round(PICTURE_SIDE_PX * stretch * video.width / video.height)
+    width_px = min(max(width_px, PICTURE_WIDTHS_PX[0]), PICTURE_WIDTHS_PX[1])
+    request = FrameRequest(path, info.frames_per_sec, PICTURE_SIDE_PX, info.crop, 1, wanted)
+    *snippets, _ = _results(decoder, request) if wanted else (None,)
+    return [np.asarray(Image.fromarray(one.frames[0]).resize((width_px, PICTURE_SIDE_PX))) for one in snippets]
 
 
 def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, info):

@@ -13,20 +13,22 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.config.values import parse_override
-from pipelines.data.bags import node_shape, normal_priors, steps_per_epoch, training_bags, untuned, whole_bags
+from pipelines.data.bags import (
+    check_batch,
+    node_shape,
+    normal_priors,
+    steps_per_epoch,
+    training_bags,
+    untuned,
+    whole_bags,
+)
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
-from pipelines.training.callbacks import (
-    HISTORY_NAME,
-    best_epoch,
-    read_history,
-    training_callbacks,
-    use_xla,
-    validation_warning,
-)
+from pipelines.training.callbacks import training_callbacks, use_xla, validation_warning
+from pipelines.training.checkpoints import HISTORY_NAME, best_epoch, first_epoch, read_history
 from pipelines.training.images import ScoreImages
 from pipelines.training.memory import fill_memory
 from pipelines.training.optimizer import build_optimizer
@@ -64,6 +66,7 @@ def run(config) -> Path:
     settings = training_fingerprint(config.seed, sections, manifest.fingerprint, videos)
     state = TrainingState(run_folder, STAGE, run_folder.detector, settings)
     if state.is_finished:
+        state.remove_backup()
         write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
         return state.output
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
@@ -76,6 +79,16 @@ def run(config) -> Path:
     done = _describe(config.train_detector, training, validation, state.history)
     write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
     return state.output
+
+
+def check_settings(config):
+    """Build the model and check what the batches need, before the nodes exist.
+
+    Raises:
+        UserError: Settings contradict each other.
+    """
+    check_batch(config.train_detector.batch_size)
+    build_detector(config)
 
 
 def build_detector(config):
@@ -146,10 +159,13 @@ def fit_detector(config, detector, training, validation, callbacks):
         detector.adapt_prior(normal_priors(nodes, training))
     elif detector.memory is not None:
         prior = fill_memory(detector, nodes, training, validation, config.seed)
+    num_steps = options.steps_per_epoch or steps_per_epoch(training, options.batch_size)
+    start = first_epoch(callbacks, detector, options.epochs)
     detector.fit(
-        _training_bags(config, training, prior),
+        _training_bags(config, training, prior, skip=start * num_steps),
         epochs=options.epochs,
-        steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
+        initial_epoch=start,
+        steps_per_epoch=num_steps,
         validation_data=_in_memory(whole_batches(config, detector, validation, prior)) if validation else None,
         callbacks=callbacks,
         shuffle=False,
@@ -157,10 +173,10 @@ def fit_detector(config, detector, training, validation, callbacks):
     )
 
 
-def _training_bags(config, videos, prior=False):
+def _training_bags(config, videos, prior=False, skip=0):
     options = config.train_detector
     how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    return training_bags(RunFolder.of(config).nodes, videos, *how, prior)
+    return training_bags(RunFolder.of(config).nodes, videos, *how, prior, skip)
 
 
 def steps_trained(config):

@@ -1,7 +1,10 @@
 """Read list and label files: text, CSV and arrays. An error names the file, the line and the fix."""
 
+import contextlib
 import csv
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -10,6 +13,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipelines.config import UserError
+
+# What NumPy raises for a damaged file, depending on which byte is wrong.
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, OverflowError, RuntimeError)
+UNREADABLE += (struct.error, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 @dataclass(frozen=True)
@@ -105,15 +112,42 @@ def read_arrays(path):
     Raises:
         UserError: The file cannot be read.
     """
-    try:
+    with _reading(path):
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {Path(path).stem: content}
         with content as archive:
             return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        remedy = "Write it again with numpy.savez." if Path(path).suffix == ".npz" else "Copy it again."
-        raise UserError(f"{path} cannot be read ({error}). {remedy}") from None
+
+
+def read_keys(path):
+    """Read the keys of an ``.npz`` file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    with _reading(path), np.load(path, allow_pickle=False) as archive:
+        return list(archive.files)
+
+
+def read_array(path, key):
+    """Read one array of an ``.npz`` file.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    with _reading(f"{path}[{key}]"), np.load(path, allow_pickle=False) as archive:
+        return archive[key]
+
+
+@contextlib.contextmanager
+def _reading(name):
+    """Turn whatever a damaged array file raises into a ``UserError``."""
+    try:
+        yield
+    except UNREADABLE as error:
+        remedy = "Copy it again." if str(name).endswith(".npy") else "Write it again with numpy.savez."
+        raise UserError(f"{name} cannot be read ({error}). {remedy}") from None
 
 
 def match_keys(path, keys, videos):
