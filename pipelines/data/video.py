@@ -26,6 +26,7 @@ from pipelines.data.video_stream import (
     has_time_stamps,
     nominal_fps,
     open_container,
+    stated_frames,
 )
 from vad_keras.spec import CENTER_CROP
 
@@ -163,11 +164,12 @@ class VideoReader:
     def _stream_frames(self, container, stream, others):
         self.fps = nominal_fps(container, stream)
         errors, times = Counter(), _frame_times(container, stream, self.fps)
+        expected = stated_frames(container, stream)  # before the index grows while packets are read
         stamps, orientation = TimeStamps(container), Orientation({**container.metadata, **stream.metadata})
         stamped = ((stamps.of(frame), (frame, orientation.of(frame))) for frame in _frames(container, stream, errors))
         for time_sec, (frame, matrix) in times.of(stamped):
             yield time_sec, frame, matrix
-        texts = [_damage(errors, self.num_frames, stream.frames), _clock(times), *sorted(orientation.lost)]
+        texts = [_damage(errors, self.num_frames, expected), _clock(times), *sorted(orientation.lost)]
         if others:
             names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others[:MAX_NAMED_STREAMS])
             names += f" and {len(others) - MAX_NAMED_STREAMS} more" if len(others) > MAX_NAMED_STREAMS else ""
@@ -220,7 +222,7 @@ def probe(path):
                 return None
             fps = nominal_fps(container, stream)
             seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
-            return Probed(stream.width, stream.height, fps, stream.frames, seconds)
+            return Probed(stream.width, stream.height, fps, stated_frames(container, stream), seconds)
     except (av.error.FFmpegError, ValueError, IndexError):
         return None
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from pipelines.run.disk import check_room
 from pipelines.run.failures import MachineError
 from pipelines.run.files import replacing, write_text
 
 HISTORY_NAME = "history.jsonl"
 KEPT_STATES = 2
+BYTES_PER_VARIABLE = 2048  # of its name and group in a file of weights
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -76,8 +78,7 @@ class KeepBest(keras.callbacks.Callback):
         self.history.append({"epoch": epoch, **{key: float(value) for key, value in (logs or {}).items()}})
         best = best_epoch(self.history, self.monitor)[0]
         if best == epoch:  # before the history that names it
-            with replacing(self.weights_path) as temporary:
-                self.model.save_weights(temporary)
+            save_whole(self.model.save_weights, self.model, self.weights_path)
         write_text(self.history_path, "".join(json.dumps(line) + "\n" for line in self.history))
         if self._is_over(epoch, best):
             self.model.stop_training = True
@@ -112,8 +113,7 @@ class Resume(keras.callbacks.Callback):
         return 0
 
     def on_epoch_end(self, epoch, logs=None):
-        with replacing(self.folder / f"{epoch + 1:06d}.weights.h5") as temporary:
-            self.model.save_weights(temporary)
+        save_whole(self.model.save_weights, self.model, self.folder / f"{epoch + 1:06d}.weights.h5")
         for path in self._states(above=epoch + 1) + self._states()[:-KEPT_STATES]:
             path.unlink(missing_ok=True)
 
@@ -143,6 +143,21 @@ def first_epoch(callbacks, model, epochs):
     if best and not epoch:
         best.weights_path.unlink(missing_ok=True)
     return epoch
+
+
+def save_whole(save, model, path):
+    """Save a model or its weights in one step.
+
+    Args:
+        save: ``model.save`` or ``model.save_weights``.
+        model: The model.
+        path: The file.
+    """
+    variables = [*getattr(model, "variables", ()), *getattr(getattr(model, "optimizer", None), "variables", ())]
+    size = sum(np.array(variable).nbytes for variable in variables)
+    with replacing(path) as temporary:
+        check_room(temporary, size + BYTES_PER_VARIABLE * len(variables))
+        save(temporary)
 
 
 class _Values:

@@ -8,9 +8,9 @@ import keras
 import vad_keras.models.baselines  # noqa: F401 - registers all models for load_model
 from pipelines.config import UserError
 from pipelines.run.failures import describe, machine_error
-from pipelines.run.files import content_hash, fingerprint, replacing
+from pipelines.run.files import content_hash, fingerprint
 from pipelines.run.marker import is_marked, mark
-from pipelines.training.checkpoints import HISTORY_NAME, read_history
+from pipelines.training.checkpoints import HISTORY_NAME, read_history, save_whole
 
 
 class TrainingState:
@@ -57,8 +57,7 @@ class TrainingState:
 
     def save(self, model):
         """Save the trained model in one step and mark the training as finished."""
-        with replacing(self.output) as temporary:
-            model.save(temporary)
+        save_whole(model.save, model, self.output)
         mark(self.folder / "finished", self._finished)
         self.remove_backup()
 

@@ -126,7 +126,7 @@ def read_keys(path):
     Raises:
         UserError: The file cannot be read.
     """
-    with _reading(path), np.load(path, allow_pickle=False) as archive:
+    with _reading(path), open_archive(path) as archive:
         return list(archive.files)
 
 
@@ -136,8 +136,20 @@ def read_array(path, key):
     Raises:
         UserError: It cannot be read.
     """
-    with _reading(f"{path}[{key}]"), np.load(path, allow_pickle=False) as archive:
+    with _reading(f"{path}[{key}]"), open_archive(path) as archive:
         return archive[key]
+
+
+def open_archive(path):
+    """Open an ``.npz`` file.
+
+    Raises:
+        ValueError: It is a single array under this name. NumPy raises others of ``UNREADABLE``.
+    """
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        raise ValueError("it is a single array, not an archive: its suffix should be .npy")
+    return content
 
 
 @contextlib.contextmanager
