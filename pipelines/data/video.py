@@ -23,6 +23,7 @@ from pipelines.data.video_stream import (
     TimeStamps,
     allows_jumps,
     choose_stream,
+    describe_size,
     has_time_stamps,
     nominal_fps,
     open_container,
@@ -171,9 +172,9 @@ class VideoReader:
             yield time_sec, frame, matrix
         texts = [_damage(errors, self.num_frames, expected), _clock(times), *sorted(orientation.lost)]
         if others:
-            names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others[:MAX_NAMED_STREAMS])
+            names = ", ".join(f"#{other.index} ({describe_size(other)})" for other in others[:MAX_NAMED_STREAMS])
             names += f" and {len(others) - MAX_NAMED_STREAMS} more" if len(others) > MAX_NAMED_STREAMS else ""
-            texts.append(f"reads video stream #{stream.index} ({stream.width}x{stream.height}), not {names}")
+            texts.append(f"reads video stream #{stream.index} ({describe_size(stream)}), not {names}")
         if len(container.streams) >= MAX_STREAMS:
             texts.append(f"only its first {MAX_STREAMS} streams were looked at")
         self.warning = "; ".join(text for text in texts if text)
@@ -214,11 +215,11 @@ class Probed(NamedTuple):
 
 
 def probe(path):
-    """Read the header of a video file and return it as ``Probed``; None when it cannot be opened or has no video."""
+    """Read the header of a video file as ``Probed``; None when it cannot be opened, or has no video or no decoder."""
     try:
         with open_container(path) as container:
             stream, _ = choose_stream(path, container)
-            if stream is None:
+            if stream is None or stream.codec_context is None:
                 return None
             fps = nominal_fps(container, stream)
             seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)

@@ -140,5 +140,11 @@ def _is_picture(path, stream):
             return False
 
 
+def describe_size(stream):
+    """Return the size of a stream's frames in words; a stream without a decoder has none."""
+    return f"{stream.width}x{stream.height}" if stream.codec_context else "no decoder"
+
+
 def _rank(stream):
-    return bool(stream.disposition & Disposition.default), stream.width * stream.height
+    pixels = stream.width * stream.height if stream.codec_context else 0
+    return bool(stream.disposition & Disposition.default), pixels

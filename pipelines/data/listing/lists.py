@@ -66,7 +66,7 @@ def read_lines(path):
     Raises:
         UserError: The file does not exist, is empty or is not UTF-8.
     """
-    lines = [Line(Path(path), number, text.strip()) for number, text in enumerate(_text(path).splitlines(), 1)]
+    lines = [Line(Path(path), number, text.strip()) for number, text in enumerate(_lines(path), 1)]
     lines = [line for line in lines if line.text]
     if not lines:
         raise UserError(f"{path} is empty. Copy it from the dataset again.")
@@ -81,9 +81,10 @@ def read_csv(path, columns):
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist. Create it with the columns {','.join(columns)}.")
-    lines = _text(path).splitlines()
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",", strict=True)
+    lines = _lines(path)
+    header = lines[0]
+    delimiter = ";" if ";" in header and "," not in header else ","
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
@@ -261,6 +262,11 @@ def refuse_twice(entries):
             f"`{name}` is already in {first[name].location}. List a video once, in one subset: remove one of the lines."
             f"{more}"
         )
+
+
+def _lines(path):
+    """Return the lines of a text file. Names may hold what Unicode calls a line break, such as U+2028."""
+    return re.split(r"\r\n|\n|\r", re.sub(r"(\r\n|\n|\r)\Z", "", _text(path)))
 
 
 def _text(path):
