@@ -9,14 +9,20 @@ import sys
 from rich.console import Console
 
 from pipelines.cli import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
+from pipelines.cli.inputs import check_inputs
 from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import LOCK_NAME, run_lock
 from pipelines.run.workers import load_tensorflow_quietly
 
+TRAININGS = {"stages.train_extractor", "stages.train_detector"}
+
 
 def run(modules, config, *arguments, modifies_run=True) -> int:
     """Run modules one after the other and return the exit status.
+
+    What the first one reads is checked before anything is loaded or written. If a training follows other stages, its
+    settings are checked before these spend hours.
 
     Args:
         modules: Their names below ``pipelines``, such as ``"stages.prepare"``. A module, and the frameworks it needs,
@@ -25,10 +31,13 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
         arguments: Further arguments of the modules' function ``run``.
         modifies_run: Lock the run's folder and write ``config.json`` into it.
     """
+    check_inputs(modules[0], config, *arguments)
     before = summary_stamps(config)
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
             load_tensorflow_quietly()
+            for name in TRAININGS.intersection(modules[1:]):
+                importlib.import_module(f"pipelines.{name}").check_settings(config)
             for name in modules:
                 importlib.import_module(f"pipelines.{name}").run(config, *arguments)
         except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-from pipelines.config.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, setting
+from pipelines.config.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, Seed, setting
 from pipelines.config.values import at_least, between
 
 Dataset = Literal["folder", "synthetic", "ucf_crime", "shanghaitech", "xd_violence", "ucsd_ped"]
@@ -45,7 +45,7 @@ class SyntheticConfig:
     width_px: Annotated[int, at_least(16)] = setting(160, "Width of the videos", "px")
     height_px: Annotated[int, at_least(16)] = setting(120, "Height of the videos", "px")
     people_size: NonNegativeFloat = setting(1.0, "Size of the people as a factor; a camera close by has a large one")
-    seed: NonNegativeInt = setting(0, "Seed of the generated videos")
+    seed: Seed = setting(0, "Seed of the generated videos")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ PositiveInt = Annotated[int, at_least(1)]
 NonNegativeInt = Annotated[int, at_least(0)]
 NonNegativeFloat = Annotated[float, at_least(0)]
 Fraction = Annotated[float, between(0, 1)]
+Seed = Annotated[int, between(0, 2**31 - 1)]
 
 
 def setting(default, help, unit="", decides=True):

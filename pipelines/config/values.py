@@ -56,9 +56,17 @@ def read_toml(path):
         hint = f"Did you mean `{path.parent / close[0]}`?" if close else "Check the path given to --config."
         raise UserError(f"no configuration file at {path}. {hint}")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise UserError(f"{path} is not valid TOML: {error}. Strings need quotes there.") from None
+
+
+def parse_toml(text):
+    """Return the tables of a TOML text; whatever is wrong with it is a ``ValueError``."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
 
 
 def parse_override(override, types):
@@ -69,8 +77,8 @@ def parse_override(override, types):
     if _is_text(types.get(dotted)) and text[:1] not in ("'", '"'):
         return dotted, text
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except ValueError:
         return dotted, text
     return dotted, parsed["value"] if len(parsed) == 1 else text
 
@@ -128,6 +136,8 @@ def convert(kind, value, where):
         return arguments[1].check(convert(arguments[0], value, where), where)
     if origin is Literal:
         return _check_choice(convert(str, value, where), arguments, where)
+    if type(value) is int and abs(value) >= 1 << 63:
+        raise UserError(f"{where} takes a number of at most 64 bits. Received: one of {value.bit_length()} bits.")
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

@@ -110,7 +110,7 @@ def _first_record(folder):
     raise UserError(f"{folder} holds no video. Run {COMMANDS['nodes']} again.")
 
 
-def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed=0, cache=True, prior=False):
+def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed=0, cache=True, prior=False, skip=0):
     """Build endless balanced batches for ``fit``; pass ``steps_per_epoch=steps_per_epoch(videos, batch_size)`` to it.
 
     Args:
@@ -124,6 +124,7 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         cache: Whether to keep the float16 nodes in memory. Otherwise videos are read in record order and shuffled
             within a buffer of ``SHUFFLED_BATCHES`` batches.
         prior: Whether the inputs also hold ``prior``, float32 ``(B, T, G)``; or a dict, as for ``read_bags``.
+        skip: Number of batches that a resumed training has had. With ``cache`` the others are the same as without it.
 
     Returns:
         ``tf.data.Dataset`` of ``({"nodes": (B, T, G, C), "mask": bool (B, T)}, labels float32 (B,))``. The nodes are
@@ -133,10 +134,7 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         UserError: The batch size is odd, the sampling is unknown, all training videos have the same label, or the
             records hold no prior.
     """
-    if batch_size < 2 or batch_size % 2:
-        raise UserError(
-            f"`train_detector.batch_size` must be even: half abnormal, half normal. Received: {batch_size}."
-        )
+    check_batch(batch_size)
     if sampling not in SAMPLINGS:
         raise UserError(f"`train_detector.sampling` must be one of {SAMPLINGS}. Received: {sampling!r}.")
     halves = []
@@ -148,20 +146,30 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
                 "Check the columns `label` and `subset` of labels.csv."
             )
         buffer = 0 if cache else min(len(chosen), SHUFFLED_BATCHES * batch_size)
-        bags = _cut_bags(read_bags(folder, chosen, prior), len(chosen), bag_frames, sampling, seed + label, buffer)
+        bags = read_bags(folder, chosen, prior)
+        skipped = skip * (batch_size // 2) if cache else 0  # would read as much from the disk
+        bags = _cut_bags(bags, len(chosen), bag_frames, sampling, seed + label, buffer, skipped)
         halves.append(bags.batch(batch_size // 2, drop_remainder=True))
     batches = tf.data.Dataset.zip(*halves).map(_join, num_parallel_calls=tf.data.AUTOTUNE)
     return _prefetch(batches)
 
 
-def _cut_bags(bags, num_videos, bag_frames, sampling, seed, buffer):
+def check_batch(batch_size):
+    """Raise a ``UserError`` for a batch that has no two halves."""
+    if batch_size < 2 or batch_size % 2:
+        raise UserError(
+            f"`train_detector.batch_size` must be even: half abnormal, half normal. Received: {batch_size}."
+        )
+
+
+def _cut_bags(bags, num_videos, bag_frames, sampling, seed, buffer, skip):
     """Shuffle and cut the bags of one label, endlessly; ``buffer`` 0 caches them in memory instead."""
     if sampling == "segment_mean":  # not random, so computed before the cache
         bags = bags.map(lambda bag: {**bag, **_means(bag, bag_frames)})
     if not buffer:
         bags = bags.cache().shuffle(num_videos, seed=seed)
     numbers = tf.data.Dataset.random(seed=seed + 2).batch(2, drop_remainder=True)
-    cut = tf.data.Dataset.zip(bags.repeat(), numbers).map(
+    cut = tf.data.Dataset.zip(bags.repeat(), numbers).skip(skip).map(
         lambda bag, pair: _cut(bag, bag_frames, sampling, pair), num_parallel_calls=tf.data.AUTOTUNE
     )
     # Without a cache, shuffle after cutting: a buffer of whole videos would need more memory.

@@ -13,6 +13,7 @@ import time
 from collections import deque
 
 from pipelines.data.encode import Failed, encode_video
+from pipelines.data.snippets import Snippet
 from pipelines.run.failures import MachineError
 from pipelines.run.workers import exit_with_parent, usable_cores
 
@@ -20,6 +21,7 @@ START_TIMEOUT_SEC = 120.0
 POLL_SEC = 1.0
 MAX_MEMORY_BYTES = 4 << 30  # of one process, which holds the frames of one snippet and those of the decoder
 ALIVE = None  # what a process sends when it has started, and after each sampled frame
+PARTS = (bytes, Snippet)  # of a video; any other result is its last
 
 
 class DecodePool:
@@ -29,7 +31,7 @@ class DecodePool:
         settings: ``DataConfig``; see ``encode_video``. It also says how many processes there are (``workers``; 0: one
             per core), and after how many seconds without a sampled frame a process is killed and its video has failed
             (``stall_timeout_sec``).
-        work: ``encode_video`` or ``inspect_video``.
+        work: ``encode_video``, ``inspect_video`` or ``read_frames``.
 
     Example:
 
@@ -56,22 +58,75 @@ class DecodePool:
                 worker.kill()
 
     def _results(self, workers, pending):
-        before = time.monotonic()
-        ready = multiprocessing.connection.wait([worker.connection for worker in workers], timeout=POLL_SEC)
-        # Only the waiting counts as silence, so that a suspended machine or a slow disk kills no process.
-        waited_sec = min(time.monotonic() - before, POLL_SEC)
-        for worker in list(workers):
-            job = worker.job
-            if worker.connection in ready:
-                result = worker.receive()
-            else:
-                worker.silent_sec += waited_sec
-                result = worker.stalled(self.settings.stall_timeout_sec)
-            ended = isinstance(result, Failed) and result.transient
-            if ended or (worker.job is None and not worker.next_job(pending)):
+        for worker, job, result in _poll(workers, self.settings.stall_timeout_sec):
+            if _ended(result) or (worker.job is None and not worker.next_job(pending)):
+                worker.kill()
                 workers.remove(worker)
             if result is not ALIVE:
                 yield job, result
+
+
+class DecodeProcess:
+    """Works on one video after the other in a process that starts with the first one and stays.
+
+    A process that crashes, or is silent for too long, fails its video; the next video gets another process.
+
+    Args:
+        settings, work: As for ``DecodePool``.
+
+    Example:
+
+        with contextlib.closing(DecodeProcess(config.data, read_frames)) as process:
+            *snippets, facts = process.results(request)
+    """
+
+    def __init__(self, settings, work):
+        self.settings, self.work = settings, work
+        self._worker = None
+
+    def results(self, video):
+        """Yield what ``work`` yields for a video."""
+        self._worker = self._worker or _Worker(self.settings, self.work)
+        self._worker.silent_sec = 0.0
+        pending, finished = deque([(0, video)]), False
+        try:
+            while not finished:
+                if self._worker.job is None:
+                    self._worker.next_job(pending)
+                ((worker, job, result),) = _poll([self._worker], self.settings.stall_timeout_sec)
+                finished = _ended(result) or (job is not None and worker.job is None)
+                if _ended(result):
+                    self.close()
+                if result is not ALIVE:
+                    yield result
+        finally:
+            if not finished:  # in the middle of a video
+                self.close()
+
+    def close(self):
+        """End the process."""
+        if self._worker:
+            self._worker.kill()
+            self._worker = None
+
+
+def _poll(workers, timeout_sec):
+    """Wait for any of the processes, and yield each with its job and its next result, ``ALIVE`` if there is none."""
+    before = time.monotonic()
+    ready = multiprocessing.connection.wait([worker.connection for worker in workers], timeout=POLL_SEC)
+    # Only the waiting counts as silence, so that a suspended machine or a slow disk kills no process.
+    waited_sec = min(time.monotonic() - before, POLL_SEC)
+    for worker in list(workers):
+        job = worker.job
+        if worker.connection in ready:
+            yield worker, job, worker.receive()
+        else:
+            worker.silent_sec += waited_sec
+            yield worker, job, worker.stalled(timeout_sec)
+
+
+def _ended(result):
+    return isinstance(result, Failed) and result.transient
 
 
 class _Worker:
@@ -86,11 +141,10 @@ class _Worker:
         self.job, self.started, self.silent_sec = None, False, 0.0
 
     def next_job(self, pending):
-        """Send the next video; return False if there is none and the process was ended."""
+        """Send the next video; return False if there is none."""
         if not self.started:
             return True
         if not pending:
-            self.kill()
             return False
         self.job, video = pending.popleft()
         self.connection.send(video)
@@ -103,7 +157,7 @@ class _Worker:
         except (EOFError, OSError):
             return self._died()
         self.silent_sec, self.started = 0.0, True
-        if result is not ALIVE and not isinstance(result, bytes):
+        if result is not ALIVE and not isinstance(result, PARTS):
             self.job = None
         return result
 
@@ -124,8 +178,8 @@ class _Worker:
         self.kill()
         if self.job is None:
             raise MachineError(
-                f"a decoding process ended at its start with exit code {code}. A script that runs `prepare` needs the "
-                'line `if __name__ == "__main__":` above its calls.'
+                f"a decoding process ended at its start with exit code {code}. A script that runs `prepare` or "
+                '`score` needs the line `if __name__ == "__main__":` above its calls.'
             )
         if code == -signal.SIGKILL:
             how = "by signal SIGKILL (out of memory? A smaller `data.workers` needs less)"

@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.data.frame_limits import DECODER_OPTIONS, MAX_STREAMS, refusal
 from pipelines.data.frame_times import MAX_PAUSE_OF_STREAM_SEC, MAX_PAUSE_SEC, FrameTimes
 from pipelines.data.listing.files import frame_files
-from pipelines.data.orientation import Orientation, is_transposed
+from pipelines.data.orientation import Orientation, is_transposed, upright
 from pipelines.data.pixels import square_rgb
 from pipelines.data.snippets import in_snippets, padded
 from pipelines.data.video_stream import (
@@ -24,10 +24,12 @@ from pipelines.data.video_stream import (
     TimeStamps,
     allows_jumps,
     choose_stream,
+    describe_size,
     end_of,
     has_time_stamps,
     nominal_fps,
     open_container,
+    stated_frames,
 )
 
 TICK_TOLERANCE_SEC = 1e-3  # containers such as Matroska round times to 1 ms
@@ -175,6 +177,7 @@ class VideoReader:
     def _stream_frames(self, container, stream, others):
         self.fps = nominal_fps(container, stream)
         errors, times = Counter(), _frame_times(container, stream, self.fps)
+        expected = stated_frames(container, stream)  # before the index grows while packets are read
         stamps, orientation = TimeStamps(container), Orientation({**container.metadata, **stream.metadata})
         stamped = ((stamps.of(frame), (frame, orientation.of(frame))) for frame in _frames(container, stream, errors))
         for time_sec, (frame, matrix) in times.of(stamped):
@@ -182,12 +185,12 @@ class VideoReader:
             yield time_sec, frame, matrix
             last = time_sec, frame
         if self.num_frames:
-            self.end_sec = end_of(stream, *last, self.start_sec, self.fps, self.num_frames >= stream.frames)
-        texts = [_damage(errors, self.num_frames, stream.frames), _clock(times), *sorted(orientation.lost)]
+            self.end_sec = end_of(stream, *last, self.start_sec, self.fps, self.num_frames >= expected)
+        texts = [_damage(errors, self.num_frames, expected), _clock(times), *sorted(orientation.lost)]
         if others:
-            names = ", ".join(f"#{other.index} ({other.width}x{other.height})" for other in others[:MAX_NAMED_STREAMS])
+            names = ", ".join(f"#{other.index} ({describe_size(other)})" for other in others[:MAX_NAMED_STREAMS])
             names += f" and {len(others) - MAX_NAMED_STREAMS} more" if len(others) > MAX_NAMED_STREAMS else ""
-            texts.append(f"reads video stream #{stream.index} ({stream.width}x{stream.height}), not {names}")
+            texts.append(f"reads video stream #{stream.index} ({describe_size(stream)}), not {names}")
         if len(container.streams) >= MAX_STREAMS:
             texts.append(f"only its first {MAX_STREAMS} streams were looked at")
         self.warning = "; ".join(text for text in texts if text)
@@ -229,15 +232,15 @@ class Probed(NamedTuple):
 
 
 def probe(path):
-    """Read the header of a video file and return it as ``Probed``; None when it cannot be opened or has no video."""
+    """Read the header of a video file as ``Probed``; None when it cannot be opened, or has no video or no decoder."""
     try:
         with open_container(path) as container:
             stream, _ = choose_stream(path, container)
-            if stream is None:
+            if stream is None or stream.codec_context is None:
                 return None
             fps = nominal_fps(container, stream)
             seconds = stream.frames / fps or float((container.duration or 0) / av.time_base)
-            return Probed(stream.width, stream.height, fps, stream.frames, seconds)
+            return Probed(stream.width, stream.height, fps, stated_frames(container, stream), seconds)
     except (av.error.FFmpegError, ValueError, IndexError):
         return None
 

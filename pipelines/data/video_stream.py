@@ -3,7 +3,8 @@
 import contextlib
 import math
 import os
-from itertools import islice
+from itertools import islice, pairwise
+from statistics import median
 
 import av
 from av.format import Flags
@@ -14,6 +15,7 @@ from pipelines.data.frame_limits import OPEN_OPTIONS
 FALLBACK_FPS = 25.0
 MAX_CREDIBLE_FPS = 1000.0
 FORMATS_OF_DECODE_TIMES = ("avi",)
+FORMATS_OF_SLOTS = ("avi",)
 
 
 def open_container(path):
@@ -67,6 +69,24 @@ def nominal_fps(container, stream):
 def has_time_stamps(container):
     """Whether the format stores time stamps. Of a raw stream FFmpeg makes them up, at the rate of the demuxer."""
     return not container.format.flags & Flags.no_timestamps.value
+
+
+def stated_frames(container, stream):
+    """Return the number of frames in a file by its header; 0 when it does not say.
+
+    The header of an AVI counts slots, also those of frames that a recorder dropped. Its index, where it reaches the
+    end, lists the frames that are there.
+
+    Args:
+        container: The file, opened but not read: the index of a file without one grows with each packet.
+        stream: The video stream.
+    """
+    if container.format.name in FORMATS_OF_SLOTS:
+        index = [entry.timestamp for entry in stream.index_entries if entry.size]
+        usual_gap = median(later - one for one, later in pairwise(index)) if len(index) > 1 else 1
+        if index and index[-1] + usual_gap >= stream.frames:
+            return len(index)
+    return stream.frames
 
 
 def allows_jumps(container):
@@ -151,5 +171,11 @@ def _is_picture(path, stream):
             return False
 
 
+def describe_size(stream):
+    """Return the size of a stream's frames in words; a stream without a decoder has none."""
+    return f"{stream.width}x{stream.height}" if stream.codec_context else "no decoder"
+
+
 def _rank(stream):
-    return bool(stream.disposition & Disposition.default), stream.width * stream.height
+    pixels = stream.width * stream.height if stream.codec_context else 0
+    return bool(stream.disposition & Disposition.default), pixels

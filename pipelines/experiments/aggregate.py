@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import time
 from pathlib import Path
 
@@ -135,13 +134,8 @@ def read_run(folder):
         UserError: It was not evaluated, or by an earlier version.
     """
     run = RunFolder(folder)
+    run.need_evaluation()
     paths = [run.evaluation_metrics, run.evaluation_scores]
-    if not run.path.is_dir():
-        raise UserError(f"no run at {folder}: there is no such folder. Give the work_dir of an evaluated run.")
-    missing = next((path for path in paths if not path.is_file()), None)
-    if missing:
-        command = shlex.join(["vad", "evaluate", "--set", f"work_dir={folder}"])
-        raise UserError(f"{missing} does not exist. Run `{command}` first.")
     content = json.loads(paths[0].read_text(encoding="utf-8"))
     if "videos" not in content or not isinstance(content.get("origin", {}).get("seed"), int):
         raise UserError(

@@ -1,5 +1,8 @@
 """Disk space: what a stage will write is compared with what is free before it starts."""
 
+import contextlib
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -43,6 +46,35 @@ def check_space(folder, needed_bytes, what, remedy):
             f"{remedy}"
         )
     return f"{what} needs about {format_bytes(needed_bytes)}; {format_bytes(free)} are free"
+
+
+def check_room(path, needed_bytes):
+    """Take the space of a file that a library will write, and give it back.
+
+    HDF5 prints tracebacks of its own when a disk is full, and goes on.
+
+    Args:
+        path: The file, which is left empty.
+        needed_bytes: Its size, or an estimate.
+
+    Raises:
+        OSError: There is no room, or such a file is not allowed.
+    """
+    with open(path, "wb") as file, _where_possible():
+        os.posix_fallocate(file.fileno(), 0, max(1, needed_bytes))
+        file.truncate(0)
+
+
+@contextlib.contextmanager
+def _where_possible():
+    """Ignore that a file system or a system cannot reserve space."""
+    try:
+        yield
+    except AttributeError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
 
 
 def size_of(path):

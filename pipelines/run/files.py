@@ -100,6 +100,16 @@ def quick_hash(path):
         return fingerprint(size, head, file.read(QUICK_BYTES))
 
 
+def content_hash(path):
+    """Return the SHA-256 of all bytes of a file.
+
+    All of them, because two recordings of a still scene may have the same size, time, head and tail. Reading is much
+    faster than decoding.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fingerprint(*facts):
     """Return 16 hexadecimal digits that change with any of the facts.
 

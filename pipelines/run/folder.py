@@ -1,8 +1,9 @@
 """The folder of a run: the only place that knows the names of what is in it."""
 
+import shlex
 from pathlib import Path
 
-from pipelines.config import config_to_dict
+from pipelines.config import UserError, config_to_dict
 from pipelines.run.files import write_json
 
 
@@ -55,6 +56,17 @@ class RunFolder:
         """The trained detector."""
         return self.path / "detector.keras"
 
+    def need_trained(self, path):
+        """Return the command that writes ``extractor`` or ``detector``.
+
+        Raises:
+            UserError: The file does not exist.
+        """
+        command = f"vad train-{path.stem}"
+        if not path.is_file():
+            raise UserError(f"{path} does not exist. Run `{command}` first, or `vad train` for all stages.")
+        return command
+
     @property
     def exported(self):
         """The model that this run exported last, see ``pipelines.serving.exported``."""
@@ -79,6 +91,20 @@ class RunFolder:
     def evaluation_patch_scores(self):
         """Patch scores of the test videos that have pixel masks, see ``write_patch_scores``."""
         return self.evaluation / "patch_scores.npz"
+
+    def need_evaluation(self):
+        """Check that the run was evaluated.
+
+        Raises:
+            UserError: It was not, or there is no such folder.
+        """
+        if not self.path.is_dir():
+            raise UserError(f"no run at {self.path}: there is no such folder. Give the work_dir of an evaluated run.")
+        paths = (self.evaluation_metrics, self.evaluation_scores)
+        missing = next((path for path in paths if not path.is_file()), None)
+        if missing:
+            command = shlex.join(["vad", "evaluate", "--set", f"work_dir={self.path}"])
+            raise UserError(f"{missing} does not exist. Run `{command}` first.")
 
     @property
     def scores(self):

@@ -27,16 +27,6 @@ def source_of(path):
     return Path(os.path.abspath(path)).as_posix()
 
 
-def content_hash(path):
-    """Return the SHA-256 of all bytes of a file.
-
-    All of them, because two recordings of a still scene may have the same size, time, head and tail. Reading is much
-    faster than decoding.
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def result_names(found, output):
     """Give each video a name for its results that no other video has, in this command or in an earlier one.
 

@@ -1,6 +1,7 @@
 """Folders of an exported model: ``<root>/<name>/<integer version>/``, as TensorFlow Serving polls them."""
 
 import os
+import platform
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from pipelines.config import UserError
 
 SAVED_MODEL_FILE = "saved_model.pb"
+DRAFT = f".export-{platform.node()}-"
 
 
 def versions(model_folder):
@@ -44,7 +46,8 @@ def new_version(model_folder):
     """Yield a temporary folder to write into; it becomes the next version when the block succeeds.
 
     TensorFlow Serving reads a version the moment its folder appears: it appears complete, by one rename, or not at all.
-    No version is ever overwritten, even when two exports end at the same time. A block that fails leaves no new folder.
+    No version is ever overwritten, even when two exports end at the same time. A block that fails leaves no new folder,
+    and what an export left that was killed on this machine is removed.
 
     Yields:
         A dict: ``"folder"`` to write into; after the block ``"version_folder"`` holds the final path.
@@ -52,7 +55,8 @@ def new_version(model_folder):
     model_folder = Path(model_folder)
     created = [path for path in (model_folder, *model_folder.parents) if not path.exists()]
     model_folder.mkdir(parents=True, exist_ok=True)
-    draft = {"folder": Path(tempfile.mkdtemp(prefix=".export-", dir=model_folder))}
+    _remove_left(model_folder)
+    draft = {"folder": Path(tempfile.mkdtemp(prefix=f"{DRAFT}{os.getpid()}-", dir=model_folder))}
     draft["folder"].chmod(0o755)
     try:
         yield draft
@@ -62,6 +66,24 @@ def new_version(model_folder):
         with suppress(OSError):  # those with content stay
             for path in created:
                 path.rmdir()
+
+
+def _remove_left(model_folder):
+    """Remove the drafts of processes that have ended."""
+    for folder in model_folder.glob(f"{DRAFT}*"):
+        number = folder.name.removeprefix(DRAFT).partition("-")[0]
+        if number.isdecimal() and not _is_alive(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def _publish(folder, model_folder):

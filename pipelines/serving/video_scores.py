@@ -3,12 +3,15 @@
 import base64
 import html
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pipelines.config import UserError
+from pipelines.data.encode import Failed
+from pipelines.data.frame_reading import FrameRequest, VideoFacts, read_frames
 from pipelines.data.snippets import expand_to_frames
-from pipelines.data.video import VideoReader
+from pipelines.data.video import VideoError
 from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.timeline import timeline_figure
 from pipelines.serving.alarms import find_alarms
@@ -28,6 +31,7 @@ class VideoScores:
         sampled: ``FrameScores`` of the frames that the model saw, with the scores of their patches.
         sampled_indices: Which original frames these are, int64 ``(T,)``.
         warning: What is wrong with the file, such as a missing end; empty: nothing.
+        width, height: Size of the upright picture in pixels.
     """
 
     scores: np.ndarray
@@ -37,6 +41,8 @@ class VideoScores:
     sampled: FrameScores
     sampled_indices: np.ndarray
     warning: str = ""
+    width: int = 0
+    height: int = 0
 
     @property
     def alarms(self):
@@ -106,26 +112,48 @@ def score_video(path, model="", server="", threshold=None, **options):
         engine.close()
 
 
-def score_with(engine, path, threshold=None, progress=iter):
+def score_with(engine, path, threshold=None, progress=iter, decoder=None):
     """Score a video file with an engine, which further videos may share.
 
     Args:
         engine: A ``pipelines.serving.engines.Engine``.
         path, threshold: As for ``score_video``.
         progress: Function that passes snippets on and may show how many there were.
+        decoder: ``DecodeProcess`` that reads the file; None: this process reads it.
     """
     info, scorer, parts, indices = engine.info, Scorer(engine), [], []
-    reader = VideoReader(path, info.frames_per_sec, info.image_size_px, crop=info.crop)
-    for snippet in progress(reader.snippets(info.clip_frames)):
-        parts.append(scorer.push(snippet.frames[snippet.mask]))
-        indices.append(snippet.frame_indices[snippet.mask])
+    request = FrameRequest(Path(path), info.frames_per_sec, info.image_size_px, info.crop, info.clip_frames)
+    for result in progress(read_results(request, decoder)):
+        if isinstance(result, VideoFacts):
+            video = result
+        else:
+            parts.append(scorer.push(result.frames[result.mask]))
+            indices.append(result.frame_indices[result.mask])
     sampled, indices = FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
     return VideoScores(
-        scores=expand_to_frames(sampled.anomaly_score, indices, reader.num_frames).astype(float),
-        times_sec=np.asarray(reader.frame_times_sec),
+        scores=expand_to_frames(sampled.anomaly_score, indices, video.num_frames).astype(float),
+        times_sec=video.times_sec,
         threshold=info.threshold if threshold is None else threshold,
-        fps=reader.fps,
+        fps=video.fps,
         sampled=sampled,
         sampled_indices=indices,
-        warning=reader.warning,
+        warning=video.warning,
+        width=video.width,
+        height=video.height,
     )
+
+
+def read_results(request, decoder=None):
+    """Yield the snippets and, last, the ``VideoFacts`` of a video.
+
+    Args:
+        request: ``FrameRequest``.
+        decoder: As for ``score_with``.
+
+    Raises:
+        VideoError: It cannot be decoded.
+    """
+    for result in decoder.results(request) if decoder else read_frames(request, None):
+        if isinstance(result, Failed):
+            raise VideoError(request.path, result.reason)
+        yield result

@@ -6,12 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import vad_keras.models  # noqa: F401 - registers the detectors for load_model
 from pipelines.config import UserError, config_to_dict
 from pipelines.data.bags import whole_bags
 from pipelines.data.clips import open_clips
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
-from pipelines.data.listing.masks import PixelMasks
+from pipelines.data.listing.masks import MASKS_NAME, PixelMasks
 from pipelines.data.snippets import expand_to_frames
 from pipelines.report.evaluation.figures import plot_test_timelines, plot_top_heat_maps
 from pipelines.report.evaluation.location import with_patch_scores, write_patch_scores
@@ -22,6 +21,7 @@ from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
+from pipelines.training.state import load_trained
 from pipelines.training.trials import write_trials
 from vad_keras import spec
 
@@ -96,12 +96,34 @@ def write_scores(config, skipped=None):
     if not scored:
         raise UserError(f"none of the {len(skipped)} test videos can be scored. The first: {': '.join(skipped[0])}.")
     run_folder = RunFolder.of(config)
-    masks = PixelMasks(config.data, read_manifest(run_folder.nodes).videos)
     with_place = [] if config.features.root else scored  # imported features have no known place in the picture
-    write_patch_scores(run_folder.evaluation_patch_scores, with_place, masks.of, config.extractor.scales)
+    masks = _masks(config, read_manifest(run_folder.nodes), skipped) if with_place else None
+    write_patch_scores(run_folder.evaluation_patch_scores, with_place, masks, config.extractor.scales)
     with replacing(run_folder.evaluation_scores) as temporary:
         np.savez(temporary, **{video.video_id: outputs[spec.ANOMALY_SCORE] for video, outputs in scored})
     return scored
+
+
+def _masks(config, manifest, skipped):
+    """Return a function of a ``VideoInfo`` that gives its pixel mask, or None; a wrong mask goes to ``skipped``."""
+    try:
+        masks = PixelMasks(config.data, manifest.videos)
+    except UserError as error:
+        if skipped is None:
+            raise
+        skipped.append((MASKS_NAME, str(error)))
+        return lambda video: None
+
+    def mask_of(video):
+        try:
+            return masks.of(video)
+        except UserError as error:
+            if skipped is None:
+                raise
+            skipped.append((video.video_id, f"its place is not measured: {error}"))
+            return None
+
+    return mask_of
 
 
 def as_evaluated(video, scores):
@@ -159,10 +181,8 @@ def score_videos(config, subset="test", skipped=None):
 
 def load_detector(config):
     """Load the trained detector of a run."""
-    path = RunFolder.of(config).detector
-    if not path.exists():
-        raise UserError(f"{path} does not exist. Run `vad train-detector` first, or `vad train` for all stages.")
-    detector = keras.models.load_model(path, compile=False)
+    run_folder = RunFolder.of(config)
+    detector = load_trained(run_folder, run_folder.detector)
     detector.jit_compile = keras.backend.backend() == "jax"  # elsewhere each new video length would recompile
     return detector
 

@@ -6,9 +6,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import keras
-
-import vad_keras.models.baselines  # noqa: F401 (load_model needs the classes of both models to be registered)
 from pipelines.config import UserError, deciding_settings
 from pipelines.data.bags import node_shape
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
@@ -22,6 +19,7 @@ from pipelines.serving.model_info import DESCRIBE, MODEL_INFO_FILE, ModelInfo, f
 from pipelines.serving.signatures import NodeSignatures, ServingSignatures
 from pipelines.serving.versions import new_version, versions
 from pipelines.serving.warmup import warmup_inputs, write_warmup_requests
+from pipelines.training.state import load_trained
 
 
 def run(config) -> Path:
@@ -52,7 +50,7 @@ def run(config) -> Path:
         remember_export(RunFolder.of(config), same)
         write_summary(config, "export", f"version {same.name} is already this model", output=same)
         return same
-    signatures = _signatures(config, [keras.models.load_model(path, compile=False) for path in paths])
+    signatures = _signatures(config, [load_trained(RunFolder.of(config), path) for path in paths])
     info = describe(config, signatures, weights)
     with new_version(model_folder) as draft:
         signatures.save(draft["folder"], info.to_json())
@@ -106,13 +104,10 @@ def _model_paths(config):
         UserError: One does not exist.
     """
     run_folder = RunFolder.of(config)
-    commands = {run_folder.extractor: "train-extractor", run_folder.detector: "train-detector"}
-    if config.features.root:
-        del commands[run_folder.extractor]
-    for path, command in commands.items():
-        if not path.is_file():
-            raise UserError(f"{path} does not exist. Run `vad {command}` first, or `vad train` for all stages.")
-    return list(commands)
+    paths = [run_folder.detector] if config.features.root else [run_folder.extractor, run_folder.detector]
+    for path in paths:
+        run_folder.need_trained(path)
+    return paths
 
 
 def _signatures(config, models):

@@ -4,11 +4,9 @@ import itertools
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-import vad_keras.models  # noqa: F401 - registers the extractor for load_model
 from pipelines.config import UserError
 from pipelines.data.clips import open_clips
 from pipelines.data.examples import serialize_bag
@@ -24,6 +22,7 @@ from pipelines.run.failures import reason_of
 from pipelines.run.files import fingerprint, replacing
 from pipelines.run.folder import RunFolder
 from pipelines.run.marker import is_marked, mark
+from pipelines.training.state import load_trained
 from vad_keras import spec
 
 BATCH_SNIPPETS = 8
@@ -202,10 +201,9 @@ def _write_shard(shard, nodes):
 
 
 def _load_extractor(config):
-    path = RunFolder.of(config).extractor
-    if not path.exists():
-        raise UserError(f"{path} does not exist. Run `vad train-extractor` first.")
-    extractor = keras.saving.load_model(path, compile=False)
+    run_folder = RunFolder.of(config)
+    path = run_folder.extractor
+    extractor = load_trained(run_folder, path)
     wanted = (config.data.clip_frames, config.data.image_size_px)
     if (extractor.clip_frames, extractor.image_size) != wanted:
         raise UserError(

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.config import UserError
-from pipelines.data.listing.files import VIDEO_SUFFIXES
-from pipelines.data.video import VideoError, VideoReader
+from pipelines.data.decode_pool import DecodeProcess
+from pipelines.data.frame_reading import FrameRequest, read_frames
+from pipelines.data.listing.files import find_videos
+from pipelines.data.video import VideoError
 from pipelines.report.html.score_page import refuse_other_files, write_score_report, write_thumbnails
 from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
@@ -22,7 +23,7 @@ from pipelines.report.plots.timeline import MAX_THUMBNAILS, plot_timeline
 from pipelines.report.terminal.progress import track
 from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.failures import reason_of
-from pipelines.run.files import replacing, write_json
+from pipelines.run.files import content_hash, replacing, write_json
 from pipelines.run.folder import RunFolder
 from pipelines.serving.annotated import write_annotated
 from pipelines.serving.clients import ServerError
@@ -33,7 +34,6 @@ from pipelines.serving.results import (
     CSV_HEADER,
     SUFFIXES,
     THUMBNAILS,
-    content_hash,
     finished_result,
     is_annotated,
     read_result,
@@ -43,7 +43,7 @@ from pipelines.serving.results import (
 )
 from pipelines.serving.scorer import FrameScores, Scorer
 from pipelines.serving.top_frames import find_top_frames
-from pipelines.serving.video_scores import score_with
+from pipelines.serving.video_scores import read_results, score_with
 from vad_keras import spec
 
 SCORE_DIGITS = 6
@@ -59,7 +59,8 @@ def run(config) -> Path:
     ``<name>_top_frames.png`` (the frames with the highest scores and their patches); with ``score.annotate`` also
     ``<name>_annotated.mp4``. ``report.html``, ``alarms.csv`` and ``alarms.json`` hold all videos of the command. A
     video that the same model has already scored with the same settings is kept unless ``score.force`` is set. A video
-    that fails is skipped.
+    that fails is skipped, also one that crashes the decoder or keeps it silent for ``data.stall_timeout_sec``: another
+    process decodes.
 
     Args:
         config: The run's ``Config``.
@@ -71,7 +72,7 @@ def run(config) -> Path:
         UserError: There is no model that takes frames, no server, no input, or an input that does not exist.
     """
     start = time.monotonic()
-    found = find_videos(config.score.inputs)
+    found = find_videos(config.score.inputs, without=is_annotated)
     engine = _open_engine(config)
     Scorer(engine)  # refuses a model that takes no frames
     output = Path(config.score.output or RunFolder.of(config).scores)
@@ -79,31 +80,31 @@ def run(config) -> Path:
     named = result_names(found, output)
     single = len(named) == 1  # then the progress bar counts snippets, not videos
     results, skipped, kept, again = [], [], 0, []
-    for path, name in named if single else track(named, "Scoring"):
-        try:
-            stamp, identity = _stamp(path), _identity(engine, path, config.score)
-            before = read_result(output / name)
-            result = None if config.score.force else finished_result(output / name, identity)
-            if config.score.annotate and not (result or {}).get("annotated"):
-                result = None
-            kept += result is not None
-            arguments = engine, path, output / name, identity, stamp, single, config.score.annotate
-            results.append((name, result or _score_file(*arguments)))
-        except VideoError as error:
-            skipped.append((error.file, error.reason))
-        except ServerError as error:
-            skipped.append((path, f"{error}; the same command scores it when the server answers again"))
-        except Exception as error:  # a decoder or a picture may raise anything; the other videos must not suffer
-            skipped.append((path, reason_of(error)))
-        else:
-            if before and before.get("source", {}).get("sha256") not in (None, identity["source"]["sha256"]):
-                again.append(name)
-    engine.close()
+    with contextlib.closing(engine), contextlib.closing(DecodeProcess(config.data, read_frames)) as decoder:
+        for path, name in named if single else track(named, "Scoring"):
+            try:
+                stamp, identity = _stamp(path), _identity(engine, path, config.score)
+                before = read_result(output / name)
+                result = None if config.score.force else finished_result(output / name, identity)
+                if config.score.annotate and not (result or {}).get("annotated"):
+                    result = None
+                kept += result is not None
+                arguments = engine, decoder, path, output / name, identity, stamp, single, config.score.annotate
+                results.append((name, result or _score_file(*arguments)))
+            except VideoError as error:
+                skipped.append((error.file, error.reason))
+            except ServerError as error:
+                skipped.append((path, f"{error}; the same command scores it when the server answers again"))
+            except Exception as error:  # a picture may raise anything; the other videos must not suffer
+                skipped.append((path, reason_of(error)))
+            else:
+                if before and before.get("source", {}).get("sha256") not in (None, identity["source"]["sha256"]):
+                    again.append(name)
     _print_table(results)
     _print_names(found, named)
     model = f"Scored by {engine.info.name} version {engine.version}."
     write_score_report(output, results, skipped, model, THUMBNAILS)
-    done = _describe(engine, config.score, len(results) - kept, kept, again)
+    done = _describe(engine, config.score, len(results) - kept, kept, again) + _describe_warnings(results)
     write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
     return output
 
@@ -129,36 +130,13 @@ def _describe(engine, options, num_new, num_kept, again):
     return done
 
 
-def find_videos(inputs):
-    """Find video files.
-
-    Args:
-        inputs: Files (of any suffix) and folders (searched for video suffixes).
-
-    Returns:
-        ``{path: name}``; the name is that of the file, or its path under the folder that was given.
-
-    Raises:
-        UserError: There are none, or one does not exist.
-    """
-    if not inputs:
-        raise UserError("nothing to score: name video files or folders, such as `vad score door.mp4 videos/`.")
-    found = {}
-    url = next((entry for entry in inputs if "://" in str(entry)), None)
-    if url:
-        raise UserError(f"{url} is a URL, but `vad score` reads files. Save the video or stream to a file first.")
-    for entry in map(Path, inputs):
-        if entry.is_dir():
-            files = sorted(path for path in entry.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-            found |= {path: path.relative_to(entry) for path in files if path not in found and path.is_file()
-                      and not is_annotated(path)}  # fmt: skip
-        elif entry.is_file():
-            found.setdefault(entry, Path(entry.name))
-        else:
-            raise UserError(f"{entry} does not exist. Check the path given to `vad score`.")
-    if not found:
-        raise UserError(f"no video in {', '.join(map(str, inputs))}. Known suffixes: {' '.join(VIDEO_SUFFIXES)}.")
-    return found
+def _describe_warnings(results):
+    """Return in words which videos were scored with a warning; ``""`` when none was."""
+    warned = [(name, result["warning"]) for name, result in results if result.get("warning")]
+    if not warned:
+        return ""
+    first = f"{warned[0][0]}: {warned[0][1]}"
+    return f"; {len(warned)} with a warning (see the JSON files), the first: {first}"
 
 
 def _identity(engine, path, options):
@@ -187,15 +165,16 @@ def _stamp(path):
         return stat.st_size, stat.st_mtime_ns
 
 
-def _score_file(engine, path, target, identity, stamp, show_progress, annotate):
+def _score_file(engine, decoder, path, target, identity, stamp, show_progress, annotate):
     """Score one video, write its files and return the content of its JSON file."""
     info, threshold = engine.info, identity["threshold"]
     progress = partial(track, description=f"Scoring {path.name}", unit="snippets") if show_progress else iter
-    video = score_with(engine, path, threshold, progress)
+    video = score_with(engine, path, threshold, progress, decoder)
     sampled, frame_indices, scores, times_sec = video.sampled, video.sampled_indices, video.scores, video.times_sec
     warning = video.warning
     top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], identity["max_top_frames"])
-    moments_sec, pictures = times_sec[frame_indices[top]], _read_pictures(path, info, frame_indices[top])
+    moments_sec = times_sec[frame_indices[top]]
+    pictures = _read_pictures(decoder, path, engine.info, frame_indices[top], video)
     if _stamp(path) != stamp:
         identity["source"]["sha256"], warning = "", "the file changed while it was scored; score it again"
     result = {
@@ -231,19 +210,15 @@ def _score_file(engine, path, target, identity, stamp, show_progress, annotate):
     return result
 
 
-def _read_pictures(path, info, frame_indices):
+def _read_pictures(decoder, path, info, frame_indices, video):
     """Read frames by index, in the proportions of the video or of its cut. Scoring kept no frame, so it reads again."""
-    wanted, pictures = set(frame_indices.tolist()), []
-    reader = VideoReader(path, info.frames_per_sec, PICTURE_SIDE_PX, crop=info.crop)
+    wanted = frozenset(frame_indices.tolist())
     stretch = spec.CENTER_CROP[1] / spec.CENTER_CROP[0] if info.crop else 1.0
-    for frame_index, _, rgb in reader if wanted else ():
-        if frame_index in wanted:
-            width_px = round(PICTURE_SIDE_PX * stretch * reader.width / reader.height)
-            width_px = min(max(width_px, PICTURE_WIDTHS_PX[0]), PICTURE_WIDTHS_PX[1])
-            pictures.append(np.asarray(Image.fromarray(rgb).resize((width_px, PICTURE_SIDE_PX))))
-        if len(pictures) == len(wanted):
-            break
-    return pictures
+    width_px = round(PICTURE_SIDE_PX * stretch * video.width / video.height)
+    width_px = min(max(width_px, PICTURE_WIDTHS_PX[0]), PICTURE_WIDTHS_PX[1])
+    request = FrameRequest(path, info.frames_per_sec, PICTURE_SIDE_PX, info.crop, 1, wanted)
+    *snippets, _ = read_results(request, decoder) if wanted else (None,)
+    return [np.asarray(Image.fromarray(one.frames[0]).resize((width_px, PICTURE_SIDE_PX))) for one in snippets]
 
 
 def _plot_top_frames(path, pictures, moments_sec, last_sec, scores, info):

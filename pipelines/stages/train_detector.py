@@ -13,15 +13,23 @@ import tensorflow as tf
 
 from pipelines.config import UserError
 from pipelines.config.values import parse_override
-from pipelines.data.bags import node_shape, normal_priors, steps_per_epoch, training_bags, untuned, whole_bags
-from pipelines.data.clips import open_clips
-from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
+from pipelines.data.bags import (
+    check_batch,
+    node_shape,
+    normal_priors,
+    steps_per_epoch,
+    training_bags,
+    untuned,
+    whole_bags,
+)
+from pipelines.data.listing.manifest import read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.training.board import LearnedState, training_callbacks
-from pipelines.training.callbacks import HISTORY_NAME, best_epoch, read_history, use_xla, validation_warning
-from pipelines.training.images import ScoreImages
+from pipelines.training.callbacks import use_xla, validation_warning
+from pipelines.training.checkpoints import HISTORY_NAME, best_epoch, first_epoch, read_history
+from pipelines.training.images import score_images
 from pipelines.training.memory import fill_memory
 from pipelines.training.optimizer import build_optimizer
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
@@ -32,7 +40,6 @@ from vad_keras.models.baselines import BASELINES, Baseline
 
 STAGE = "train_detector"
 VALIDATION_BATCH = 4
-IMAGE_VIDEOS = 2
 IMAGES_PER_TRAINING = 10
 
 
@@ -58,6 +65,7 @@ def run(config) -> Path:
     settings = training_fingerprint(config.seed, sections, manifest.fingerprint, videos)
     state = TrainingState(run_folder, STAGE, run_folder.detector, settings)
     if state.is_finished:
+        state.remove_backup()
         write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
         return state.output
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
@@ -70,6 +78,16 @@ def run(config) -> Path:
     done = _describe(config.train_detector, training, validation, state.history)
     write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
     return state.output
+
+
+def check_settings(config):
+    """Build the model and check what the batches need, before the nodes exist.
+
+    Raises:
+        UserError: Settings contradict each other.
+    """
+    check_batch(config.train_detector.batch_size)
+    build_detector(config)
 
 
 def build_detector(config):
@@ -123,7 +141,7 @@ def _fit(config, detector, training, validation, state):
     read_batches = (lambda: whole_batches(config, detector, validation)) if images else None
     callbacks.append(LearnedState(state.logs / "learned", read_batches, every))
     if images:
-        callbacks.append(_score_images(config, training, validation, state, every))
+        callbacks.append(score_images(config, training, validation, state.logs, every))
     fit_detector(config, detector, training, validation, callbacks)
 
 
@@ -144,10 +162,13 @@ def fit_detector(config, detector, training, validation, callbacks):
         detector.adapt_prior(normal_priors(nodes, training))
     elif detector.memory is not None:
         prior = fill_memory(detector, nodes, training, validation, config.seed)
+    num_steps = options.steps_per_epoch or steps_per_epoch(training, options.batch_size)
+    start = first_epoch(callbacks, detector, options.epochs)
     detector.fit(
-        _training_bags(config, training, prior),
+        _training_bags(config, training, prior, skip=start * num_steps),
         epochs=options.epochs,
-        steps_per_epoch=options.steps_per_epoch or steps_per_epoch(training, options.batch_size),
+        initial_epoch=start,
+        steps_per_epoch=num_steps,
         validation_data=_in_memory(whole_batches(config, detector, validation, prior)) if validation else None,
         callbacks=callbacks,
         shuffle=False,
@@ -155,10 +176,10 @@ def fit_detector(config, detector, training, validation, callbacks):
     )
 
 
-def _training_bags(config, videos, prior=False):
+def _training_bags(config, videos, prior=False, skip=0):
     options = config.train_detector
     how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    return training_bags(RunFolder.of(config).nodes, videos, *how, prior)
+    return training_bags(RunFolder.of(config).nodes, videos, *how, prior, skip)
 
 
 def steps_trained(config):
@@ -244,37 +265,3 @@ def _in_memory(batches):
     """Batches as a dataset that keeps them in memory."""
     datasets = [tf.data.Dataset.from_tensors(batch) for batch in batches]
     return untuned(functools.reduce(lambda first, second: first.concatenate(second), datasets))
-
-
-def _score_images(config, training, validation, state, every_epochs):
-    """TensorBoard images of a few validation videos and, apart from them, training videos; abnormal ones first."""
-    parts = {"validation": validation, "training": training}
-    chosen = [
-        (f"{part}/{video.video_id}", video)
-        for part, videos in parts.items()
-        for video in sorted(videos, key=lambda video: -video.label)[:IMAGE_VIDEOS]
-    ]
-    return ScoreImages(
-        state.logs / "images",
-        lambda detector: [{"title": title} | _inputs_of(config, video, detector.uses_prior) for title, video in chosen],
-        every_epochs=every_epochs,
-        scales=() if config.features.root else config.extractor.scales,
-        threshold=config.alarms.threshold,
-    )
-
-
-def _inputs_of(config, video, prior):
-    """Nodes, prior and times of one video, and its frames if the clips still exist, as ``ScoreImages`` reads them."""
-    run_folder = RunFolder.of(config)
-    inputs, _, origin = next(iter(whole_bags(run_folder.nodes, [video], prior=prior)))
-    read = {
-        **{key: inputs[key].numpy()[0] for key in (spec.NODES, spec.PRIOR) if key in inputs},
-        "times_sec": origin["frame_indices"].numpy()[0] / video.fps,
-    }
-    if not config.features.root and (run_folder.clips / MANIFEST_NAME).exists():
-        clips = open_clips(config)
-        snippets = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
-        frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(snippets), [video])]
-        read["frames"] = np.concatenate(frames)[: video.num_sampled]
-        read["aspect"] = video.width / video.height
-    return read

@@ -17,7 +17,8 @@ from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.disk import check_space
 from pipelines.run.folder import RunFolder
 from pipelines.training.board import training_callbacks
-from pipelines.training.callbacks import best_epoch, use_xla, validation_warning, warm_up
+from pipelines.training.callbacks import use_xla, validation_warning, warm_up
+from pipelines.training.checkpoints import best_epoch, first_epoch
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras.models import RelationAwareExtractor
@@ -45,6 +46,7 @@ def run(config) -> Path:
     settings = training_fingerprint(config.seed, sections, records, videos)
     state = TrainingState(run_folder, STAGE, run_folder.extractor, settings)
     if state.is_finished:
+        state.remove_backup()
         write_summary(config, STAGE, "already trained with these clips and settings", output=state.output)
         return state.output
     state.save(fit_extractor(config, clips, videos, state))
@@ -97,6 +99,15 @@ def _filled_maps(config, clips, extractor):
     return maps.fill(extractor, show)
 
 
+def check_settings(config):
+    """Build the model with the weights of its backbone, before the clips exist.
+
+    Raises:
+        UserError: The weights cannot be loaded, or settings contradict each other.
+    """
+    build_extractor(config)
+
+
 def build_extractor(config):
     """Return the configured ``RelationAwareExtractor`` with the weights of its backbone.
 
@@ -137,16 +148,16 @@ def _fit(config, extractor, clips, source, training, validation, state):
         clipnorm=options.clip_norm or None,
     )
     extractor.compile(optimizer, metrics=[keras.metrics.AUC(name="auc")], jit_compile=use_xla())
-    snippets, num_steps = random_snippets(clips, training, options, config.seed, first_epoch=len(state.history))
+    callbacks = training_callbacks(config, state, "Training extractor", monitor, options.patience_epochs)
+    start = first_epoch(callbacks, extractor, options.epochs)
+    snippets, num_steps = random_snippets(clips, training, options, config.seed, first_epoch=start)
     extractor.fit(
         snippet_batches(source, snippets, options.batch_size),
         epochs=options.epochs,
+        initial_epoch=start,
         steps_per_epoch=num_steps,
         validation_data=_validation_batches(clips, source, validation, options),
-        callbacks=[
-            warm_up(options.learning_rate, options.warmup_epochs),
-            *training_callbacks(config, state, "Training extractor", monitor, options.patience_epochs),
-        ],
+        callbacks=[warm_up(options.learning_rate, options.warmup_epochs), *callbacks],
         shuffle=False,
         verbose=0,
     )

@@ -15,7 +15,8 @@ import tensorflow as tf
 from pipelines.config import config_to_dict
 from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.curves import curves_figure
-from pipelines.training.callbacks import HISTORY_NAME, KeepBest, Resume, TrainingProgress, best_epoch, read_history
+from pipelines.training.callbacks import TrainingProgress
+from pipelines.training.checkpoints import HISTORY_NAME, KeepBest, Resume, best_epoch, read_history
 from vad_keras import spec
 
 
@@ -141,4 +142,4 @@ def training_callbacks(config, state, description, monitor, patience_epochs):
     if monitor:
         callbacks += [KeepBest(state.folder, monitor, patience_epochs)]
         callbacks += [KeptEpoch(state.logs, state.folder, monitor)]
-    return [*callbacks, Resume(state.folder / "backup")]
+    return [*callbacks, Resume(state.backup)]

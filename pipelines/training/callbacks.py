@@ -1,19 +1,14 @@
-"""Callbacks of a training: progress bar, learning rate, history, best weights, TensorBoard, resuming."""
+"""Callbacks of a training: progress bar and learning rate; when XLA is used and a validation part is too small."""
 
-import json
 import math
-import shutil
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipelines.run.files import replacing, write_text
 from vad_keras import spec
 
-HISTORY_NAME = "history.jsonl"
 MAX_SHOWN_METRICS = 4
 MIN_VALIDATION_VIDEOS = 5  # of each label
 CHANCE_DEVIATIONS = 1.64  # one-sided 95 %
@@ -66,97 +61,9 @@ class TrainingProgress(keras.callbacks.Callback):
             self.progress = None
 
 
-class KeepBest(keras.callbacks.Callback):
-    """Stop early and keep the best weights, both in files, so that a stopped training resumes with them.
-
-    Each epoch is a line of ``history.jsonl``. The best weights are in ``best.weights.h5`` and are loaded when training
-    ends.
-
-    Args:
-        folder: Folder of both files.
-        monitor: Validation metric that selects the best epoch, see ``best_epoch``.
-        patience_epochs: Stop after this many epochs without improvement; 0: never.
-    """
-
-    def __init__(self, folder, monitor="val_loss", patience_epochs=10):
-        super().__init__()
-        self.folder = Path(folder)
-        self.monitor = monitor
-        self.patience_epochs = patience_epochs
-
-    @property
-    def history_path(self):
-        return self.folder / HISTORY_NAME
-
-    @property
-    def weights_path(self):
-        return self.folder / "best.weights.h5"
-
-    def on_train_begin(self, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.history = read_history(self.history_path)
-        self.first_epoch = True
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.first_epoch:  # a resumed training may repeat the epoch in which it was killed
-            self.history = [line for line in self.history if line["epoch"] < epoch]
-            self.first_epoch = False
-        self.history.append({"epoch": epoch, **{key: float(value) for key, value in (logs or {}).items()}})
-        best = best_epoch(self.history, self.monitor)[0]
-        if best == epoch:  # before the history that names it
-            with replacing(self.weights_path) as temporary:
-                self.model.save_weights(temporary)
-        write_text(self.history_path, "".join(json.dumps(line) + "\n" for line in self.history))
-        if self.patience_epochs and epoch - best >= self.patience_epochs:
-            self.model.stop_training = True
-
-    def on_train_end(self, logs=None):
-        if self.weights_path.exists():
-            self.model.load_weights(self.weights_path)
-
-
-class Resume(keras.callbacks.BackupAndRestore):
-    """Resume after the last whole epoch. A kill while the state is written costs one epoch, not the training.
-
-    Args:
-        folder: Folder of the state of the last two epochs.
-    """
-
-    def __init__(self, folder):
-        super().__init__(folder, double_checkpoint=True)
-
-    def on_train_begin(self, logs=None):
-        fresh = self.model.get_weights()
-        try:
-            super().on_train_begin(logs)
-        except (OSError, json.JSONDecodeError):  # killed during the first save: there is no whole state
-            shutil.rmtree(self.backup_dir)
-            self.model.set_weights(fresh)
-
-
 def use_xla():
     """Whether ``compile`` uses XLA: with JAX or a GPU. On a CPU it is no faster and recompiles for each new length."""
     return keras.backend.backend() == "jax" or bool(tf.config.list_logical_devices("GPU"))
-
-
-def read_history(path):
-    """Return the lines of a ``history.jsonl`` as dicts; an empty list when there is no file."""
-    path = Path(path)
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def best_epoch(history, monitor):
-    """Return epoch and value of the best ``monitor``; ``(-1, inf)`` when there is none.
-
-    The best AUC is the highest; ties are broken by the lowest ``val_loss``. The best of any other metric is the lowest.
-    """
-
-    def rank(line):
-        return (-line[monitor], line["val_loss"]) if monitor.endswith("auc") else (line[monitor],)
-
-    numbers = [line for line in history if not math.isnan(line[monitor])]
-    best = min(numbers, key=rank, default=None)
-    return (best["epoch"], best[monitor]) if best else (-1, math.inf)
 
 
 def validation_warning(videos, auc=None):

@@ -7,11 +7,16 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from pipelines.data.bags import whole_bags
+from pipelines.data.clips import open_clips
+from pipelines.data.listing.manifest import MANIFEST_NAME
 from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.heat_map import heat_map_figure, score_maps
 from pipelines.report.plots.timeline import timeline_figure
+from pipelines.run.folder import RunFolder
 from vad_keras import spec
 
+IMAGE_VIDEOS = 2  # of validation and of training each
 MAX_FRAMES = 5
 MIN_ASPECT = 0.25  # of a picture; more extreme proportions are squeezed
 
@@ -109,3 +114,44 @@ def _in_proportion(frame, aspect):
 
 def _image(name, figure):
     tf.summary.image(name, tf.io.decode_png(png_bytes(figure), channels=3)[None])
+
+
+def score_images(config, training, validation, logs, every_epochs):
+    """Return the ``ScoreImages`` of a few validation videos and, apart from them, training videos; abnormal ones first.
+
+    Args:
+        config: ``Config`` of the run.
+        training, validation: ``VideoInfo``s.
+        logs: Folder of the event files of the training.
+        every_epochs: Number of epochs between two images.
+    """
+    parts = {"validation": validation, "training": training}
+    chosen = [
+        (f"{part}/{video.video_id}", video)
+        for part, videos in parts.items()
+        for video in sorted(videos, key=lambda video: -video.label)[:IMAGE_VIDEOS]
+    ]
+    return ScoreImages(
+        logs / "images",
+        lambda detector: [{"title": title} | _inputs_of(config, video, detector.uses_prior) for title, video in chosen],
+        every_epochs=every_epochs,
+        scales=() if config.features.root else config.extractor.scales,
+        threshold=config.alarms.threshold,
+    )
+
+
+def _inputs_of(config, video, prior):
+    """Nodes, prior and times of one video, and its frames if the clips still exist, as ``ScoreImages`` reads them."""
+    run_folder = RunFolder.of(config)
+    inputs, _, origin = next(iter(whole_bags(run_folder.nodes, [video], prior=prior)))
+    read = {
+        **{key: inputs[key].numpy()[0] for key in (spec.NODES, spec.PRIOR) if key in inputs},
+        "times_sec": origin["frame_indices"].numpy()[0] / video.fps,
+    }
+    if not config.features.root and (run_folder.clips / MANIFEST_NAME).exists():
+        clips = open_clips(config)
+        snippets = [(video.video_id, snippet) for snippet in range(clips.num_snippets(video))]
+        frames = [clip["frames"].numpy() for clip in clips.dataset(lambda: iter(snippets), [video])]
+        read["frames"] = np.concatenate(frames)[: video.num_sampled]
+        read["aspect"] = video.width / video.height
+    return read

@@ -3,9 +3,14 @@
 import dataclasses
 import shutil
 
-from pipelines.run.files import fingerprint, replacing
+import keras
+
+import vad_keras.models.baselines  # noqa: F401 - registers all models for load_model
+from pipelines.config import UserError
+from pipelines.run.failures import describe, machine_error
+from pipelines.run.files import content_hash, fingerprint
 from pipelines.run.marker import is_marked, mark
-from pipelines.training.callbacks import HISTORY_NAME, read_history
+from pipelines.training.checkpoints import HISTORY_NAME, read_history, save_whole
 
 
 class TrainingState:
@@ -20,14 +25,23 @@ class TrainingState:
 
     def __init__(self, run, stage, output, settings):
         self.folder = run.state_of(stage)
+        self.backup = self.folder / "backup"
         self.logs = run.logs_of(stage)
         self.output = output
         self.settings = settings
 
     @property
     def is_finished(self):
-        """Whether ``output`` is the result of a finished training with these settings."""
-        return self.output.exists() and is_marked(self.folder / "finished", self.settings)
+        """Whether ``output`` is the result of a finished training with these settings, and not damaged since."""
+        marker = self.folder / "finished"
+        if not self.output.exists():
+            return False
+        # A marker of an earlier version has no hash.
+        return is_marked(marker, self._finished) or is_marked(marker, self.settings)
+
+    @property
+    def _finished(self):
+        return f"{self.settings} {content_hash(self.output)}"
 
     @property
     def history(self):
@@ -43,9 +57,32 @@ class TrainingState:
 
     def save(self, model):
         """Save the trained model in one step and mark the training as finished."""
-        with replacing(self.output) as temporary:
-            model.save(temporary)
-        mark(self.folder / "finished", self.settings)
+        save_whole(model.save, model, self.output)
+        mark(self.folder / "finished", self._finished)
+        self.remove_backup()
+
+    def remove_backup(self):
+        """Remove what a finished training resumes from no more."""
+        shutil.rmtree(self.backup, ignore_errors=True)
+
+
+def load_trained(run, path):
+    """Load a model of a run that a training stage saved.
+
+    Args:
+        run: ``RunFolder``.
+        path: Path of its extractor or detector.
+
+    Raises:
+        UserError: It does not exist, or is damaged.
+    """
+    command = run.need_trained(path)
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # of many kinds, depending on which byte is wrong
+        if machine_error(error):
+            raise
+        raise UserError(f"{path} is damaged ({describe(error).rstrip('.')}). Run `{command}` again.") from error
 
 
 def training_videos(manifest):

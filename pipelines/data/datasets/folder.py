@@ -34,6 +34,7 @@ from pipelines.data.listing.lists import frame_mask, match_keys, read_arrays, re
 
 LABELS = {"0": 0, "normal": 0, "1": 1, "abnormal": 1}
 SUBSETS = ("train", "test")
+MAX_DIGITS = 12  # of a number of frames
 
 
 ABOUT = About(
@@ -90,12 +91,19 @@ def _read_labels(root, default_subset, need_files):
                 "Names must be unique: remove the line or rename the file."
             )
         seen[video.video_id] = line.where
-        if need_files and not video.path.is_file():
+        if need_files and not _is_file(video.path):
             video = dataclasses.replace(video, missing=missing_text(line.get("file"), line, root))
         videos.append(video)
     if not videos:
         raise UserError(f"{root / 'labels.csv'} lists no video. Add a line `file,label` for each.")
     return videos
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _video(line, root, default_subset):
@@ -115,7 +123,7 @@ def _video(line, root, default_subset):
 def _num_frames(line):
     """Read the column ``num_frames``; None when it is absent or empty."""
     text = line.get("num_frames")
-    if text and not (text.isascii() and text.isdigit() and int(text)):
+    if text and not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and int(text)):
         raise line.error(f"`num_frames` must be a whole number of at least 1, or empty. Received: `{text}`.")
     return int(text) if text else None
 

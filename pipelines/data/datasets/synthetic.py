@@ -24,7 +24,7 @@ from pipelines.data.listing.masks import MASKS_NAME
 from pipelines.data.synthetic.scene import Camera, random_look
 from pipelines.data.synthetic.story import event_frames, simulate
 from pipelines.run.files import replacing, write_json, write_text
-from pipelines.run.workers import usable_cores
+from pipelines.run.workers import exit_with_parent, usable_cores
 
 ABOUT = About(
     title="generated people who walk, meet, chase and fight",
@@ -56,7 +56,8 @@ def load(config, track=iter):
     _claim(root, settings)
     todo = [(video, position) for position, video in enumerate(videos) if not video.path.exists()]
     if todo:
-        with ProcessPoolExecutor(min(len(todo), config.data.workers or usable_cores()), get_context("spawn")) as pool:
+        workers = min(len(todo), config.data.workers or usable_cores())
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=exit_with_parent) as pool:
             jobs = [pool.submit(render, video.path, settings, position, video.intervals) for video, position in todo]
             for job in track(jobs):
                 job.result()

@@ -17,8 +17,6 @@ Crops become patches: nodes are ``(T, G, D)`` with G = 10, 5 or 1. Arrays that h
 import math
 import os
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -27,6 +25,7 @@ import numpy as np
 
 from pipelines.config import UserError
 from pipelines.data.features.layouts import node_shape, to_nodes
+from pipelines.data.listing.lists import UNREADABLE, open_archive
 from pipelines.run.files import quick_hash
 
 SUFFIXES = ("", "_i3d", "_C")  # file name suffixes after the video name, if `features.suffix` is empty
@@ -35,7 +34,6 @@ CROP = re.compile(r"^(?P<name>.+)__(?P<crop>[0-9]{1,2})$")
 MAX_UNCHECKED_BYTES = 1 << 28
 MAX_INFLATION = 200  # of a larger array in an archive: real features shrink by a factor of 10 at most
 LARGEST = float(np.finfo(np.float16).max)
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 class FeatureError(Exception):
@@ -273,7 +271,7 @@ class FeatureFolder:
 @lru_cache(maxsize=4)
 def _archive(path, _):
     """Open an ``.npz`` file; its modification time is part of the cache key."""
-    return np.load(path, allow_pickle=False)
+    return open_archive(path)
 
 
 def _npy_header(stream):

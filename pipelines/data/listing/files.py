@@ -56,6 +56,39 @@ def size_bytes(path):
         return 0
 
 
+def find_videos(inputs, without=lambda path: False):
+    """Find video files.
+
+    Args:
+        inputs: Files (of any suffix) and folders (searched for video suffixes).
+        without: Function that is true for a file to leave out of a folder.
+
+    Returns:
+        ``{path: name}``; the name is that of the file, or its path under the folder that was given.
+
+    Raises:
+        UserError: There are none, or one does not exist.
+    """
+    if not inputs:
+        raise UserError("nothing to score: name video files or folders, such as `vad score door.mp4 videos/`.")
+    found = {}
+    url = next((entry for entry in inputs if "://" in str(entry)), None)
+    if url:
+        raise UserError(f"{url} is a URL, but `vad score` reads files. Save the video or stream to a file first.")
+    for entry in map(Path, inputs):
+        if entry.is_dir():
+            files = sorted(path for path in entry.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+            files = [path for path in files if path not in found and path.is_file() and not without(path)]
+            found |= {path: path.relative_to(entry) for path in files}
+        elif entry.is_file():
+            found.setdefault(entry, Path(entry.name))
+        else:
+            raise UserError(f"{entry} does not exist. Check the path given to `vad score`.")
+    if not found:
+        raise UserError(f"no video in {', '.join(map(str, inputs))}. Known suffixes: {' '.join(VIDEO_SUFFIXES)}.")
+    return found
+
+
 class DatasetFiles:
     """The files under ``data.root``, and under ``data.annotations`` if that is set.
 

@@ -1,7 +1,10 @@
 """Read list and label files: text, CSV and arrays. An error names the file, the line and the fix."""
 
+import contextlib
 import csv
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -10,6 +13,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipelines.config import UserError
+
+# What NumPy raises for a damaged file, depending on which byte is wrong.
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, OverflowError, RuntimeError)
+UNREADABLE += (struct.error, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def read_lines(path):
     Raises:
         UserError: The file does not exist, is empty or is not UTF-8.
     """
-    lines = [Line(Path(path), number, text.strip()) for number, text in enumerate(_text(path).splitlines(), 1)]
+    lines = [Line(Path(path), number, text.strip()) for number, text in enumerate(_lines(path), 1)]
     lines = [line for line in lines if line.text]
     if not lines:
         raise UserError(f"{path} is empty. Copy it from the dataset again.")
@@ -74,9 +81,10 @@ def read_csv(path, columns):
     """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist. Create it with the columns {','.join(columns)}.")
-    lines = _text(path).splitlines()
-    header = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",", strict=True)
+    lines = _lines(path)
+    header = lines[0]
+    delimiter = ";" if ";" in header and "," not in header else ","
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
@@ -105,15 +113,54 @@ def read_arrays(path):
     Raises:
         UserError: The file cannot be read.
     """
-    try:
+    with _reading(path):
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {Path(path).stem: content}
         with content as archive:
             return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        remedy = "Write it again with numpy.savez." if Path(path).suffix == ".npz" else "Copy it again."
-        raise UserError(f"{path} cannot be read ({error}). {remedy}") from None
+
+
+def read_keys(path):
+    """Read the keys of an ``.npz`` file.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    with _reading(path), open_archive(path) as archive:
+        return list(archive.files)
+
+
+def read_array(path, key):
+    """Read one array of an ``.npz`` file.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    with _reading(f"{path}[{key}]"), open_archive(path) as archive:
+        return archive[key]
+
+
+def open_archive(path):
+    """Open an ``.npz`` file.
+
+    Raises:
+        ValueError: It is a single array under this name. NumPy raises others of ``UNREADABLE``.
+    """
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        raise ValueError("it is a single array, not an archive: its suffix should be .npy")
+    return content
+
+
+@contextlib.contextmanager
+def _reading(name):
+    """Turn whatever a damaged array file raises into a ``UserError``."""
+    try:
+        yield
+    except UNREADABLE as error:
+        remedy = "Copy it again." if str(name).endswith(".npy") else "Write it again with numpy.savez."
+        raise UserError(f"{name} cannot be read ({error}). {remedy}") from None
 
 
 def match_keys(path, keys, videos):
@@ -215,6 +262,11 @@ def refuse_twice(entries):
             f"`{name}` is already in {first[name].location}. List a video once, in one subset: remove one of the lines."
             f"{more}"
         )
+
+
+def _lines(path):
+    """Return the lines of a text file. Names may hold what Unicode calls a line break, such as U+2028."""
+    return re.split(r"\r\n|\n|\r", re.sub(r"(\r\n|\n|\r)\Z", "", _text(path)))
 
 
 def _text(path):

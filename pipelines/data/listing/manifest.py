@@ -133,7 +133,7 @@ def read_manifest(folder):
         raise UserError(
             f"{path} does not exist. Run {COMMANDS['clips']} for clips, {COMMANDS['nodes']} for nodes."
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path} is damaged ({error}). Run {COMMANDS['clips']} again for clips, {COMMANDS['nodes']} for nodes: it "
             "writes the file again and keeps the records."

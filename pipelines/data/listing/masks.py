@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError
-from pipelines.data.listing.lists import match_keys, read_arrays
+from pipelines.data.listing.lists import match_keys, read_array, read_keys
 
 MASKS_NAME = "pixel_masks.npz"
 
@@ -29,22 +29,22 @@ class PixelMasks:
     def __init__(self, data, videos):
         folders = [Path(folder) for folder in (data.annotations, data.root) if folder]
         self.path = next((folder / MASKS_NAME for folder in folders if (folder / MASKS_NAME).is_file()), None)
-        self._arrays = read_arrays(self.path) if self.path else {}
-        self._keys = match_keys(self.path, self._arrays, videos)
+        self._keys = match_keys(self.path, read_keys(self.path), videos) if self.path else {}
 
     def of(self, video):
         """Return the mask of a ``VideoInfo``, bool ``(num_frames, height, width)``; None when there is none.
 
         Raises:
-            UserError: It has another size or fewer frames than the video.
+            UserError: It cannot be read, or has another size or fewer frames than the video.
         """
         if video.video_id not in self._keys:
             return None
-        packed = self._arrays[self._keys[video.video_id]]
+        packed = read_array(self.path, self._keys[video.video_id])
         size = (video.num_frames, video.height, -(-video.width // 8))
-        if packed.ndim != 3 or packed.shape[1:] != size[1:] or len(packed) < video.num_frames:
+        fits = packed.ndim == 3 and packed.shape[1:] == size[1:] and len(packed) >= video.num_frames
+        if not fits or packed.dtype != np.uint8:
             raise UserError(
                 f"{self.path}: the mask of `{video.video_id}` must have the packed shape {size}. "
-                f"Received: {packed.shape}. Write it again, or remove it."
+                f"Received: {packed.shape}, {packed.dtype}. Write it again, or remove it."
             )
         return np.unpackbits(packed[: video.num_frames], axis=-1, count=video.width).astype(bool)

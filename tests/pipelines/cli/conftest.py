@@ -30,10 +30,11 @@ def stages(monkeypatch, tmp_path):
                 return run(config)
             return write_summary(config, name.rpartition(".")[2], done=f"{name} was here", seconds=1.0)
 
-        module.run = note
+        module.run, module.check_settings = note, lambda config: None
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
     monkeypatch.setattr(dispatch, "load_tensorflow_quietly", lambda: None)
+    monkeypatch.setattr(dispatch, "check_inputs", lambda *arguments: None)
     monkeypatch.setattr(datasets, "refuse_untrainable", lambda config: None)
     for room in ("stages", "experiments"):
         for path in (ROOT / room).glob("[a-z]*.py"):

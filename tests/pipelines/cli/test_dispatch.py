@@ -2,6 +2,7 @@
 
 import errno
 import json
+import sys
 
 from pipelines.cli import dispatch, main
 from pipelines.config import UserError, load_config
@@ -35,6 +36,16 @@ def test_a_command_that_does_not_modify_the_run_takes_no_lock_and_writes_no_conf
     stages.install("stages.score", lambda config: None)
     dispatch.run(["stages.score"], load_config(overrides=["work_dir=run"]), modifies_run=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_trainings_are_checked_before_the_first_stage(stages, capsys, monkeypatch):
+    def conflict(config):
+        raise UserError("detector: settings contradict each other.")
+
+    monkeypatch.setattr(sys.modules["pipelines.stages.train_detector"], "check_settings", conflict)
+    assert main(["train"]) == 2 and not stages.ran
+    assert "contradict" in capsys.readouterr().err
+    assert main(["prepare"]) == 0 and main(["train-detector"]) == 0  # a single stage checks itself
 
 
 def test_skipped_inputs_give_status_1_after_the_later_stages_have_run(stages):

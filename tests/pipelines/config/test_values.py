@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 
+from pipelines.config import load_config
 from pipelines.config.values import UserError, at_least, between, choices_of, convert, parse_override, unknown_key
 
 TYPES = {"seed": int, "data.root": str, "data.sizes": tuple[int, ...], "train.learning_rate": float}
@@ -88,3 +89,19 @@ def test_a_key_like_no_other_gets_the_list_of_its_section():
     )
     assert str(unknown_key("qqq.zzz", "f.toml", TYPES)).endswith("Sections are: data, train.")
     assert str(unknown_key("data", "f.toml", TYPES)) == "`data` in f.toml is a section. `data` takes: root, sizes."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 5000, "not valid TOML: its brackets are nested too deeply"),
+        ("seed = " + "9" * 5000, "not valid TOML: Exceeds the limit"),
+        ("seed = 0x" + "f" * 5000, "`seed` in a.toml takes a number of at most 64 bits. Received: one of 20000 bits."),
+        ("seed = 3000000000", "`seed` in a.toml must be in 0..2147483647"),
+        ("[data]\nframes_per_sec = " + "9" * 400, "`data.frames_per_sec` in a.toml takes a number of at most 64 bits"),
+    ],
+)
+def test_what_python_cannot_read_or_convert_is_an_error_of_the_file(tmp_path, text, message):
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_config(tmp_path / "a.toml")

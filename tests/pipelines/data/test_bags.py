@@ -67,6 +67,13 @@ def test_every_batch_is_half_abnormal_half_normal_and_padding_is_masked(nodes, s
         np.testing.assert_array_equal(values[~masks], 0)
 
 
+@pytest.mark.parametrize("sampling", ["mixed", "segment_mean"])
+def test_a_resumed_training_gets_the_batches_that_it_has_not_had(nodes, sampling):
+    whole, rest = (list(batches(*nodes, 9 - skip, sampling=sampling, skip=skip)) for skip in (0, 4))
+    for one, other in zip(whole[4:], rest, strict=True):
+        np.testing.assert_array_equal(one[4], other[4])
+
+
 @pytest.mark.parametrize("sampling", ["window", "segments", "mixed"])
 def test_a_short_video_is_taken_whole(nodes, sampling):
     short = [frames for frames, video, _ in bags(*nodes, 8, sampling=sampling) if LENGTHS[video][1] <= BAG_FRAMES]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import load_config
-from pipelines.data.decode_pool import DecodePool
+from pipelines.data.decode_pool import DecodePool, DecodeProcess
 from pipelines.data.encode import Failed, encode_video
 from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.listing.manifest import VideoInfo
@@ -71,6 +71,42 @@ def test_a_process_that_dies_or_hangs_loses_one_video(videos, long_video, sign, 
     assert isinstance(jobs[1][-1], Failed) and jobs[1][-1].transient
     assert jobs[1][-1].reason.startswith(reason)
     assert isinstance(jobs[0][-1], VideoInfo) and isinstance(jobs[2][-1], VideoInfo)
+    assert not multiprocessing.active_children()
+
+
+def test_one_process_works_on_one_video_after_the_other(videos):
+    process = DecodeProcess(settings(workers=1), encode_video)
+    for video in videos[:2]:
+        assert list(process.results(video)) == list(encode_video(video, settings(workers=1)))
+        running = multiprocessing.active_children()
+    left = process.results(videos[2])
+    next(left)
+    left.close()  # in the middle of a video, so the process cannot take another one
+    assert len(running) == 1 and not multiprocessing.active_children()
+    assert isinstance(list(process.results(videos[2]))[-1], VideoInfo)
+    process.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("sign", "reason"), [(signal.SIGSEGV, "by signal SIGSEGV"), (signal.SIGSTOP, "no progress")])
+def test_a_crash_or_a_hang_costs_one_video_of_a_process(videos, long_video, sign, reason):
+    process, results = DecodeProcess(settings(workers=1, stall_timeout_sec=1.0), encode_video), []
+    for result in process.results(long_video):
+        if not results:
+            os.kill(multiprocessing.active_children()[0].pid, sign)
+        results.append(result)
+    assert isinstance(results[-1], Failed) and reason in results[-1].reason
+    assert isinstance(list(process.results(videos[0]))[-1], VideoInfo)
+    process.close()
+
+
+def fail_once_for_lack_of_memory(video, settings, on_frame):
+    yield Failed("out of memory", transient=True)
+
+
+def test_no_process_is_left_after_a_failure_of_the_machine(videos):
+    jobs = by_job(DecodePool(settings(workers=2), fail_once_for_lack_of_memory).run(videos))
+    assert [job[0].reason for job in jobs.values()] == ["out of memory"] * 3
     assert not multiprocessing.active_children()
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from pipelines.config import load_config
 from pipelines.data.encode import Failed, encode_video
 from pipelines.data.inspection import Inspected, inspect_video
+from pipelines.data.video import VideoReader, known_length
 
 
 def inspect(path, whole=True, missing="", **changes):
@@ -31,6 +32,20 @@ def test_a_file_that_was_cut_off_is_told_but_can_be_used(tmp_path, make_video, s
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     assert inspect(path).warning.startswith("cut off: it ends at ") and not inspect(path, whole=False).warning
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mjpeg"])
+@pytest.mark.parametrize("times_ms", [[0, 100, 200, 700, 800, 900], [0, 100, 200, 300, 1500, 1600]])
+def test_frames_that_a_recorder_dropped_are_not_missing(tmp_path, make_video, codec, times_ms):
+    path = make_video(tmp_path / "a.avi", 6, codec=codec, times_ms=times_ms, strict="unofficial")
+    reader = VideoReader(path, size_px=32)
+    frames = list(reader)
+    assert [round(1000 * frame.time_sec) for frame in frames] == times_ms
+    assert (reader.warning, inspect(path).warning, known_length(path)) == ("", "", 6)
+    content = path.read_bytes()
+    path.write_bytes(content[: (content.index(b"movi") + content.index(b"idx1")) // 2])
+    list(reader)
+    assert "frames decoded" in reader.warning and inspect(path).warning.startswith("cut off")
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 99])

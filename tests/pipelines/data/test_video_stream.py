@@ -9,7 +9,7 @@ import pytest
 from av.stream import Disposition
 
 from pipelines.data.listing.files import VIDEO_SUFFIXES
-from pipelines.data.video import VideoReader, known_length, probe
+from pipelines.data.video import VideoError, VideoReader, known_length, probe
 from pipelines.data.video_stream import TimeStamps, choose_stream, open_container
 
 DEFAULT, NONE = Disposition.default, Disposition(0)
@@ -129,3 +129,20 @@ def test_decode_times_replace_presentation_times_that_go_back():
     frames = [(0, 0), (2, 1), (1, 2), (4, 3), (3, None), (None, 5), (None, None)]
     found = [stamps.of(SimpleNamespace(pts=pts, dts=dts, time_base=Fraction(1, 2))) for pts, dts in frames]
     assert found == [0.0, 1.0, 1.0, 1.5, 1.5, 2.5, None]
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_a_video_without_a_decoder_costs_the_one_beside_it_nothing(tmp_path, unknown):
+    path = write_streams(tmp_path / "a.mkv", (SMALL, NONE), (LARGE, NONE))
+    parts = path.read_bytes().split(b"V_MPEG4/ISO/AVC")
+    assert len(parts) == 3
+    names = [b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/AVC"]
+    names[unknown] = b"V_NOTHING/KNOWN"
+    path.write_bytes(parts[0] + names[0] + parts[1] + names[1] + parts[2])
+    reader = VideoReader(path, size_px=32)
+    assert len(list(reader)) == (9, 12)[unknown]
+    assert f"not #{unknown} (no decoder)" in reader.warning
+    path.write_bytes(b"V_NOTHING/KNOWN".join(parts))
+    assert probe(path) is None and known_length(path) is None
+    with pytest.raises(VideoError, match="no decoder for its codec"):
+        list(VideoReader(path))

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.run.files import fingerprint, quick_hash, replacing, write_json, write_text
+from pipelines.run.files import content_hash, fingerprint, quick_hash, replacing, write_json, write_text
 
 
 def test_a_figure_that_does_not_exist_is_null(tmp_path):
@@ -73,3 +73,12 @@ def test_content_that_does_not_reach_the_disk_replaces_nothing(tmp_path, monkeyp
     with contextlib.nullcontext() if kept == "new" else pytest.raises(OSError, match=re.escape(os.strerror(number))):
         write_text(path, "new")
     assert path.read_text() == kept and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_hash_is_of_every_byte(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(bytes(1 << 20))
+    two.write_bytes(bytes(1 << 19) + b"x" + bytes((1 << 19) - 1))
+    assert content_hash(one) != content_hash(two)
+    two.write_bytes(b"abc")  # sha256sum
+    assert content_hash(two) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -8,7 +8,6 @@ import pytest
 from pipelines.serving.results import (
     ANNOTATED,
     SUFFIXES,
-    content_hash,
     finished_result,
     is_annotated,
     result_names,
@@ -76,15 +75,6 @@ def test_a_long_name_is_cut_and_stays_unique(stem, tmp_path):
     assert len(set(found)) == 3 and found == names([f"{name}.mp4" for name in (stem, *others)], tmp_path)
     for name in found:
         with_suffix(tmp_path / f".tmp-{name}_999", SUFFIXES[-1]).touch()
-
-
-def test_the_hash_is_of_every_byte(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_bytes(bytes(1 << 20))
-    two.write_bytes(bytes(1 << 19) + b"x" + bytes((1 << 19) - 1))
-    assert content_hash(one) != content_hash(two)
-    two.write_bytes(b"abc")  # sha256sum
-    assert content_hash(two) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_result_is_finished_with_the_same_identity_and_all_of_its_files(tmp_path):

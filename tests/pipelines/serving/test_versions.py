@@ -1,5 +1,9 @@
 """Version folders as TensorFlow Serving polls them."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from pipelines.config import UserError
@@ -30,6 +34,15 @@ def test_a_failed_export_leaves_nothing_behind(tmp_path):
         (draft["folder"] / "saved_model.pb").write_bytes(b"half")
         raise ValueError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_draft_of_a_killed_export_is_removed_by_the_next_one(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for process in (ended.pid, os.getppid()):
+        (tmp_path / f"{module.DRAFT}{process}-x").mkdir()
+    publish(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{module.DRAFT}{os.getppid()}-x", "1"]
 
 
 def test_nothing_numbered_is_seen_before_the_folder_is_complete(tmp_path):

@@ -155,6 +155,26 @@ def test_patch_scores_are_kept_where_there_is_a_pixel_mask(monkeypatch, tmp_path
     assert not path.exists()  # imported features have no known place in the picture
 
 
+def test_a_wrong_mask_costs_the_place_of_its_video_alone(monkeypatch, tmp_path):
+    right = np.packbits(np.ones((4, 6, 10), bool), axis=-1)
+    np.savez(tmp_path / "pixel_masks.npz", a=right, n=right[:, :5])
+    outputs = {"anomaly_score": np.zeros(4), "patch_score": np.zeros((4, 5))}
+    videos = [VideoInfo(name, f"{name}.mp4", "test", 0, "", 4.0, 4, 10, 6, 4, None) for name in ("a", "n")]
+    write_manifest(tmp_path / "nodes", videos)
+    monkeypatch.setattr(evaluate, "score_videos", lambda config, skipped: [(video, outputs) for video in videos])
+    config = load_config(overrides=[f"work_dir={tmp_path}", f"data.root={tmp_path}", "extractor.scales=[1, 2]"])
+    evaluate.write_scores(config, skipped := [])
+    assert [name for name, _ in skipped] == ["n"]
+    assert "place is not measured" in skipped[0][1] and "packed shape (4, 6, 2)" in skipped[0][1]
+    with np.load(RunFolder.of(config).evaluation_patch_scores) as content:
+        assert "patch_score/a" in content.files and "patch_score/n" not in content.files
+    with pytest.raises(UserError, match="packed shape"):  # systems are compared on the same videos
+        evaluate.write_scores(config)
+    (tmp_path / "pixel_masks.npz").write_bytes(b"no archive")
+    assert len(evaluate.write_scores(config, skipped := [])) == 2
+    assert skipped[0][0] == "pixel_masks.npz" and "cannot be read" in skipped[0][1]
+
+
 def test_scores_of_segment_means_go_back_to_the_frames_of_their_part(sultani_run):
     scored = {video.video_id: (video, outputs) for video, outputs in evaluate.score_videos(sultani_run)}
     assert len(scored) == 4

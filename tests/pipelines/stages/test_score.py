@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 
 import av
 import numpy as np
@@ -239,8 +240,8 @@ def test_a_timeline_does_not_overwrite_the_top_frames_of_another_video(config, t
 def test_a_file_that_changes_while_it_is_scored_is_scored_again(config, tmp_path, monkeypatch):
     video, plotted = write_video(tmp_path / "door.mp4"), score._read_pictures
 
-    def append(path, *arguments):
-        pictures = plotted(path, *arguments)
+    def append(decoder, path, *arguments):
+        pictures = plotted(decoder, path, *arguments)
         with path.open("ab") as file:
             file.write(b"more")
         return pictures
@@ -366,6 +367,7 @@ def test_a_corrupt_neighbour_among_the_real_unit_videos_costs_no_other_file(conf
     assert len(scored) >= 15 and len(scored) + len(summary["skipped"]) == len(
         score.find_videos([shared_data / "unit_videos"])
     )
+    assert "with a warning (see the JSON files), the first: " in summary["done"]
 
 
 def test_a_server_gives_the_same_files_and_a_dead_one_costs_only_what_it_did_not_score(config, served, tmp_path):
@@ -400,3 +402,22 @@ def test_a_server_gives_the_same_files_and_a_dead_one_costs_only_what_it_did_not
         np.testing.assert_allclose(ours.pop("max_score"), expected.pop("max_score"), atol=2e-6)
         assert ours["model"] | {"sha256": "", "version": ""} == expected["model"] | {"sha256": "", "version": ""}
         assert ours | {"model": {}} == expected | {"model": {}}
+
+
+def test_a_decoder_that_hangs_or_crashes_costs_one_video(config, tmp_path, monkeypatch):
+    for name in "amz":
+        write_video(tmp_path / f"videos/{name}.mp4", seed=ord(name))
+    hit = []
+
+    class Watched(score.DecodeProcess):
+        def results(self, request):
+            for result in super().results(request):
+                if request.path.stem == "m" and not hit:
+                    hit.append(os.kill(self._worker.process.pid, signal.SIGSEGV))
+                yield result
+
+    monkeypatch.setattr(score, "DecodeProcess", Watched)
+    output = score.run(config(tmp_path / "videos", top_frames=0))
+    (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]
+    assert hit and skipped["input"].endswith("m.mp4") and "ended by signal SIGSEGV" in skipped["reason"]
+    assert sorted(path.stem for path in output.glob("*.json")) == ["a", "z"]

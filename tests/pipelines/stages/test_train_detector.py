@@ -20,7 +20,7 @@ from pipelines.data.listing.manifest import read_manifest, write_manifest
 from pipelines.data.splits import split_videos
 from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate, train_detector
-from pipelines.training.callbacks import best_epoch
+from pipelines.training.checkpoints import best_epoch
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector, SultaniRanker
 from vad_keras.models.baselines import BASELINES

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipelines.config import UserError
 from pipelines.run.folder import RunFolder
-from pipelines.training.state import TrainingState, training_fingerprint, training_videos
+from pipelines.run.marker import mark
+from pipelines.training.state import TrainingState, load_trained, training_fingerprint, training_videos
 
 
 @dataclasses.dataclass
@@ -40,6 +42,35 @@ def test_a_training_is_finished_when_its_model_was_saved_with_these_settings(tmp
     assert state.is_finished and state_of(tmp_path).is_finished and not state_of(tmp_path, "second").is_finished
     state.output.unlink()
     assert not state.is_finished
+
+
+def test_a_model_that_was_damaged_since_is_trained_again(tmp_path):
+    state = state_of(tmp_path)
+    state.save(Model("weights"))
+    state.output.write_text("wEights")
+    assert not state.is_finished
+    mark(state.folder / "finished", "first")  # of an earlier version, without a hash
+    assert state.is_finished
+
+
+def test_what_a_training_resumes_from_stays_until_its_model_is_saved(tmp_path):
+    state = state_of(tmp_path)
+    state.backup.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        state.save(Model("half", fails=True))
+    assert state.backup.is_dir()
+    state.save(Model("whole"))
+    assert not state.backup.exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model", b"PK\x03\x04 half a zip file"])
+def test_a_model_that_cannot_be_loaded_is_named_with_the_command_that_writes_it(tmp_path, content):
+    run = RunFolder(tmp_path)
+    if content is not None:
+        run.detector.write_bytes(content)
+    reason = "does not exist" if content is None else r"is damaged \(.+\)"
+    with pytest.raises(UserError, match=rf"detector\.keras {reason}\. Run `vad train-detector` (first|again)"):
+        load_trained(run, run.detector)
 
 
 def test_a_kill_while_the_model_is_saved_keeps_the_one_before(tmp_path):

@@ -210,3 +210,23 @@ def test_an_absolute_path_is_taken(folder, tmp_path_factory):
 def test_frame_labels_are_found_by_path_or_name_with_or_without_suffix(folder, key):
     np.savez(folder / "frame_labels.npz", **{key: np.array([0, 1])})
     assert load(folder, ALL)[1].frame_labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".mp4", "a/" * 3000 + "b.mp4", "a\0b.mp4"])
+def test_a_name_that_no_file_can_have_is_missing_and_costs_no_other_video(tmp_path, name):
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "labels.csv").write_text(f"file,label\n{name},0\nb.mp4,1\n")
+    one, other = load_dataset(load_config(overrides=[f"data.root={tmp_path}", "data.allow_missing=true"]))
+    assert "(line 2 of labels.csv) is not under" in one.missing and not other.missing
+
+
+def test_a_name_may_hold_what_unicode_calls_a_line_break(tmp_path):
+    (tmp_path / "labels.csv").write_text('file,label\na\u2028b.mp4,0\n"c\x0c, d.mp4",1\n', encoding="utf-8")
+    videos = load_dataset(load_config(overrides=[f"data.root={tmp_path}", "features.root=features"]))
+    assert [video.video_id for video in videos] == ["a\u2028b", "c\x0c, d"]
+
+
+def test_a_length_with_too_many_digits_is_refused(tmp_path):
+    (tmp_path / "labels.csv").write_text(f"file,label,num_frames\na.mp4,0,{'9' * 5000}\n")
+    with pytest.raises(UserError, match="line 2: `num_frames` must be a whole number"):
+        load_dataset(load_config(overrides=[f"data.root={tmp_path}", "features.root=features"]))

@@ -1,7 +1,9 @@
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import av
@@ -51,6 +53,40 @@ def test_videos_are_real_files_that_the_folder_dataset_reads_alike(small):
     read = load_dataset(dataclasses.replace(config, data=dataclasses.replace(config.data, dataset="folder")))
     for video, again in zip(videos, read, strict=True):
         assert dataclasses.astuple(video) == dataclasses.astuple(dataclasses.replace(again, where="", labels_from=""))
+
+
+KILLED = """
+import os, signal, sys, threading, time
+from pipelines.config import load_config
+from pipelines.data.datasets import load_dataset
+
+def kill():
+    while not any(name.endswith(".mp4") for _, _, names in os.walk(sys.argv[1]) for name in names):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    threading.Thread(target=kill, daemon=True).start()
+    load_dataset(load_config(overrides=[f"data.root={sys.argv[1]}", "data.dataset=synthetic", "data.workers=2"]))
+"""
+
+
+def test_no_process_generates_on_when_the_command_was_killed(tmp_path):
+    (tmp_path / "script.py").write_text(KILLED)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, tmp_path / "script.py", tmp_path / "videos"]
+    with (tmp_path / "out").open("w") as out:  # not a pipe: a worker would hold it open
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+        assert process.wait(60) == -signal.SIGKILL, (tmp_path / "out").read_text()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("a process is left")
 
 
 def test_the_masks_show_the_two_people_who_fight(small):

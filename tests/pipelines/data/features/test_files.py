@@ -170,3 +170,17 @@ def test_real_c3d_segments_are_read_as_they_are(shared_data):
     nodes = nodes_of(root, "test/Explosion008_x264", "segments")
     assert nodes.shape == (32, 1, 4096)
     np.testing.assert_allclose(np.linalg.norm(nodes.astype(np.float32), axis=-1), 1, rtol=2e-3)
+
+
+def test_a_single_array_under_the_name_of_an_archive_costs_no_other_file(tmp_path):
+    save(tmp_path / "a.npy", rows(2)).rename(tmp_path / "b.npz")
+    save(tmp_path / "c.npy", rows(2))
+    assert nodes_of(tmp_path, "c").shape == (2, 1, 3)
+    assert "b.npz: it is a single array, not an archive" in refusal(tmp_path, "b")
+
+
+@pytest.mark.parametrize("header", ["{'descr': '<f4', 'shape': (2, 3", "{'descr': '<f4' 'shape': ((((", "(" * 99])
+def test_whatever_a_damaged_header_says_the_file_is_named(tmp_path, header):
+    content = header.encode().ljust(118) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content + bytes(24))
+    assert "a.npy: cannot be read (" in refusal(tmp_path)

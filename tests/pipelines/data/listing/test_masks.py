@@ -46,6 +46,23 @@ def test_a_mask_of_another_size_is_named(shape, tmp_path):
         masks_of(tmp_path, a=np.zeros(shape, np.uint8)).of(VIDEO)
 
 
+def test_a_damaged_mask_is_named_and_another_one_is_read(tmp_path):
+    other = SimpleNamespace(**{**vars(VIDEO), "video_id": "test/b", "path": "videos/test/b.mp4"})
+    masks_of(tmp_path, a=np.full((3, 4, 2), 7, np.uint8), b=np.zeros((3, 4, 2), np.uint8))
+    path = tmp_path / MASKS_NAME
+    content = path.read_bytes()
+    path.write_bytes(content.replace(bytes([7] * 24), bytes([8] * 24)))  # no longer as its checksum says
+    masks = PixelMasks(load_config(overrides=[f"data.root={tmp_path}"]).data, [VIDEO, other])
+    with pytest.raises(UserError, match=r"pixel_masks\.npz\[a\] cannot be read \(Bad CRC.*Write it again"):
+        masks.of(VIDEO)
+    assert not masks.of(other).any()
+
+
+def test_masks_of_numbers_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"Received: \(3, 4, 2\), float64\."):
+        masks_of(tmp_path, a=np.zeros((3, 4, 2))).of(VIDEO)
+
+
 def test_the_masks_of_ucsd_ped2_agree_with_its_frame_labels(shared_data):
     root = shared_data / "videos" / "ucsd_ped2"
     name = "test/Test004"
