@@ -7,6 +7,7 @@ import numpy as np
 
 from pipelines.config import UserError
 
+NO_ANSWER = {"UNAVAILABLE": "the server is not available", "DEADLINE_EXCEEDED": "the server did not answer in time"}
 SCHEMES = ("grpc", "http", "https")
 EXTRA = 'Install it: pip install "vad-keras[serving]"'
 
@@ -33,7 +34,8 @@ class ServerError(Exception):
     """
 
     def __init__(self, status, text, retry=False):
-        super().__init__(f"the server answered {status}: {text}" if text else f"the server answered {status}")
+        start = NO_ANSWER.get(status, f"the server answered {status}")
+        super().__init__(f"{start}: {text}" if text else start)
         self.status, self.text, self.retry = status, text, retry
 
 

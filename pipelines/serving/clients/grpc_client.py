@@ -8,7 +8,13 @@ from pipelines.serving.clients.messages import predict_request, read_response
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 # The default of 4 MB is less than the nodes of one snippet. The format of messages ends at 2 GB.
-OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0))
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_retries", 0),  # `with_retries` alone repeats a call
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),  # by default a server that is back would be seen after two minutes
+)
 TOO_LARGE = "larger than max"  # of a message, which has the same status as a full queue
 AGAIN = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED")
 
@@ -21,7 +27,6 @@ class GrpcClient:
     """
 
     def __init__(self, target):
-        # With `enable_retries` gRPC would retry some calls on its own, beside `with_retries`.
         self._channel = grpc.insecure_channel(target, options=OPTIONS)
         self._predict = self._channel.unary_unary(METHOD)
 

@@ -43,7 +43,7 @@ def test_pauses_double_up_to_two_seconds_and_the_answer_comes_back():
 def test_attempts_end_when_the_server_is_gone_and_go_on_when_it_is_busy():
     clock = Clock()
     request = Request(clock, failures=99)
-    with pytest.raises(ServerError, match="the server answered UNAVAILABLE: busy"):
+    with pytest.raises(ServerError, match="the server is not available: busy"):
         run(request, clock)
     assert len(request.remaining) == MAX_ATTEMPTS
     clock = Clock()

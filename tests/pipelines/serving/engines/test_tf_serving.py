@@ -181,6 +181,19 @@ def test_a_version_that_is_unloaded_meanwhile_mixes_no_scores(served):
             engine.extract(some_frames(2))
 
 
+def test_a_server_that_is_back_is_used_again_by_the_same_engine(served, local, monkeypatch):
+    with grpc_server(served) as address:
+        engine = TFServingEngine(address, "tiny")
+    with pytest.raises(ServerError, match=r"the server is not available: .*onnect"):
+        engine.extract(some_frames(4))
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SEC", 0.1)
+    monkeypatch.setattr(retries, "MAX_PAUSE_SEC", 1.0)
+    with grpc_server(served, port=int(address.rpartition(":")[2])):
+        nodes = engine.extract(some_frames(4))["nodes"]
+    engine.close()
+    np.testing.assert_allclose(nodes, local.extract(some_frames(4))["nodes"], atol=1e-5)
+
+
 def test_a_message_of_more_than_four_megabytes_comes_through(served):
     with grpc_server(served) as address, connected(address) as engine:
         nodes = np.zeros((2600, 5, 96), np.float32)
