@@ -21,12 +21,7 @@ class QuietClip(NamedTuple):
 class QuietClips:
     """The folder ``quiet/<camera>/<start>-<end>.mp4`` of a store, and when the next clip is due.
 
-    The watcher asks ``due`` with each score and cuts the stretch from its ring of packets:
-
-        span = quiet.due(camera, now, quiet_since)
-        if span:
-            ring.write(quiet.path(camera, *span), *span, stream)
-            quiet.trim(camera)
+    A watched camera asks ``due`` as scores come, and has the stretch cut from its packets.
 
     Args:
         folder: Folder of the ``EventStore``.
@@ -41,7 +36,7 @@ class QuietClips:
     (None, (980, 1000))
     """
 
-    def __init__(self, folder, every_sec=1800.0, length_sec=20.0, keep=200):
+    def __init__(self, folder, every_sec=3600.0, length_sec=20.0, keep=48):
         self.folder = Path(folder) / "quiet"
         self.every_sec, self.length_sec, self.keep = every_sec, length_sec, keep
         self._newest = {}

@@ -15,6 +15,7 @@ from pipelines.serving.alarms import AlarmTracker
 from pipelines.serving.stream import StreamScorer
 
 GAP_SEC = 10.0  # a longer gap between two frames begins a new stream
+QUIET = "quiet"  # in place of the id of an event
 RECENT_PICTURES = 64  # of frames at or above a threshold, one of which is the peak
 
 
@@ -49,12 +50,13 @@ class WatchedCamera:
         lag_frames: See ``StreamScorer``.
         clips: ``ClipTimes``.
         on_scored_file: Called with the identity of a recording that was scored to its end.
+        quiet: ``QuietClips``; None: no clips of quiet stretches.
     """
 
-    def __init__(self, camera, engine, source, rules, recorder, lag_frames, clips, on_scored_file=None):
+    def __init__(self, camera, engine, source, rules, recorder, lag_frames, clips, on_scored_file=None, quiet=None):
         self.camera, self.engine, self.source, self.rules = camera, engine, source, rules
         self.recorder, self.lag_frames, self.clips = recorder, lag_frames, clips
-        self.on_scored_file = on_scored_file
+        self.on_scored_file, self.quiet, self._quiet_since = on_scored_file, quiet, None
         self.tracker = AlarmTracker(rules, camera.name)
         self.scorer = StreamScorer(engine, lag_frames)
         self.block_frames = self.scorer.frames_per_call
@@ -130,6 +132,7 @@ class WatchedCamera:
                 del self._due[event_id]
                 self._asked.add(event_id)
                 self.recorder.later(self._ask_for_clip, event_id, start, end)  # after the event itself is stored
+        self._ask_for_quiet_clip()
 
     def end(self):
         """Score what waits and end the event, because watching ends."""
@@ -137,11 +140,21 @@ class WatchedCamera:
 
     def clip_written(self, message):
         """Take note of a ``ClipMessage``."""
+        if message.event_id == QUIET:
+            return
         self._asked.discard(message.event_id)
         self.recorder.clip(self.camera.name, message.event_id, message.problem)
 
     def _ask_for_clip(self, event_id, start, end):
         self.source.ask_for_clip(event_id, self.recorder.store.clip_path(event_id), start, end)
+
+    def _ask_for_quiet_clip(self):
+        """Have a clip cut when nothing has happened for long enough and the last one is old."""
+        is_live = self.quiet and self.source.state == "live" and self.health == "ok"
+        span = self.quiet.due(self.camera.name, self._frame_time, self._quiet_since) if is_live else None
+        if span:
+            self.source.ask_for_clip(QUIET, self.quiet.path(self.camera.name, *span), *span)
+            self.recorder.later(self.quiet.trim, self.camera.name)
 
     def _look_at(self, frame):
         """Take note of the health of a frame; return it in a list if it is to be scored."""
@@ -167,7 +180,7 @@ class WatchedCamera:
         """The stream ends here: score what waits, end the event, and begin anew."""
         self._deliver(self.scorer.finish())
         self._waiting.clear()
-        self.scorer = StreamScorer(self.engine, self.lag_frames)
+        self.scorer, self._quiet_since = StreamScorer(self.engine, self.lag_frames), None
         if self._frame_time > -math.inf:
             self._note(self.tracker.finish(self._frame_time))
 
@@ -183,6 +196,10 @@ class WatchedCamera:
             if score >= self.rules.lowest:
                 self._peaks.append((frame.unix_time, frame.picture))
             self._note(self.tracker.update(frame.unix_time, score))
+            if self.tracker.open_event or score >= self.rules.lowest:
+                self._quiet_since = None
+            elif self._quiet_since is None:
+                self._quiet_since = frame.unix_time
 
     def _note(self, changes):
         """Publish the changes of events, with the picture of the peak, and plan their clips."""

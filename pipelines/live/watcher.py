@@ -5,6 +5,7 @@ import threading
 
 from pipelines.config import UserError
 from pipelines.live.cameras import change_camera
+from pipelines.live.quiet import QuietClips
 from pipelines.live.reader import ReaderTask
 from pipelines.live.recordings import ScoredFiles
 from pipelines.live.source import Source
@@ -25,6 +26,7 @@ class WatchOptions:
         timeout_sec: A connection that is silent for so long is given up.
         picture_px: Longest side of the pictures for people.
         clips: ``ClipTimes``.
+        quiet_every_sec: Time from one clip of a quiet stretch to the next; 0: none.
     """
 
     lag_frames: int | None = None
@@ -32,6 +34,7 @@ class WatchOptions:
     timeout_sec: float = 10.0
     picture_px: int = 640
     clips: ClipTimes = dataclasses.field(default_factory=ClipTimes)
+    quiet_every_sec: float = 0.0
 
 
 class Watcher:
@@ -61,6 +64,8 @@ class Watcher:
         self._rules = rules or AlarmRules(threshold=1.0)
         self._wake, self._stopping, self.finished = threading.Event(), threading.Event(), threading.Event()
         self.error = None
+        folder, every_sec = recorder.store.folder, self.options.quiet_every_sec
+        self._quiet = QuietClips(folder, every_sec) if every_sec else None
         self._watched = {}
         for camera in cameras:
             if camera.enabled:
@@ -158,7 +163,7 @@ class Watcher:
         rules = self._rules_of(camera, info)
         on_scored = scored.add if scored else None
         watched = WatchedCamera(
-            camera, engine, source, rules, self.recorder, options.lag_frames, options.clips, on_scored
+            camera, engine, source, rules, self.recorder, options.lag_frames, options.clips, on_scored, self._quiet
         )
         source.capacity = max(WAITING_SNIPPETS * watched.block_frames, WAITING_SNIPPETS)
         return watched

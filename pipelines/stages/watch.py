@@ -1,6 +1,5 @@
 """Watch: cameras -> scores, events, clips and messages, with an exported model alone."""
 
-import importlib.util
 import signal
 import threading
 from functools import partial
@@ -107,6 +106,7 @@ def make_watcher(config, cameras, engines, store):
         timeout_sec=options.timeout_sec,
         picture_px=options.picture_px,
         clips=clips,
+        quiet_every_sec=60 * options.quiet_every_min,
     )
     sinks = open_sinks(config.notify, store.folder, [camera.name for camera in cameras])
     recorder = Recorder(store, sinks, upkeep, _print_problem)
@@ -135,16 +135,28 @@ def _watch(config, watcher, store):
 def _serve_page(config, watcher, store):
     """Serve the web page; return the function that ends it."""
     address = config.watch.web
-    if not address or importlib.util.find_spec("pipelines.live.web") is None:
+    if not address:
         return lambda: None
     from pipelines.live.web import create_app, serve
 
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"`watch.web` must be HOST:PORT, such as 127.0.0.1:8090. Received: {address}.")
-    server = serve(create_app(watcher, store, None), host, int(port))
-    Console().print(f"web page: [bold]http://{escape(address)}/[/]", highlight=False)
-    return getattr(server, "stop", lambda: None)
+    app = create_app(watcher, store, _read_token(config.watch.web_token_file), config.watch.web_hosts)
+    server = serve(app, host.strip("[]"), int(port))
+    Console().print(f"web page: [bold]{escape(server.address)}[/]", highlight=False)
+    return server.stop
+
+
+def _read_token(path):
+    """Return the token in a file; None without a file."""
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UserError(f"`watch.web_token_file` {path} cannot be read ({reason}).") from None
 
 
 def _print_problem(text):

@@ -152,7 +152,10 @@ def cameras_router(view, store, hub):
 
     @router.get("/messages", response_class=Response)
     async def messages():
-        """Send messages as server-sent events: scores, states, events, reviews. ``reset``: some were lost."""
+        """Send messages as server-sent events: scores, states, events (also ``stored``: as the store has them now).
+
+        ``reset`` says that some were lost, and that all is to be loaded again.
+        """
         client = hub.join()
         if client is None:
             raise _too_many("listeners")

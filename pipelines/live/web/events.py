@@ -54,7 +54,7 @@ def events_router(store, hub):
     def review(event_id: str, body: Review):
         event_of(event_id)
         reviewed = store.review(event_id, body.verdict).to_dict()
-        from_thread.run_sync(hub.publish, {"type": "review", "event": reviewed})
+        from_thread.run_sync(hub.publish, {"type": "stored", "event": reviewed})
         return reviewed
 
     @router.get("/events/{event_id}/{name}", response_class=Response)

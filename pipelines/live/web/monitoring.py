@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines.live import HEALTH, STATES
 
-GRACE_SEC = 60.0  # for a first connection, and between two scores
+GRACE_SEC = 60.0  # for a connection
 
 COUNTERS = (
     ("vad_frames_scored", "Frames with a score.", "frames_scored"),
@@ -60,8 +60,8 @@ class Collector:
 def problem_of(status, now):
     """Say what is wrong with a camera; ``""`` when it does what it should.
 
-    A camera fails when it is stalled or lost, when its first connection takes more than ``GRACE_SEC``, or when it is
-    live and had no score for as long. A paused camera or an ended file fails in nothing, nor does a dark picture.
+    A camera fails when it is stalled or lost, or when a connection takes more than ``GRACE_SEC``. A paused camera does
+    what it should, as do an ended file and a dark picture.
 
     Example:
     >>> from pipelines.live import CameraStatus
@@ -72,9 +72,6 @@ def problem_of(status, now):
     text = f"{status.state} for {seconds:.0f} s" + (f": {status.reason}" if status.reason else "")
     if status.state in ("stalled", "lost") or (status.state == "connecting" and seconds > GRACE_SEC):
         return text
-    if status.state == "live":
-        waited = now - max(status.since, status.score_time or 0.0)
-        return f"no score for {waited:.0f} s" if waited > GRACE_SEC else ""
     return ""
 
 

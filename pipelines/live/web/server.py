@@ -52,7 +52,7 @@ class Server:
         self._thread.join(2 * STOP_SEC)
 
 
-def serve(app, host="127.0.0.1", port=8008):
+def serve(app, host="127.0.0.1", port=8090):
     """Serve a page and return its ``Server`` at once.
 
     Args:

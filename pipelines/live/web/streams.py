@@ -99,7 +99,10 @@ class Hub:
                     scores.setdefault(message["camera"], []).append([message["time"], round(message["score"], 4)])
             elif message["type"] == "event":
                 stored = self._describe(message["event"]["event_id"])
-                prepared.append({**message, "event": {**message["event"], **(stored or {})}})
+                prepared.append({**message, "event": {**(stored or {}), **message["event"]}})  # it may not be stored yet
+            elif message["type"] == "clip":
+                stored = self._describe(message["event_id"])
+                prepared += [{"type": "stored", "event": stored}] if stored else []
             else:
                 prepared.append(message)
         return prepared + ([{"type": "scores", "scores": scores}] if scores else [])

@@ -87,7 +87,7 @@ function tile(camera, signal) {
 
 const openEvent = (name) => newestFirst((event) => event.camera === name && event.end === null)[0];
 
-export const isStale = (camera) => camera.state !== "live" || camera.score_time === null || now() - camera.score_time > 60;
+export const isStale = (camera) => camera.state !== "live" || camera.health !== "ok" || camera.score === null || now() - (state.heard.get(camera.name) ?? now()) > 60;
 
 function stateLine(camera, kind, since, open) {
   if (kind === "health") return camera.reason || wordOf(camera);

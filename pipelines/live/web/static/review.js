@@ -76,6 +76,7 @@ function mediaOf(event) {
   if (event.has_clip) {
     const poster = event.has_snapshot ? api.snapshotAddress(event.event_id) : null;
     const video = h("video", { src: api.clipAddress(event.event_id), poster, controls: true, muted: true, playsinline: true, preload: "metadata", "aria-label": "Clip of the event" });
+    video.addEventListener("error", () => video.replaceWith(h("p", { class: "media-note" }, "This browser cannot play the clip. Save it to look at it.")));
     video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     return video;
   }

@@ -8,6 +8,7 @@ const ORDER = ["alarm", "lost", "stalled", "health", "notice", "connecting", "li
 
 export const state = {
   cameras: new Map(), // name -> camera, in the order of cameras.toml
+  heard: new Map(), // name -> when its newest score arrived; recordings are older than that
   scores: new Map(), // name -> [[time, score], ...] of the last CURVE_SEC
   events: new Map(), // id -> event
   moreToReview: false,
@@ -83,6 +84,7 @@ export async function load() {
   for (const name of state.cameras.keys()) {
     const { scores } = await api.scores(name, Math.floor(now()) - CURVE_SEC, Math.ceil(now()), 240);
     state.scores.set(name, scores.map(([time, , mean]) => [time, mean]));
+    if (state.cameras.get(name).score !== null) state.heard.set(name, now());
     emit("scores", [name]);
   }
 }
@@ -94,7 +96,7 @@ function receive(message) {
     for (const [name, pairs] of Object.entries(message.scores)) {
       addScores(name, pairs);
       const camera = state.cameras.get(name);
-      if (camera) [camera.score_time, camera.score] = pairs.at(-1);
+      if (camera) { [camera.score_time, camera.score] = pairs.at(-1); state.heard.set(name, now()); }
     }
     emit("scores", Object.keys(message.scores));
   } else if (message.type === "state") {
@@ -105,7 +107,7 @@ function receive(message) {
     Object.assign(camera, { state: message.state, health: message.health, reason: message.reason });
     if (isNew && ["lost", "stalled", "health"].includes(severity(camera))) announce(`${camera.name}: ${wordOf(camera)}. ${camera.reason}`);
     emit("cameras");
-  } else if (message.type === "event" || message.type === "review") {
+  } else if (message.type === "event" || message.type === "stored") {
     receiveEvent(message);
   }
 }

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.live.web import streams
 from pipelines.live.web.streams import MAX_CLIENTS, MAX_WAITING, Client, Hub, PictureStream
-from tests.pipelines.live.conftest import an_event
+from tests.pipelines.live.conftest import NOON, an_event
 from tests.pipelines.live.fake_view import FakeView, a_picture
 
 SCORE = {"type": "score", "camera": "door", "time": 1.0, "score": 0.5}
@@ -26,13 +26,16 @@ async def until(condition):
 
 
 def test_scores_of_a_tick_are_one_message_and_events_are_completed():
-    hub = Hub(FakeView("door"), lambda event_id: {"event_id": event_id, "verdict": None})
-    event = {"type": "event", "change": "new", "event": an_event(1).to_dict()}
+    stored = {**an_event(1).to_dict(), "verdict": None, "has_clip": True}
+    hub = Hub(FakeView("door"), lambda event_id: stored if event_id == stored["event_id"] else None)
+    event = {"type": "event", "change": "end", "event": an_event(1, end=NOON + 500).to_dict()}
     lost = {**SCORE, "score": float("nan")}
-    prepared = hub._prepare([SCORE, event, {**SCORE, "time": 2.0}, lost, {"type": "state", "camera": "door"}])
-    assert [message["type"] for message in prepared] == ["event", "state", "scores"]
-    assert prepared[0]["event"]["verdict"] is None and prepared[0]["event"]["camera"] == "door"
-    assert prepared[2]["scores"] == {"door": [[1.0, 0.5], [2.0, 0.5]]}
+    state, clip = {"type": "state", "camera": "door"}, {"type": "clip", "event_id": stored["event_id"]}
+    prepared = hub._prepare([SCORE, event, {**SCORE, "time": 2.0}, lost, state, clip, {"type": "clip", "event_id": "x"}])
+    assert [message["type"] for message in prepared] == ["event", "state", "stored", "scores"]
+    assert prepared[0]["event"] == {**stored, "end": NOON + 500}  # what is in the store may be older
+    assert prepared[2]["event"] == stored
+    assert prepared[3]["scores"] == {"door": [[1.0, 0.5], [2.0, 0.5]]}
 
 
 def test_a_client_that_takes_nothing_is_told_to_load_again():
@@ -97,14 +100,14 @@ def test_messages_begin_with_a_greeting_and_end_with_the_page():
     async def listen():
         hub = Hub(FakeView("door"), lambda event_id: None)
         client = hub.join()
-        hub.publish({"type": "review", "event": {}})
+        hub.publish({"type": "stored", "event": {}})
         found = []
         async for message in hub.messages(client):
             found.append(json.loads(message["data"])["type"])
             hub.closing = len(found) == 2
         return found, hub._clients
 
-    assert asyncio.run(listen()) == (["hello", "review"], set())
+    assert asyncio.run(listen()) == (["hello", "stored"], set())
 
 
 class Connection:
