@@ -14,6 +14,7 @@ EXEMPT = {}
 
 # Test files that look at a thing from outside the modules.
 BEYOND_MODULES = {
+    "tests/pipelines/stages/test_score_by_server.py": "`vad score` with a server",
     "tests/pipelines/serving/test_c_loader.py": "the export, loaded without Python",
     "tests/pipelines/serving/test_grpc.py": "the export behind TensorFlow Serving's stubs and server",
     "tests/pipelines/serving/test_saved_model_cli.py": "the export, run by TensorFlow's own command",

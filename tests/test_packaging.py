@@ -15,9 +15,13 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-
 EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "tensorflow-serving-api": "tensorflow_serving"}
 MODULES |= {"grpcio": "grpc", "protobuf": "google", "pyyaml": "yaml"}
+MODULES |= {"prometheus-client": "prometheus_client", "sse-starlette": "sse_starlette"}
+INSTALLED = ("pipelines", "serving", "live", "mqtt")  # by `make install`
 RUN_AS_COMMANDS = {  # and therefore imported nowhere
     "import-linter": "make lint",
     "ipykernel": "make notebooks",
+    "mkdocs-material": "make docs",
+    "mkdocstrings-python": "make docs",
     "pytest-xdist": "make test, `-n 2`",
     "ruff": "make lint",
 }
@@ -57,7 +61,7 @@ def test_every_package_of_an_extra_is_imported_or_run():
 
 def test_what_the_pipelines_import_is_in_the_extra():
     needed = {name for path in (REPOSITORY / "pipelines").rglob("*.py") for name in third_party_of(path)}
-    declared = [*PROJECT["dependencies"], *EXTRAS["pipelines"], *EXTRAS["serving"]]
+    declared = [*PROJECT["dependencies"], *(one for extra in INSTALLED for one in EXTRAS[extra])]
     assert needed <= {MODULES.get(name_of(requirement), name_of(requirement)) for requirement in declared}
 
 
@@ -72,8 +76,7 @@ def third_party_of(path):
 def test_every_locked_file_pins_what_the_extras_name():
     """A package that is added to an extra and not locked would not be installed by make."""
     locked = {path.stem: path.read_text(encoding="utf-8") for path in (REPOSITORY / "requirements").glob("*.txt")}
-    installed = ("pipelines", "serving", "live", "mqtt")
-    for file, extras in {"main": installed, "dev": ("dev", "docs", *installed)}.items():
+    for file, extras in {"main": INSTALLED, "dev": ("dev", "docs", *INSTALLED)}.items():
         names = [name_of(requirement) for extra in extras for requirement in EXTRAS[extra]]
         for name in {*map(name_of, PROJECT["dependencies"]), *names} - {PROJECT["name"]}:
             assert re.search(rf"(?m)^{name}(\[\w+\])?==", locked[file]), f"{name} is not in {file}.txt: run `make lock`"

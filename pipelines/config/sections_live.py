@@ -27,7 +27,9 @@ class WatchConfig:
     clip_after_sec: NonNegativeFloat = setting(5.0, "Seconds of a clip after its event", "s")
     clip_longest_sec: Annotated[float, at_least(1)] = setting(60.0, "Longest part of an event that a clip holds", "s")
     picture_px: PositiveInt = setting(640, "Longest side of pictures for people", "pixels")
-    quiet_every_min: NonNegativeFloat = setting(60.0, "A clip without events so often, for `vad collect`; 0: none", "min")
+    quiet_every_min: NonNegativeFloat = setting(
+        60.0, "A clip without events so often, for `vad collect`; 0: none", "min"
+    )
     web: str = setting("127.0.0.1:8090", "HOST:PORT of the web page; empty: no page")
     web_token_file: str = setting("", "File with the token of the web page, for other addresses than 127.0.0.1")
     web_hosts: tuple[str, ...] = setting((), "Further host names of the web page, such as that of a reverse proxy")

@@ -59,7 +59,7 @@ def test_the_list_of_commands_has_one_line_for_each(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in WITHOUT_MODULE])
 def test_every_command_runs_its_module(name, stages):
-    required = {"report": ["runs/a"]}
+    required = {"report": ["runs/a"], "collect": ["runs/a"]}
     assert main([name, *required.get(name, [])]) == 0
     modules = {"train": list(TRAIN), "repeat": ["repeats"], "report": ["aggregate"]}
     assert [ran for ran, *_ in stages.ran] == modules.get(name, [name.replace("-", "_")])

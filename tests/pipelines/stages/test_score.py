@@ -370,40 +370,6 @@ def test_a_corrupt_neighbour_among_the_real_unit_videos_costs_no_other_file(conf
     assert "with a warning (see the JSON files), the first: " in summary["done"]
 
 
-def test_a_server_gives_the_same_files_and_a_dead_one_costs_only_what_it_did_not_score(config, served, tmp_path):
-    servers = pytest.importorskip("tests.pipelines.serving.in_process_server")
-    videos = tmp_path / "videos"
-    for number, name in enumerate("amz"):
-        write_video(videos / f"{name}.mp4", seed=number)
-    local, output = score.run(config(videos)), str(tmp_path / "remote")
-    seen = []
-
-    def die(signature):
-        seen.append(signature)
-        if seen.count("score_nodes") == 2:  # the second video
-            raise servers.RefusedError("INTERNAL", "the server went away")
-
-    with servers.grpc_server(served) as address:
-        remote = config(videos, model="", server=address, server_model="tiny", output=output)
-        served.failures.extend([die] * 9)
-        score.run(remote)
-        served.failures.clear()
-        (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]
-        assert skipped["input"] == str(videos / "m.mp4")
-        assert skipped["reason"].startswith("the server answered INTERNAL: the server went away; the same command")
-        assert sorted(path.stem for path in (tmp_path / "remote").glob("*.json")) == ["a", "z"]
-        stamp = (tmp_path / "remote/a.json").stat().st_mtime_ns
-        score.run(remote)
-    assert (tmp_path / "remote/a.json").stat().st_mtime_ns == stamp
-    assert {path.name for path in local.iterdir()} == {path.name for path in (tmp_path / "remote").iterdir()}
-    for name in "amz":
-        ours, expected = read_json(tmp_path / f"remote/{name}.json"), read_json(local / f"{name}.json")
-        np.testing.assert_allclose(ours.pop("scores"), expected.pop("scores"), atol=2e-6)
-        np.testing.assert_allclose(ours.pop("max_score"), expected.pop("max_score"), atol=2e-6)
-        assert ours["model"] | {"sha256": "", "version": ""} == expected["model"] | {"sha256": "", "version": ""}
-        assert ours | {"model": {}} == expected | {"model": {}}
-
-
 def test_a_decoder_that_hangs_or_crashes_costs_one_video(config, tmp_path, monkeypatch):
     for name in "amz":
         write_video(tmp_path / f"videos/{name}.mp4", seed=ord(name))
