@@ -7,8 +7,8 @@ import numpy as np
 BLACK_LEVEL, WHITE_LEVEL, NEARLY_ALL = 40, 225, 0.98  # of 255: nearly all pixels are darker, or brighter
 FLAT_CONTRAST = 3.0  # standard deviation of a picture without content
 CONFIRM_FRAMES, CONFIRM_SEC = 3, 2.0
-# Two pictures of 160 x 120 are equal if no pixel differs by more, of 255. A stopped camera behind an encoder sends equal
-# pictures, except at key frames. Of real cameras at most 17 % of the pictures of any 30 s are.
+# Two pictures of 160 x 120 are equal if no pixel differs by more, of 255. A stopped camera behind an encoder sends
+# equal pictures, except at key frames. Of real cameras at most 17 % of the pictures of any 30 s are.
 STILL_DIFFERENCE = 4
 FROZEN_SHARE, FROZEN_SEC = 0.6, 30.0
 LEARNING_SEC = 60.0  # of good pictures, before "blurred" and "moved" are judged

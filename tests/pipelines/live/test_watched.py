@@ -62,7 +62,8 @@ def door(tmp_path):
                     continue
                 moment = START + clock.frames / FPS if start is None else start
                 clock.frames += 1
-                rgb, seen = np.full((16, 16, 3), round(255 * level), np.uint8), health == "ok" if usable is None else usable
+                rgb = np.full((16, 16, 3), round(255 * level), np.uint8)
+                seen = health == "ok" if usable is None else usable
                 picture = f"picture {moment - START}".encode()
                 source.items.append(FrameMessage(moment, moment, rgb, health, seen, picture))
             while watched.work():
