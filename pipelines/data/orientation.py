@@ -35,7 +35,7 @@ class Orientation:
     """
 
     def __init__(self, tags=()):
-        self.lost = set()
+        self.lost, self._has_seen = set(), False
         self._matrix = self._of_tags(dict(tags))
 
     def of(self, frame):
@@ -43,6 +43,9 @@ class Orientation:
 
         It maps (x, y) to (a x + c y, b x + d y), y downwards.
         """
+        if self._has_seen and not frame.key_frame:  # PyAV frees a frame whose side data was read only when it collects
+            return self._matrix
+        self._has_seen = True
         try:
             data = frame.side_data["DISPLAYMATRIX"]
         except KeyError:

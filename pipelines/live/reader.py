@@ -4,6 +4,7 @@ It imports no TensorFlow. A decoder that hangs or crashes ends with it, and no o
 """
 
 import contextlib
+import gc
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ from pipelines.run.workers import exit_with_parent
 
 ALIVE_SEC = 1.0
 FOLDER_SEC = 1.0  # between two looks into a folder
+COLLECTED_OBJECTS = 50
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def run_reader(connection, task):
     """Read a camera until the parent closes the connection; the target of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its readers itself
     exit_with_parent()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_OBJECTS)  # PyAV frees key frames only then; each may take megabytes
     with contextlib.suppress(OSError, EOFError):  # the parent has closed the connection
         Reader(connection, task).run()
 

@@ -1,5 +1,6 @@
 """Tests of pipelines.data.orientation."""
 
+import gc
 import io
 from fractions import Fraction
 from itertools import pairwise
@@ -10,7 +11,7 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from PIL import Image
 
-from pipelines.data.orientation import upright
+from pipelines.data.orientation import Orientation, upright
 from pipelines.data.video import VideoReader
 
 PICTURE = np.array([[250, 170], [90, 10]], np.uint8)  # top left, top right; bottom left, bottom right
@@ -230,3 +231,24 @@ def test_the_orientation_of_the_frames_of_motion_jpeg_is_applied(tmp_path, suffi
     corners, size, warning = seen(path, 4)
     np.testing.assert_allclose(corners, EXIF[6], atol=4)
     assert size == (48, 64) and not warning
+
+
+def test_frames_are_freed_without_waiting_for_the_garbage_collector(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 64, 48, "yuv420p", {"g": "99"}
+        for _ in range(30):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode())
+    gc.collect()
+    gc.disable()
+    try:
+        with av.open(str(path)) as container:
+            orientation = Orientation()
+            for frame in container.decode(video=0):
+                orientation.of(frame)
+            left = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= 3

@@ -125,7 +125,7 @@ def test_a_recording_dropped_into_a_folder_is_scored_once(watching, tmp_path):
 def test_a_threshold_of_a_camera_replaces_that_of_the_model():
     recorder = SimpleNamespace(subscribe=None)
     cameras = [Camera("a", "a.mp4", threshold=0.75, notice_threshold=0.25), Camera("b", "b.mp4")]
-    cameras.append(Camera("c", "c", enabled=False))
+    cameras.append(Camera("c", "c.mp4", enabled=False))
     watcher = Watcher(cameras, dict.fromkeys("abc", BrightnessEngine()), recorder)
     assert [(status.name, status.threshold) for status in watcher.statuses()] == [("a", 0.75), ("b", 0.5)]
     assert watcher.statuses()[1] == dataclasses.replace(CameraStatus("b"), since=watcher.statuses()[1].since)

@@ -18,8 +18,8 @@ from tests.pipelines.live.sources import wait_until, write_video
 
 def config_of(exported, tmp_path, *sources, **settings):
     config, settings = exported.config, {"web": "", "pace": False, "sources": tuple(map(str, sources)), **settings}
-    chosen = {"model": str(exported.folder), "inputs": tuple(map(str, sources)), "top_frames": 0}
-    scoring = dataclasses.replace(config.score, **chosen)
+    inputs = tuple(map(str, sources))
+    scoring = dataclasses.replace(config.score, model=str(exported.folder), inputs=inputs, top_frames=0)
     section = dataclasses.replace(config.watch, **settings)
     return dataclasses.replace(config, work_dir=str(tmp_path / "run"), watch=section, score=scoring)
 
