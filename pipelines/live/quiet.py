@@ -49,10 +49,12 @@ class QuietClips:
             now: Time of the newest score.
             quiet_since: Since when the camera is live, its picture is "ok" and no event is open; None: it is not.
         """
+        if quiet_since is None or now - quiet_since < self.length_sec:
+            return None
         if camera not in self._newest:
             self._newest[camera] = max((clip.end for clip in self.clips(camera)), default=0)
         start, end = int(now - self.length_sec), int(now)
-        if quiet_since is None or quiet_since > start or end - self._newest[camera] < self.every_sec:
+        if quiet_since > start or end - self._newest[camera] < self.every_sec:
             return None
         self._newest[camera] = end
         return start, end

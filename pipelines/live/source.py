@@ -212,6 +212,8 @@ class Source:
         return True
 
     def _change(self, state, reason):
+        if state == "connecting" and self.state == "lost":
+            return  # it stays lost, since the same time, until there is a frame
         if (state, reason) != (self.state, self.reason):
             if state != self.state:
                 self.since = time.time()

@@ -119,13 +119,15 @@ def _watch(config, watcher, store):
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in STOP_SIGNALS}
     try:
-        watcher.start()
         close_page = _serve_page(config, watcher, store)
         try:
-            terminal.show(watcher, lambda: stopping.is_set() or watcher.wait(timeout=0))
+            watcher.start()
+            try:
+                terminal.show(watcher, lambda: stopping.is_set() or watcher.wait(timeout=0))
+            finally:
+                watcher.stop()
         finally:
             close_page()
-            watcher.stop()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

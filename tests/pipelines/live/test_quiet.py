@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from pipelines.live.quiet import QuietClips
@@ -13,7 +15,7 @@ def write(quiet, camera, start, end):
 
 def test_a_clip_is_due_once_per_period_and_after_a_whole_quiet_stretch(tmp_path):
     quiet = QuietClips(tmp_path, every_sec=100, length_sec=20)
-    assert quiet.due("door", now=1000.0, quiet_since=None) is None
+    assert quiet.due("door", now=-math.inf, quiet_since=None) is None
     assert quiet.due("door", now=1000.0, quiet_since=981.0) is None
     assert quiet.due("door", now=1001.5, quiet_since=981.0) == (981, 1001)
     assert quiet.due("door", now=1100.9, quiet_since=981.0) is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.live.cameras import Camera
+from pipelines.live.quiet import QuietClips
 from pipelines.live.reader import BeginMessage, EndMessage, FrameMessage
 from pipelines.live.recorder import Recorder
 from pipelines.live.store import EventStore
@@ -45,14 +46,14 @@ def door(tmp_path):
     """Function that makes a watched camera; `run(levels)` gives it frames of a brightness and returns its messages."""
     store = EventStore(tmp_path / "live")
 
-    def make(alignment="causal", on_scored_file=None, **camera):
+    def make(alignment="causal", on_scored_file=None, quiet=None, **camera):
         recorder = Recorder(store)
         messages, source = recorder.subscribe(), Queue()
         camera = Camera("door", "rtsp://h/a", **camera)
         rules = AlarmRules(0.5, notice_threshold=camera.notice_threshold)
         engine = BrightnessEngine(alignment=alignment)
         clips = ClipTimes(before_sec=1.0, after_sec=2.0, longest_sec=10.0)
-        watched = WatchedCamera(camera, engine, source, rules, recorder, None, clips, on_scored_file)
+        watched = WatchedCamera(camera, engine, source, rules, recorder, None, clips, on_scored_file, quiet)
         clock = SimpleNamespace(frames=0)
 
         def run(levels, health="ok", usable=None, start=None):
@@ -197,3 +198,30 @@ def test_a_file_is_finished_when_its_clips_are_written(door):
     assert not one.watched.is_finished
     one.watched.clip_written(SimpleNamespace(event_id=one.source.asked[0][0], problem=""))
     assert one.watched.is_finished
+
+
+def test_a_clip_is_cut_after_a_quiet_stretch_and_none_around_an_event(door, tmp_path):
+    quiet = QuietClips(tmp_path, every_sec=30, length_sec=5)
+    one = door(threshold=0.5, quiet=quiet)
+    one.run([0.1] * 16)  # 4 s
+    assert not one.source.asked
+    one.run([0.1] * 8)
+    (asked,) = one.source.asked
+    start, end = asked[2:]
+    assert asked[:2] == ("quiet", quiet.path("door", start, end)) and end - start == 5 and start >= START
+    one.run([0.1] * 80)
+    one.run([0.9] * 40 + [0.1] * 16)  # an event, and 4 s: not long enough
+    assert [entry[0] for entry in one.source.asked].count("quiet") == 1
+    one.run([0.1] * 8)
+    assert [entry[0] for entry in one.source.asked].count("quiet") == 2
+    messages = one.watched.clip_written(SimpleNamespace(event_id="quiet", problem=""))
+    assert messages is None and one.run([], health="ok") == []
+
+
+def test_a_camera_that_is_not_live_or_not_well_is_not_quiet(door, tmp_path):
+    one = door(threshold=0.5, quiet=QuietClips(tmp_path, every_sec=30, length_sec=5))
+    one.source.state = "stalled"
+    one.run([0.1] * 40)
+    one.source.state = "live"
+    one.run([0.1] * 8, health="frozen", usable=True)
+    assert not one.source.asked

@@ -94,3 +94,24 @@ def test_a_model_is_loaded_once_for_all_its_cameras(exported, tmp_path):
     cameras = watch.find_cameras(config.watch)
     engines = watch.load_engines(config, cameras)
     assert list(engines) == ["a", "a_2"] and engines["a"] is engines["a_2"]
+
+
+def test_the_page_is_served_while_cameras_are_watched(exported, tmp_path, capsys):
+    token = tmp_path / "token"
+    token.write_text("a token of the tests\n")
+    video = write_video(tmp_path / "door.mp4", num_frames=10)
+    watch.run(config_of(exported, tmp_path, video, web="0.0.0.0:0", web_token_file=str(token)))
+    assert "web page: http://0.0.0.0:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"web": "0.0.0.0:0"}, "needs a token"),
+        ({"web": "8090"}, "must be HOST:PORT"),
+        ({"web": "0.0.0.0:0", "web_token_file": "none"}, "none cannot be read"),
+    ],
+)
+def test_a_page_that_cannot_be_served_starts_no_camera(exported, tmp_path, settings, problem):
+    with pytest.raises(UserError, match=problem):
+        watch.run(config_of(exported, tmp_path, write_video(tmp_path / "door.mp4"), **settings))

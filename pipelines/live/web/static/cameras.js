@@ -93,7 +93,7 @@ function stateLine(camera, kind, since, open) {
   if (kind === "health") return camera.reason || wordOf(camera);
   if ((kind === "alarm" || kind === "notice") && camera.state !== "live") return `${wordOf(camera)}, then ${camera.state}`;
   if (kind === "alarm" || kind === "notice") return open ? `Peak ${scoreText(open.peak_score)}` : wordOf(camera);
-  return `${wordOf(camera)} for ${since}`;
+  return kind === "ended" ? `Ended ${since} ago` : `${wordOf(camera)} for ${since}`;
 }
 
 export function coverOf(camera, isGone = ["lost", "stalled"].includes(camera.state)) {

@@ -40,12 +40,12 @@ function updateTitle() {
   badge.setAttribute("aria-label", `${count} to review`);
 }
 
-const GROUPS = { alarm: ["alarm", "alarms"], lost: ["lost", "lost"], health: ["bad picture", "bad pictures"], notice: ["notice", "notices"], live: ["live", "live"], paused: ["paused", "paused"] };
+const GROUPS = { alarm: ["alarm", "alarms"], lost: ["lost", "lost"], health: ["bad picture", "bad pictures"], notice: ["notice", "notices"], live: ["live", "live"], paused: ["paused", "paused"], ended: ["ended", "ended"] };
 let summed = "";
 function updateSummary() {
   const counts = new Map();
   for (const camera of state.cameras.values()) {
-    const kind = { stalled: "lost", connecting: "live", ended: "paused" }[severity(camera)] ?? severity(camera);
+    const kind = { stalled: "lost", connecting: "live" }[severity(camera)] ?? severity(camera);
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   const key = JSON.stringify([...counts]);
