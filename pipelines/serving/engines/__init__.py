@@ -8,6 +8,10 @@ import numpy as np
 from pipelines.config import UserError
 from pipelines.serving.model_info import ModelInfo
 
+# Every engine turns so many snippets into nodes at once. Another number would change the last digits of nodes, and their
+# rounding to float16 the scores by up to 1e-4.
+SNIPPETS_PER_CALL = 4
+
 
 class Engine(Protocol):
     """What a ``Scorer`` needs. One engine may serve any number of scorers.
@@ -16,10 +20,10 @@ class Engine(Protocol):
         info: Description of the model, from its ``model.json``.
         version: Version of the model, such as ``"3"``.
         sha256: Hash of the exported files, see ``version_hash``; of a server, of the description that its model gives.
-        calls_at_once: Optional. Parts in which ``extract`` computes at the same time; 1 if absent.
+        calls_at_once: Optional. Calls of ``SNIPPETS_PER_CALL`` snippets that ``extract`` makes at the same time; 1 if
+            absent.
         max_request_bytes: Optional. Largest size of the nodes for ``score_nodes``; any if absent.
     """
-
 
     info: ModelInfo
     version: str
