@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.config import UserError
-from pipelines.serving.engines import SNIPPETS_PER_CALL
+from pipelines.serving.model_info import SNIPPETS_PER_CALL
 from vad_keras import spec
 
 FRAMES_PER_CALL = 112  # at least, of a video network, whose calls overlap

@@ -8,10 +8,6 @@ import numpy as np
 from pipelines.config import UserError
 from pipelines.serving.model_info import ModelInfo
 
-# Every engine turns so many snippets into nodes at once. Another number would change the last digits of nodes, and their
-# rounding to float16 the scores by up to 1e-4.
-SNIPPETS_PER_CALL = 4
-
 
 class Engine(Protocol):
     """What a ``Scorer`` needs. One engine may serve any number of scorers.

@@ -8,8 +8,7 @@ import numpy as np
 from pipelines.config import UserError
 from pipelines.serving.clients import ServedModel, ServerError, open_client
 from pipelines.serving.clients.retries import with_retries
-from pipelines.serving.engines import SNIPPETS_PER_CALL
-from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY, parse_model_info
+from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY, SNIPPETS_PER_CALL, parse_model_info
 from vad_keras import spec
 
 TIMEOUT_SEC = 60.0
