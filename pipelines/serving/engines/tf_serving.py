@@ -56,8 +56,8 @@ class TFServingEngine:
     def extract(self, frames):
         """Compute the nodes ``(n, G, C)`` of uint8 frames ``(n, S, S, 3)`` and, if the model takes it, their prior.
 
-        The pieces are those of the engine in this process, sent at the same time. The frames of a video network depend on each other and
-        stay together.
+        The pieces are those of the engine in this process, sent at the same time. The frames of a video network depend
+        on each other and stay together.
         """
         wanted = (spec.NODES, spec.PRIOR) if self.info.takes_prior else (spec.NODES,)
         whole = any(self.info.temporal_reach)
