@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from pipelines.config import UserError
+from pipelines.serving.model_info import SNIPPETS_PER_CALL
 from vad_keras import spec
 
-SNIPPETS_PER_CALL = 4
 FRAMES_PER_CALL = 112  # at least, of a video network, whose calls overlap
 WINDOW_FRAMES, WINDOW_NODES = 2048, 57344  # at most, of a window
 

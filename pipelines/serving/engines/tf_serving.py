@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.config import UserError
 from pipelines.serving.clients import ServedModel, ServerError, open_client
 from pipelines.serving.clients.retries import with_retries
-from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY, parse_model_info
+from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY, SNIPPETS_PER_CALL, parse_model_info
 from vad_keras import spec
 
 TIMEOUT_SEC = 60.0
@@ -56,14 +56,12 @@ class TFServingEngine:
     def extract(self, frames):
         """Compute the nodes ``(n, G, C)`` of uint8 frames ``(n, S, S, 3)`` and, if the model takes it, their prior.
 
-        Pieces of whole snippets are sent at the same time. The frames of a video network depend on each other and
-        stay together.
+        The pieces are those of the engine in this process, sent at the same time. The frames of a video network depend
+        on each other and stay together.
         """
         wanted = (spec.NODES, spec.PRIOR) if self.info.takes_prior else (spec.NODES,)
-        num_snippets = -(-len(frames) // self.info.clip_frames)
-        length = -(-num_snippets // self.calls_at_once) * self.info.clip_frames
-        if any(self.info.temporal_reach):
-            length = len(frames)
+        whole = any(self.info.temporal_reach)
+        length = len(frames) if whole else SNIPPETS_PER_CALL * self.info.clip_frames
         pieces = [{"frames": frames[np.newaxis, first : first + length]} for first in range(0, len(frames), length)]
         found = list(self._pool.map(lambda inputs: self._predict("extract", inputs, wanted), pieces))
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in wanted}

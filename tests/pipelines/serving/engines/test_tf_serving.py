@@ -89,12 +89,12 @@ def test_a_version_by_number_or_label_answers_every_request(served, address):
         ]
 
 
-def test_whole_snippets_are_sent_in_as_many_requests_as_may_be_in_flight(served, address):
+def test_a_request_holds_as_many_snippets_as_a_call_in_this_process(served, address):
     with connected(address, max_in_flight=3) as engine:
         served.requests.clear()
-        assert engine.extract(some_frames(27))["nodes"].shape == (27, 5, 96)
+        assert engine.extract(some_frames(35))["nodes"].shape == (35, 5, 96)
     shapes = sorted(inputs["frames"][:2] for _, _, inputs in served.requests)
-    assert shapes == [(1, 3), (1, 12), (1, 12)]
+    assert shapes == [(1, 3), (1, 16), (1, 16)]
 
 
 def test_never_more_requests_are_in_flight_than_allowed(served, address):
