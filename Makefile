@@ -48,7 +48,8 @@ notebooks: $(STAMPS)/dev  ## run every notebook; the files do not change
 	@for notebook in notebooks/*.ipynb; do echo "$$notebook" && $(BIN)/jupyter-execute "$$notebook" || exit 1; done
 
 docs: $(STAMPS)/dev  ## build the documentation site into build/docs; a broken link is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f docs/site/mkdocs.yml && echo "open build/docs/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f docs/site/mkdocs.yml && \
+		echo "open build/docs/index.html; with the search: python -m http.server -d build/docs"
 
 clean:  ## remove .venv, the caches and the demo's output; your own runs stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build runs/demo runs/bench

@@ -3,19 +3,24 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from pipelines.cli.app import app
+from pipelines.config import UserError, load_config
 from pipelines.report.evaluation.measures import METRICS
 from pipelines.report.evaluation.tables import value_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("pipelines", "vad_keras", "tests", "pyproject.toml")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+ANY_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 FILE = re.compile(r"# (\S+\.py)\n")
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TABLE = re.compile(r"(?:^\|.*\n)+", re.M)
@@ -24,6 +29,11 @@ COLUMNS = {title: key for key, title in METRICS.items()}
 COLUMNS |= {"FAR at 0.5 (%)": "false_alarm_rate_percent"}
 SIGNIFICANT = {"significantly better": 1, "significantly worse": -1}
 RESULTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "results").glob("*.md"))]
+RUN_ELSEWHERE = {
+    "README.md": "its Python block: below",
+    "docs/add_your_own_dataset.md": "all of its blocks: below",
+    "savedmodels/README.md": "its Python block needs a server: test_grpc.py sends the same",
+}
 PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
 
 
@@ -82,6 +92,69 @@ def test_every_step_to_a_dataset_of_ones_own_works(checkout):
     run(f"python -m ruff check {' '.join(written)}", checkout)
 
 
+def code_blocks(*kinds):
+    """Every block of these kinds on a page that people read, as parameters of a test."""
+    paths = [*PAGES, REPOSITORY / "savedmodels" / "README.md", REPOSITORY / "benchmarks" / "README.md"]
+    for path in paths:
+        page = path.relative_to(REPOSITORY).as_posix()
+        for number, (kind, content) in enumerate(ANY_BLOCK.findall(path.read_text(encoding="utf-8"))):
+            if kind in kinds:
+                yield pytest.param(page, content, id=f"{page}:{number}")
+
+
+def test_every_block_is_of_a_kind_that_is_tested():
+    kinds = {kind for path in PAGES for kind, _ in ANY_BLOCK.findall(path.read_text(encoding="utf-8"))}
+    assert kinds <= {"", "bash", "python", "text", "toml"}
+
+
+@pytest.mark.parametrize(("page", "content"), code_blocks("python"))
+def test_every_python_block_runs(page, content):
+    if page in RUN_ELSEWHERE:
+        compile(content, page, "exec")
+        return
+    exec(content, {})
+
+
+@pytest.mark.parametrize(("page", "content"), code_blocks("toml"))
+def test_every_configuration_is_read(page, content, tmp_path):
+    (tmp_path / "block.toml").write_text(content, encoding="utf-8")
+    load_config(tmp_path / "block.toml")
+
+
+@pytest.mark.parametrize(("page", "content"), code_blocks("", "bash"))
+def test_every_command_is_one(page, content):
+    targets = re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M)
+    for line in content.replace("\\\n", " ").splitlines():
+        for part in re.split(r"\s(?:&&|\|)\s", line):
+            if part.startswith("vad "):
+                parse(shlex.split(part, comments=True)[1:])
+            if part.startswith("make ") and "=" not in part.split()[1]:
+                assert part.split()[1] in targets, f"{page}: {part}"
+
+
+def parse(words):
+    """Read the words of a command line as `vad` would, without running it; its settings are read, too."""
+    command, context, name = typer.main.get_command(app), None, "vad"
+    while True:
+        try:
+            context = command.make_context(name, list(words), parent=context)
+        except typer.Exit:  # --help and --version end here
+            return
+        if not hasattr(command, "commands"):
+            break
+        words = [*context._protected_args, *context.args]
+        if not words:
+            return
+        name, command, words = command.resolve_command(context, words)
+    load_config(overrides=context.params.get("overrides") or [])
+
+
+def test_a_command_that_is_none_is_found():
+    for words in (["traim"], ["score", "--outptu", "x"], ["train", "--set", "detector.key_dimm=3"], ["clean"]):
+        with pytest.raises((typer.TyperException, UserError)):
+            parse(words)
+
+
 def test_the_readme_is_short():
     assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 110
 
@@ -98,7 +171,8 @@ def test_the_python_example_of_the_readme_finds_its_event():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_to_a_file_leads_somewhere(page):
     targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
-    assert not [target for target in targets if not (page.parent / target).exists()]
+    written = [target for target in targets if not target.startswith("reference/")]  # tests/test_docs_site.py makes those
+    assert not [target for target in written if not (page.parent / target).exists()]
 
 
 def tables(page):

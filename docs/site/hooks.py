@@ -1,6 +1,6 @@
 """Pages that are made when the site is built: reference of settings and commands, API, files beside docs/."""
 
-import importlib
+import functools
 import posixpath
 import re
 import sys
@@ -11,7 +11,7 @@ from mkdocs.structure.files import File
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from docs.site.reference import commands_page, settings_page  # noqa: E402
+from docs.site.reference import API, api_page, commands_page, settings_page  # noqa: E402
 
 # Pages of the site that are files of the repository.
 BESIDE = {
@@ -23,16 +23,16 @@ BESIDE = {
     "benchmarks/heads.md": "benchmarks/heads.md",
     "benchmarks/gpu.md": "benchmarks/gpu.md",
 }
-API = ("layers", "losses", "metrics", "models")
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 
 
+@functools.cache
 def made_pages():
     """Return the text of each page that is made: its path in the site and its Markdown."""
     pages = {"reference/settings.md": settings_page(), "reference/commands.md": commands_page()}
     for name in API:
-        pages[f"reference/{name}.md"] = _api_page(name)
+        pages[f"reference/{name}.md"] = api_page(name)
     return pages
 
 
@@ -82,11 +82,3 @@ def on_page_markdown(markdown, page, config, files):
 
     parts = FENCE.split(markdown)
     return "".join(part if part.startswith("```") else LINK.sub(linked, part) for part in parts)
-
-
-def _api_page(name):
-    module = importlib.import_module(f"vad_keras.{name}")
-    about = module.__doc__.split("\n")[0].replace("``", "`")
-    blocks = [f"# vad_keras.{name}\n\n{about}"]
-    blocks += [f"::: vad_keras.{name}.{public}" for public in module.__all__]
-    return "\n\n".join(blocks) + "\n"

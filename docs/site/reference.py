@@ -1,8 +1,28 @@
-"""The reference of settings and commands as Markdown, made of the types and the commands themselves."""
+"""The reference as Markdown, made of the types of the settings, the commands and the public names themselves."""
+
+import ast
+from pathlib import Path
 
 from pipelines.config import all_settings
 from pipelines.config.sections import section_classes
 from pipelines.config.toml import toml_value
+
+API = ("layers", "losses", "metrics", "models")
+PACKAGE = Path(__file__).resolve().parents[2] / "vad_keras"
+
+
+def public_names(name):
+    """Return the first line and the public names of a part of ``vad_keras``, without importing Keras."""
+    tree = ast.parse((PACKAGE / name / "__init__.py").read_text(encoding="utf-8"))
+    targets = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
+    return ast.get_docstring(tree).split("\n")[0], ast.literal_eval(targets[0].value)
+
+
+def api_page(name):
+    """Return the page of a part of ``vad_keras``; mkdocstrings fills in the docstrings."""
+    about, names = public_names(name)
+    blocks = [f"# vad_keras.{name}\n\n{about.replace('``', '`')}", *(f"::: vad_keras.{name}.{one}" for one in names)]
+    return "\n\n".join(blocks) + "\n"
 
 
 def settings_page():
