@@ -15,6 +15,23 @@ from pipelines.data.listing.manifest import COMMANDS
 from pipelines.run.workers import usable_cores
 
 CHECK_BUFFER_BYTES = 4 << 20
+SCALAR, LIST = tf.io.FixedLenFeature, functools.partial(tf.io.FixedLenSequenceFeature, allow_missing=True)
+CLIP = {
+    "frames": LIST([], tf.string),
+    "frame_indices": LIST([], tf.int64),
+    "times_sec": LIST([], tf.float32),
+    "video_id": SCALAR([], tf.string),
+    "snippet_index": SCALAR([], tf.int64),
+    "label": SCALAR([], tf.int64),
+    "fps": SCALAR([], tf.float32),
+}
+BAG = {
+    "nodes": SCALAR([], tf.string),
+    "shape": SCALAR([3], tf.int64),
+    "video_id": SCALAR([], tf.string),
+    "label": SCALAR([], tf.int64),
+    "frame_indices": LIST([], tf.int64),
+}
 
 
 def check_shards(paths):
@@ -54,15 +71,31 @@ def _checked_ids(path):
 
 @functools.cache
 def _read_ids(path, *_):
-    """Read the video id of each record; TensorFlow compares the checksums."""
+    """Read the video id of each record; TensorFlow compares the checksums, and the sizes of its parts must agree."""
     records = tf.data.TFRecordDataset(str(path), buffer_size=CHECK_BUFFER_BYTES)
-    feature = {"video_id": tf.io.FixedLenFeature([], tf.string)}
-    ids = records.map(lambda record: tf.io.parse_single_example(record, feature)["video_id"])
+    ids = records.map(_bag_id if path.name.startswith("nodes") else _clip_id)
     try:
         return tuple(video_id.decode() for video_id in ids.as_numpy_iterator())
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         place = re.search(r"(corrupted|truncated) record at [0-9]+", str(error))
         raise damaged(path, place[0] if place else "its records cannot be read") from None
+
+
+def _clip_id(record):
+    parsed = tf.io.parse_single_example(record, CLIP)
+    sizes = [tf.size(parsed[key]) for key in ("frames", "frame_indices", "times_sec")]
+    agree = tf.reduce_all(tf.equal(sizes, tf.maximum(sizes[0], 1)))
+    with tf.control_dependencies([tf.debugging.Assert(agree, sizes)]):
+        return tf.identity(parsed["video_id"])
+
+
+def _bag_id(record):
+    parsed = tf.io.parse_single_example(record, BAG)
+    shape, num_bytes = parsed["shape"], tf.strings.length(parsed["nodes"])
+    facts = [tf.reduce_all(shape > 0), tf.equal(tf.reduce_prod(shape) * 2, tf.cast(num_bytes, tf.int64))]
+    facts.append(tf.equal(tf.size(parsed["frame_indices"], tf.int64), shape[0]))
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(facts), [shape, num_bytes])]):
+        return tf.identity(parsed["video_id"])
 
 
 def damaged(path, reason):
@@ -94,18 +127,7 @@ def parse_clip(serialized, clip_frames, image_size_px):
     >>> parsed["mask"].numpy().tolist(), parsed["frame_indices"].numpy().tolist()
     ([True, False], [16, -1])
     """
-    parsed = tf.io.parse_single_example(
-        serialized,
-        {
-            "frames": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
-            "frame_indices": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
-            "times_sec": tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True),
-            "video_id": tf.io.FixedLenFeature([], tf.string),
-            "snippet_index": tf.io.FixedLenFeature([], tf.int64),
-            "label": tf.io.FixedLenFeature([], tf.int64),
-            "fps": tf.io.FixedLenFeature([], tf.float32),
-        },
-    )
+    parsed = tf.io.parse_single_example(serialized, CLIP)
     padding = clip_frames - tf.size(parsed["frames"])
     frames = tf.map_fn(
         lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"),
@@ -143,17 +165,7 @@ def parse_bag(serialized, prior=False):
     >>> bag["nodes"].shape, bag["label"].numpy().item()
     (TensorShape([2, 1, 3]), 0)
     """
-    parsed = tf.io.parse_single_example(
-        serialized,
-        {
-            "nodes": tf.io.FixedLenFeature([], tf.string),
-            "shape": tf.io.FixedLenFeature([3], tf.int64),
-            "video_id": tf.io.FixedLenFeature([], tf.string),
-            "label": tf.io.FixedLenFeature([], tf.int64),
-            "frame_indices": tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True),
-            **({"prior": tf.io.FixedLenFeature([], tf.string)} if prior else {}),
-        },
-    )
+    parsed = tf.io.parse_single_example(serialized, BAG | ({"prior": SCALAR([], tf.string)} if prior else {}))
     shape = parsed.pop("shape")
     nodes = tf.reshape(tf.io.decode_raw(parsed["nodes"], tf.float16, little_endian=True), shape)
     parsed["nodes"] = tf.ensure_shape(nodes, [None, None, None])

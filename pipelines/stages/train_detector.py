@@ -179,7 +179,7 @@ def fit_detector(config, detector, training, validation, callbacks):
 def _training_bags(config, videos, prior=False, skip=0):
     options = config.train_detector
     how = options.batch_size, options.bag_frames, options.sampling, config.seed, options.cache_nodes
-    return training_bags(RunFolder.of(config).nodes, videos, *how, prior, skip)
+    return training_bags(RunFolder.of(config).nodes, videos, *how, prior, skip=skip)
 
 
 def steps_trained(config):

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from pipelines.data.listing.lists import UNREADABLE
 from pipelines.run.disk import check_room
 from pipelines.run.failures import MachineError
 from pipelines.run.files import replacing, write_text
@@ -92,8 +93,8 @@ class KeepBest(keras.callbacks.Callback):
 class Resume(keras.callbacks.Callback):
     """Resume after the last whole epoch. A kill while the state is written costs one epoch, not the training.
 
-    ``<epochs done>.weights.h5`` holds weights, optimizer and random states, so that a file and its number appear in
-    one step. ``TrainingState.save`` removes the folder.
+    ``<epochs done>.weights.h5`` holds weights and optimizer, so that a file and its number appear in one step. Beside
+    it are the random states, which Keras does not save. ``TrainingState.save`` removes the folder.
 
     Args:
         folder: Folder of the state of the last two epochs.
@@ -107,15 +108,19 @@ class Resume(keras.callbacks.Callback):
         """Load the newest whole state into a model and return its epoch; 0 when there is none."""
         unchanged = _Values(model)
         for path in reversed(self._states()):
-            if _is_loaded(model, path):
+            if _is_loaded(model, path) and _are_random_states_loaded(model, _beside(path)):
                 return int(path.name.partition(".")[0])
             unchanged.restore()
         return 0
 
     def on_epoch_end(self, epoch, logs=None):
-        save_whole(self.model.save_weights, self.model, self.folder / f"{epoch + 1:06d}.weights.h5")
+        path = self.folder / f"{epoch + 1:06d}.weights.h5"
+        with replacing(_beside(path)) as temporary:
+            np.savez(temporary, *map(np.array, _random_states(self.model)))
+        save_whole(self.model.save_weights, self.model, path)
         for path in self._states(above=epoch + 1) + self._states()[:-KEPT_STATES]:
             path.unlink(missing_ok=True)
+            _beside(path).unlink(missing_ok=True)
 
     def _states(self, above=0):
         paths = sorted(self.folder.glob("[0-9]*.weights.h5"))
@@ -143,6 +148,28 @@ def first_epoch(callbacks, model, epochs):
     if best and not epoch:
         best.weights_path.unlink(missing_ok=True)
     return epoch
+
+
+def _beside(path):
+    return path.with_name(f"{path.name.partition('.')[0]}.random.npz")
+
+
+def _random_states(model):
+    """Return the variables of the random numbers, such as those of dropout."""
+    weights = {id(weight) for weight in model.weights}
+    return [one for one in model.variables if id(one) not in weights and "seed_generator" in one.path]
+
+
+def _are_random_states_loaded(model, path):
+    states = _random_states(model)
+    try:
+        with np.load(path) as content:
+            for variable, name in zip(states, content.files, strict=True):
+                variable.assign(content[name])
+        return True
+    except UNREADABLE:
+        print(f"warning: {path} is missing or damaged: the training resumes from an earlier state", file=sys.stderr)
+        return False
 
 
 def save_whole(save, model, path):

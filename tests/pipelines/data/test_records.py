@@ -87,3 +87,22 @@ def test_a_cut_or_foreign_shard_is_damage(shard, change):
     assert not is_intact(shard, "abc")
     with pytest.raises(UserError, match=r"is damaged \((truncated|corrupted) record at \d+\)"):
         check_shards([shard])
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("nodes", serialize_bag(np.ones((2, 1, 3)), "a", 0, [0, 9]).replace(b"\x02\x01\x03", b"\x02\x01\x04")),
+        ("nodes", serialize_clip([b"jpeg"], [0], [0.0], "a", 0, 1, 8.0)),
+        ("clips", serialize_bag(np.ones((2, 1, 3)), "a", 0, [0, 16])),
+        ("clips", serialize_clip([b"jpeg"], [0, 1], [0.0], "a", 0, 1, 8.0)),
+        ("clips", serialize_clip([], [], [], "a", 0, 1, 8.0)),
+        ("clips", b"no example"),
+    ],
+)
+def test_a_record_of_another_form_is_damage_whatever_its_checksum(tmp_path, name, record):
+    path = tmp_path / f"{name}-00000-of-00001.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record)
+    with pytest.raises(UserError, match=rf"{name}-00000-of-00001\.tfrecord is damaged \(its records cannot be read\)"):
+        check_shards([path])
