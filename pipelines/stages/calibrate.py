@@ -18,7 +18,7 @@ from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.files import write_json
 from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import AlarmRules
-from pipelines.serving.calibration import DAY_SEC, Footage, calibrate, curve
+from pipelines.serving.calibration import Footage, calibrate, curve
 from pipelines.serving.results import read_result, source_of, with_suffix
 
 CLUSTERED = 2  # more alarmed blocks per cluster, and blocks are too short
@@ -204,5 +204,5 @@ def _print_notes(found, options, rules, models):
 def _plot(path, footage, rules, options, found, camera):
     thresholds, per_day, bounds = curve(footage, rules, options.block_sec, options.confidence, options.days_ahead)
     name = f"{100 * options.confidence:g} % bound" if options.confidence else "mean bound"
-    title = f"{camera}: {found.days * DAY_SEC / 3600:,.3g} hours of normal footage"
+    title = f"{camera}: {_duration(found.days)} of normal footage"
     plot_calibration(path, thresholds, per_day, bounds, options.false_alarms, found.threshold, title, name)
