@@ -18,7 +18,7 @@ from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.files import write_json
 from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import AlarmRules
-from pipelines.serving.calibration import DAY_SEC, Footage, calibrate, curve
+from pipelines.serving.calibration import Footage, calibrate, curve
 from pipelines.serving.results import read_result, source_of, with_suffix
 
 CLUSTERED = 2  # more alarmed blocks per cluster, and blocks are too short
@@ -67,7 +67,7 @@ def run(config) -> Path:
         change_camera(options.cameras, camera, threshold=found.threshold)
     _print_notes(found, options, rules, content["models"])
     done = f"threshold {found.threshold:.6g} from {found.days:.3g} camera-days of {counted(len(footage), 'video')}: "
-    done += f"at most {found.bound_per_day:.3g} false alarms per camera-day {_promise(options)}"
+    done += f"at most {_rate(found.bound_per_day)} {_promise(options)}"
     done += f"; written into {options.cameras}" if options.cameras else ""
     write_summary(config, "calibrate", done, skipped=skipped, output=target.parent, seconds=time.monotonic() - start)
     return target.parent
@@ -145,7 +145,7 @@ def _promise(options):
 
 def _why_not(found, options):
     """Return in words why there is no threshold, and what helps."""
-    wanted = f"{options.false_alarms:g} false alarms per camera-day"
+    wanted = _rate(options.false_alarms)
     if found.allowed_blocks >= 0:
         return (
             f"no threshold gives {wanted}: scores reach 1 in more than {counted(found.allowed_blocks, 'block')} of the "
@@ -153,7 +153,7 @@ def _why_not(found, options):
         )
     best = math.ceil(found.best_per_day * 100) / 100
     return (
-        f"{wanted} {_promise(options)} need at least {_duration(found.needed_days)} of normal footage. "
+        f"{wanted} {_promise(options)}: needs at least {_duration(found.needed_days)} of normal footage. "
         f"Received: {_duration(found.days)}, which can promise {best:g}. Add footage, or use --false-alarms {best:g}."
     )
 
@@ -162,10 +162,22 @@ def _duration(days):
     """Return a number of days in words.
 
     Example:
-    >>> _duration(3.0), _duration(0.05)
-    ('3 days', '1.2 hours')
+    >>> _duration(3.0), _duration(0.05), _duration(0.01)
+    ('3 days', '1.2 hours', '14.4 minutes')
     """
-    return f"{days:.3g} days" if days >= 1 else f"{days * 24:.3g} hours"
+    unit, name = next((one for one in ((1, "days"), (24, "hours")) if days * one[0] >= 1), (1440, "minutes"))
+    return f"{days * unit:.3g} {name}"
+
+
+def _rate(per_day):
+    """Return a number of false alarms per camera-day in words.
+
+    Example:
+    >>> _rate(1.0), _rate(17.8749), _rate(8640)
+    ('1 false alarm per camera-day', '17.9 false alarms per camera-day', '8,640 false alarms per camera-day')
+    """
+    number = f"{per_day:,.0f}" if per_day >= 100 else f"{per_day:.3g}"
+    return f"{number} false alarm{'' if number == '1' else 's'} per camera-day"
 
 
 def _print_notes(found, options, rules, models):
@@ -192,5 +204,5 @@ def _print_notes(found, options, rules, models):
 def _plot(path, footage, rules, options, found, camera):
     thresholds, per_day, bounds = curve(footage, rules, options.block_sec, options.confidence, options.days_ahead)
     name = f"{100 * options.confidence:g} % bound" if options.confidence else "mean bound"
-    title = f"{camera}: {found.days * DAY_SEC / 3600:,.3g} hours of normal footage"
+    title = f"{camera}: {_duration(found.days)} of normal footage"
     plot_calibration(path, thresholds, per_day, bounds, options.false_alarms, found.threshold, title, name)

@@ -1,6 +1,7 @@
 """False alarms per camera-day against the threshold, with the bound that a calibration promises."""
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pipelines.report.plots.canvas import ALARM, INK, MUTED, SCORE, new_figure, save_figure, tidy
 
@@ -45,6 +46,9 @@ def plot_calibration(path, thresholds, per_day, bounds, wanted, threshold=None, 
         axes.axvline(threshold, color=ALARM, linewidth=1.6, label=f"threshold {threshold:.3f}")
     tidy(axes)
     axes.set(yscale="log", ylim=(lowest, 1.3 * bounds.max()))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("threshold", fontsize=10, color=INK)
     axes.set_ylabel("false alarms per camera-day", fontsize=10, color=INK)
     axes.legend(fontsize=8.5, labelcolor=INK, frameon=False)

@@ -72,7 +72,7 @@ def test_too_little_footage_says_how_much_is_needed_and_changes_nothing(tmp_path
     with pytest.raises(UserError) as error:
         calibrate.run(settings(tmp_path, *hours, cameras=str(cameras), false_alarms=1.0))
     assert str(error.value) == (
-        "1 false alarms per camera-day over the next 30 days, with 95 % confidence need at least 3.04 days of normal "
+        "1 false alarm per camera-day over the next 30 days, with 95 % confidence: needs at least 3.04 days of normal "
         "footage. Received: 4 hours, which can promise 17.9. Add footage, or use --false-alarms 17.9."
     )
     assert cameras.read_text() == CAMERAS and (tmp_path / "run" / "calibration" / "door.png").is_file()
