@@ -117,6 +117,7 @@ class Source:
             backoff.lasted(time.monotonic() - start)
             self._connected, self._lost = ("lost", problem), True
             if not self._paused:
+                self._put(BeginMessage())
                 self._change("lost", problem)
             self._stopping.wait(backoff.next())
 
@@ -180,6 +181,8 @@ class Source:
             elif message.state in ("lost", "connecting"):
                 self._lost = True
             if not self._paused or message.state == "ended":
+                if message.state == "lost":
+                    self._put(BeginMessage())  # what waits is scored now
                 self._change(*self._connected)
         elif isinstance(message, ClipMessage):
             self.on_clip(message)

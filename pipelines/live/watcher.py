@@ -11,6 +11,7 @@ from pipelines.live.recordings import ScoredFiles
 from pipelines.live.source import Source
 from pipelines.live.watched import ClipTimes, WatchedCamera
 from pipelines.serving.alarms import AlarmRules
+from pipelines.serving.stream import StreamScorer
 
 IDLE_SEC = 0.25
 WAITING_SNIPPETS = 2
@@ -73,7 +74,9 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self):
-        """Start to read and to score."""
+        """Start to read and to score. The first call of a model takes seconds, so it is made before frames come."""
+        for engine in {id(watched.engine): watched.engine for watched in self._watched.values()}.values():
+            StreamScorer(engine, self.options.lag_frames).warm_up()
         self.recorder.start()
         for watched in self._watched.values():
             watched.source.start()

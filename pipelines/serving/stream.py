@@ -1,5 +1,7 @@
 """Score a stream without an end: constant memory, and constant work per frame."""
 
+import numpy as np
+
 from pipelines.config import UserError
 from pipelines.serving.scorer import Scorer
 
@@ -86,3 +88,10 @@ class StreamScorer(Scorer):
             return self._no_scores()
         self._num_first = 0
         return self._score(ready, self.lag_frames)
+
+    def warm_up(self):
+        """Score black frames and forget their scores: the first call of a model takes longer than all later ones."""
+        side, count = self.info.image_size_px, 2 * self.frames_per_call + self._num_first + self.lag_frames
+        for _ in range(-(-count // self.frames_per_call)):
+            self.push(np.zeros((self.frames_per_call, side, side, 3), np.uint8))
+        self.finish()

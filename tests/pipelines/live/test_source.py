@@ -73,6 +73,14 @@ def test_states_follow_the_reader_and_reconnects_are_counted():
     assert source.state == "live" and source.reconnects == 1
 
 
+def test_frames_that_wait_when_a_camera_is_lost_are_handed_on_at_once():
+    source = idle()
+    source._handle(frame(0))
+    assert source.take(4) == []
+    source._handle(StateMessage("lost", "gone"))
+    assert [type(item) for item in source.take(4)] == [FrameMessage, BeginMessage]
+
+
 def test_a_pause_hides_the_state_and_stops_the_frames():
     source = idle()
     source._handle(StateMessage("live", ""))
