@@ -14,6 +14,7 @@ import typer
 
 from pipelines.cli.app import app
 from pipelines.config import UserError, load_config
+from pipelines.live.cameras import read_cameras
 from pipelines.report.evaluation.measures import METRICS
 from pipelines.report.evaluation.tables import value_text
 
@@ -32,6 +33,7 @@ RESULTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs" / "results").g
 RUN_ELSEWHERE = {
     "README.md": "its Python block: below",
     "docs/add_your_own_dataset.md": "all of its blocks: below",
+    "docs/serving.md": "its Python blocks need a server: test_video_scores.py sends the same",
     "savedmodels/README.md": "its Python block needs a server: test_grpc.py sends the same",
 }
 PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
@@ -104,7 +106,7 @@ def code_blocks(*kinds):
 
 def test_every_block_is_of_a_kind_that_is_tested():
     kinds = {kind for path in PAGES for kind, _ in ANY_BLOCK.findall(path.read_text(encoding="utf-8"))}
-    assert kinds <= {"", "bash", "python", "text", "toml"}
+    assert kinds <= {"", "bash", "json", "python", "text", "toml"}
 
 
 @pytest.mark.parametrize(("page", "content"), code_blocks("python"))
@@ -118,7 +120,15 @@ def test_every_python_block_runs(page, content):
 @pytest.mark.parametrize(("page", "content"), code_blocks("toml"))
 def test_every_configuration_is_read(page, content, tmp_path):
     (tmp_path / "block.toml").write_text(content, encoding="utf-8")
-    load_config(tmp_path / "block.toml")
+    read = read_cameras if content.startswith("[[cameras]]") else load_config
+    read(tmp_path / "block.toml")
+
+
+@pytest.mark.parametrize(("page", "content"), code_blocks("json"))
+def test_every_json_block_is_json(page, content):
+    decoder, text = json.JSONDecoder(), content.strip()
+    while text:  # one message after the other
+        text = text[decoder.raw_decode(text)[1] :].strip()
 
 
 @pytest.mark.parametrize(("page", "content"), code_blocks("", "bash"))
