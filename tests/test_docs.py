@@ -171,7 +171,7 @@ def test_the_python_example_of_the_readme_finds_its_event():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_to_a_file_leads_somewhere(page):
     targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
-    written = [target for target in targets if not target.startswith("reference/")]  # tests/test_docs_site.py makes those
+    written = [target for target in targets if not target.startswith("reference/")]  # made with the site
     assert not [target for target in written if not (page.parent / target).exists()]
 
 
