@@ -17,6 +17,8 @@ MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "tensorflow-serving-api":
 RUN_AS_COMMANDS = {  # and therefore imported nowhere
     "import-linter": "make lint",
     "ipykernel": "make notebooks",
+    "mkdocs-material": "make docs",
+    "mkdocstrings-python": "make docs",
     "pytest-xdist": "make test, `-n 2`",
     "ruff": "make lint",
 }
