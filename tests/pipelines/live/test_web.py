@@ -14,6 +14,7 @@ from tests.pipelines.live.web.conftest import TOKEN
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 expect = sync_api.expect
+expect.set_options(timeout=15_000)
 CHROMIUM = os.environ.get("VAD_CHROMIUM") or "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
@@ -107,6 +108,10 @@ def test_a_lost_camera_comes_first_and_says_why(open_page, view):
     assert "LOST" in text and "connection <b>refused</b>" in text and "1 min 30 s" in text
     expect(page.locator("#summary .pill.lost")).to_have_text("1 lost")
     assert page.title().startswith("(2) ⚠")
+    box = page.locator(".tile .cover-word").bounding_box()
+    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    seen = "([x, y]) => document.elementFromPoint(x, y).closest('.cover-word') !== null"
+    assert page.evaluate(seen, middle)  # nothing lies over the word
     assert "gate: Lost" in page.locator("#announcer").text_content()
 
 

@@ -51,9 +51,10 @@ export async function openReview(id) {
 
   async function judge(value) {
     const judged = current;
-    if ((await giveVerdict(state.events.get(judged), value)) === undefined) return;
-    announce(value ? `${VERDICTS[value]} saved` : "Verdict taken back");
-    if (value && judged === current && ids.indexOf(current) < ids.length - 1) step(1);
+    if (value) step(1); // at once, so that two quick keys judge two events
+    const isSaved = (await giveVerdict(state.events.get(judged), value)) !== undefined;
+    if (isSaved) announce(value ? `${VERDICTS[value]} saved` : "Verdict taken back");
+    else { current = judged; show(); }
   }
 
   box.addEventListener("keydown", (event) => {
