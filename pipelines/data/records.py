@@ -81,6 +81,7 @@ def _read_ids(path, *_):
         raise damaged(path, place[0] if place else "its records cannot be read") from None
 
 
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])  # traced once, not for each shard
 def _clip_id(record):
     parsed = tf.io.parse_single_example(record, CLIP)
     sizes = [tf.size(parsed[key]) for key in ("frames", "frame_indices", "times_sec")]
@@ -89,6 +90,7 @@ def _clip_id(record):
         return tf.identity(parsed["video_id"])
 
 
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])  # traced once, not for each shard
 def _bag_id(record):
     parsed = tf.io.parse_single_example(record, BAG)
     shape, num_bytes = parsed["shape"], tf.strings.length(parsed["nodes"])
