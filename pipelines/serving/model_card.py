@@ -1,6 +1,7 @@
 """``MODEL_CARD.md`` beside an exported version: what the model is, what it was trained on and how well it does."""
 
 import json
+import math
 from pathlib import Path
 
 from pipelines.report.evaluation.measures import METRICS
@@ -14,7 +15,7 @@ LIMITS = """\
 * The training saw one label per video and no time of an event. A score ranks frames and is not a probability.
 * Scores hold for footage like the training data. Evaluate again for another camera, angle, light or frame rate.
 * An event of a kind that no training video shows may have a low score. A rare but harmless scene may have a high one.
-* A black, frozen or moved picture is not told apart from an event.
+* A score does not tell a black, frozen or moved picture from an event; `vad watch` does.
 * A person decides what follows from an alarm. The model recognises no one and is not made for that."""
 
 
@@ -82,10 +83,19 @@ def _data_rows(info, metrics):
 def _evaluation(metrics):
     if not metrics:
         return NO_METRICS
-    found = metrics["systems"][metrics["reference"]]["metrics"]
+    found = _with_nan(metrics["systems"][metrics["reference"]]["metrics"])
     rows = {METRICS[name]: value_text(name, found[name], with_interval=True) for name in METRICS if name in found}
     text = "On the test videos, with 95 % intervals over videos where they exist. `vad evaluate` measures them; its "
     return f"{text}report explains each metric.\n\n{_table(rows)}"
+
+
+def _with_nan(content):
+    """Return what ``metrics.json`` holds, with NaN again where the file has null."""
+    if isinstance(content, dict):
+        return {key: _with_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_nan(value) for value in content]
+    return math.nan if content is None else content
 
 
 def _origin_rows(info, hashes):

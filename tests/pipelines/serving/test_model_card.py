@@ -52,6 +52,15 @@ def test_a_card_names_data_metrics_input_rate_commit_and_hashes():
     assert "A score of 0.4 or more is an alarm" in "\n".join(lines) and "## Limits" in lines
 
 
+def test_a_metric_without_a_mean_or_an_interval_is_shown_as_missing():
+    unknown = {"seeds": [None], "mean": None, "sd": None, "interval_95": [None, None]}
+    found = {"frame_auc": AUC | {"interval_95": [None, None]}, "average_precision": unknown}
+    systems = {"anomaly_detector": {"metrics": found}}
+    lines = model_card(INFO, {}, METRICS | {"systems": systems}).splitlines()
+    assert any(line.startswith("| frame AUC | 0.871") for line in lines)
+    assert not any("nan" in line.lower() or "None" in line for line in lines)
+
+
 def test_a_model_that_was_not_evaluated_says_how_to_complete_its_card():
     assert "Not evaluated. Run `vad evaluate`, then `vad export` again" in model_card(INFO, {})
 
