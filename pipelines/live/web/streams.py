@@ -99,7 +99,8 @@ class Hub:
                     scores.setdefault(message["camera"], []).append([message["time"], round(message["score"], 4)])
             elif message["type"] == "event":
                 stored = self._describe(message["event"]["event_id"])
-                prepared.append({**message, "event": {**(stored or {}), **message["event"]}})  # it may not be stored yet
+                # what the store has may be older than the message
+                prepared.append({**message, "event": {**(stored or {}), **message["event"]}})
             elif message["type"] == "clip":
                 stored = self._describe(message["event_id"])
                 prepared += [{"type": "stored", "event": stored}] if stored else []

@@ -31,7 +31,8 @@ def test_scores_of_a_tick_are_one_message_and_events_are_completed():
     event = {"type": "event", "change": "end", "event": an_event(1, end=NOON + 500).to_dict()}
     lost = {**SCORE, "score": float("nan")}
     state, clip = {"type": "state", "camera": "door"}, {"type": "clip", "event_id": stored["event_id"]}
-    prepared = hub._prepare([SCORE, event, {**SCORE, "time": 2.0}, lost, state, clip, {"type": "clip", "event_id": "x"}])
+    unknown = {"type": "clip", "event_id": "x"}
+    prepared = hub._prepare([SCORE, event, {**SCORE, "time": 2.0}, lost, state, clip, unknown])
     assert [message["type"] for message in prepared] == ["event", "state", "stored", "scores"]
     assert prepared[0]["event"] == {**stored, "end": NOON + 500}  # what is in the store may be older
     assert prepared[2]["event"] == stored
