@@ -86,7 +86,9 @@ class DecodeProcess:
 
     def results(self, video):
         """Yield what ``work`` yields for a video."""
-        self._worker = self._worker or _Worker(self.settings, self.work)
+        if self._worker and self._worker.job is not None:  # the video before was left in the middle
+            self.close()
+        own = self._worker = self._worker or _Worker(self.settings, self.work)
         self._worker.silent_sec = 0.0
         pending, finished = deque([(0, video)]), False
         try:
@@ -100,7 +102,7 @@ class DecodeProcess:
                 if result is not ALIVE:
                     yield result
         finally:
-            if not finished:  # in the middle of a video
+            if not finished and self._worker is own:  # in the middle of a video
                 self.close()
 
     def close(self):

@@ -123,6 +123,7 @@ def parse_clip(serialized, clip_frames, image_size_px):
 
     Example:
 
+    >>> import numpy as np
     >>> from pipelines.data.examples import serialize_clip
     >>> clip = serialize_clip([tf.io.encode_jpeg(np.zeros((8, 8, 3), "uint8")).numpy()], [16], [0.5], "a", 0, 1, 30.0)
     >>> parsed = parse_clip(clip, clip_frames=2, image_size_px=8)
@@ -162,6 +163,7 @@ def parse_bag(serialized, prior=False):
 
     Example:
 
+    >>> import numpy as np
     >>> from pipelines.data.examples import serialize_bag
     >>> bag = parse_bag(serialize_bag(np.ones((2, 1, 3)), "a", 0, [0, 16]))
     >>> bag["nodes"].shape, bag["label"].numpy().item()

@@ -32,8 +32,8 @@ class QuietClips:
     Example:
     >>> import tempfile
     >>> quiet = QuietClips(tempfile.mkdtemp(), every_sec=1800, length_sec=20)
-    >>> quiet.due("door", now=1000.0, quiet_since=990.0), quiet.due("door", now=1000.0, quiet_since=900.0)
-    (None, (980, 1000))
+    >>> quiet.due("door", now=9000.0, quiet_since=8990.0), quiet.due("door", now=9000.0, quiet_since=8900.0)
+    (None, (8980, 9000))
     """
 
     def __init__(self, folder, every_sec=3600.0, length_sec=20.0, keep=48):

@@ -56,4 +56,5 @@ def test_every_stage_is_checked():
 
     folder = pipelines.stages.__path__[0]
     stages = {f"stages.{name[:-3]}" for name in os.listdir(folder) if name.endswith(".py") and name != "__init__.py"}
-    assert stages - set(CHECKS) <= {"stages.watch"}  # which opens its sources itself
+    others = {"stages.watch", "stages.calibrate", "stages.collect"}  # check their inputs before they load a model
+    assert stages - set(CHECKS) <= others

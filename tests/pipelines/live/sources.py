@@ -5,11 +5,12 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+
+from pipelines.serving.model_info import ModelInfo
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = Path("/usr/bin/python3")
@@ -54,7 +55,7 @@ class BrightnessEngine:
         facts |= {"jpeg_quality": 100, "temporal_reach": (0, 0), "frames_per_sec": fps, "crop": False}
         facts |= {"name": "brightness", "threshold": 0.5, "takes_prior": False, "feature_dim": 1}
         config = {"detector": {"temporal_localities": [1, 3], "alignment": alignment}}
-        self.info = SimpleNamespace(**facts, config=config)
+        self.info = ModelInfo(**facts, config=config)
         self.num_extracted = 0
 
     def extract(self, frames):

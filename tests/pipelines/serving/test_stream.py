@@ -1,12 +1,12 @@
 """A stream is scored with the numbers of the whole video, at constant work."""
 
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipelines.config import UserError
 from pipelines.serving.engines.saved_model import SavedModelEngine
+from pipelines.serving.model_info import ModelInfo
 from pipelines.serving.scorer import FrameScores, Scorer
 from pipelines.serving.stream import StreamScorer
 from vad_keras.models import AnomalyDetector
@@ -32,8 +32,8 @@ class DetectorEngine:
     def __init__(self, localities=(1, 3, 8), iterations=3, **options):
         config = {"temporal_localities": localities, "max_iterations": iterations, **options}
         facts = {"clip_frames": CLIP_FRAMES, "image_size_px": 8, "num_patches": 2, "jpeg_quality": 100}
-        facts |= {"name": "random", "temporal_reach": (0, 0)}
-        self.info = SimpleNamespace(**facts, feature_dim=3, config={"detector": config})
+        facts |= {"name": "random", "temporal_reach": (0, 0), "scales": (1,), "frames_per_sec": 0.0, "threshold": 0.5}
+        self.info = ModelInfo(**facts, feature_dim=3, config={"detector": config})
         self.detector = AnomalyDetector(4, 4, hidden_units=4, tolerance=0.0, node_normalization="none", **config)
         self.detector.build({"nodes": (None, None, 2, 3)})
         rng = np.random.default_rng(0)

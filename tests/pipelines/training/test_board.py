@@ -11,7 +11,8 @@ from tensorboard.util.tensor_util import make_ndarray
 from pipelines.config import load_config
 from pipelines.run.folder import RunFolder
 from pipelines.training.board import Curves, KeptEpoch, LearnedState, training_callbacks
-from pipelines.training.callbacks import KeepBest, Resume, TrainingProgress
+from pipelines.training.callbacks import TrainingProgress
+from pipelines.training.checkpoints import KeepBest, Resume
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector
 
