@@ -122,8 +122,8 @@ def test_a_recording_dropped_into_a_folder_is_scored_once(watching, tmp_path):
     assert not one.watcher.wait(timeout=0)
 
 
-def test_a_threshold_of_a_camera_replaces_that_of_the_model():
-    recorder = SimpleNamespace(subscribe=None)
+def test_a_threshold_of_a_camera_replaces_that_of_the_model(tmp_path):
+    recorder = SimpleNamespace(subscribe=None, store=SimpleNamespace(folder=tmp_path))
     cameras = [Camera("a", "a.mp4", threshold=0.75, notice_threshold=0.25), Camera("b", "b.mp4")]
     cameras.append(Camera("c", "c.mp4", enabled=False))
     watcher = Watcher(cameras, dict.fromkeys("abc", BrightnessEngine()), recorder)

@@ -17,7 +17,7 @@ def test_a_server_gives_the_same_files_and_a_dead_one_costs_only_what_it_did_not
 
     def die(signature):
         seen.append(signature)
-        if seen.count("score_nodes") == 2:  # the second video
+        if signature == "score_nodes" and seen.count("score_nodes") == 2:  # the second video
             raise servers.RefusedError("INTERNAL", "the server went away")
 
     with servers.grpc_server(served) as address:
