@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from pipelines.cli.app import app
 from pipelines.config import UserError, load_config
@@ -106,7 +107,7 @@ def code_blocks(*kinds):
 
 def test_every_block_is_of_a_kind_that_is_tested():
     kinds = {kind for path in PAGES for kind, _ in ANY_BLOCK.findall(path.read_text(encoding="utf-8"))}
-    assert kinds <= {"", "bash", "json", "python", "text", "toml"}
+    assert kinds <= {"", "bash", "json", "python", "text", "toml", "yaml"}
 
 
 @pytest.mark.parametrize(("page", "content"), code_blocks("python"))
@@ -122,6 +123,11 @@ def test_every_configuration_is_read(page, content, tmp_path):
     (tmp_path / "block.toml").write_text(content, encoding="utf-8")
     read = read_cameras if content.startswith("[[cameras]]") else load_config
     read(tmp_path / "block.toml")
+
+
+@pytest.mark.parametrize(("page", "content"), code_blocks("yaml"))
+def test_every_yaml_block_is_yaml(page, content):
+    assert yaml.safe_load(content)
 
 
 @pytest.mark.parametrize(("page", "content"), code_blocks("json"))

@@ -64,13 +64,15 @@ class NodeSignatures:
         return self._scores({spec.NODES: self._checked(nodes, "nodes", self.feature_dim)})
 
     def score_nodes_with_prior(self, nodes, prior):
-        """Score nodes, float32 ``(B, T, G, C)``, and their prior, float32 ``(B, T, G)``."""
+        """Score nodes, float32 ``(B, T, G, C)``, and their prior, float32 ``(B, T, G)``, NaN where it is unknown."""
         nodes, prior = self._checked(nodes, "nodes", self.feature_dim), self._checked(prior, "prior")
         return self._scores({spec.NODES: nodes, spec.PRIOR: prior})
 
     def _checked(self, values, name, *channels):
-        """Return ``values`` after a check that they have the shape ``(B, T, G, ...)`` and are finite."""
+        """Return ``values`` after a check that they have the shape ``(B, T, G, ...)``, and that nodes are finite."""
         values = _with_content(values, name, (None, None, self.num_patches, *channels))
+        if name == "prior":
+            return values
         return tf.debugging.assert_all_finite(values, f"`{name}` must be finite")
 
     def endpoints(self):

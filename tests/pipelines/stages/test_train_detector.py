@@ -334,7 +334,7 @@ def test_the_prior_is_that_of_the_normal_training_videos(with_nodes, monkeypatch
         return [{"prior": tf.constant(values)} for values in ([[1.0, 5.0], [2.0, 1.0]], [[6.0, 0.0]])]
 
     monkeypatch.setattr(bags, "read_bags", read_bags)
-    monkeypatch.setattr(train_detector, "training_bags", lambda *arguments: None)
+    monkeypatch.setattr(train_detector, "training_bags", lambda *arguments, **options: None)
     highest = [5, 2, 6]
     systems = (("anomaly_detector", "detector.unary_from=prior"), ("sultani", "train_detector.late_prior=true"))
     for model, override in systems:
