@@ -7,6 +7,7 @@ import io
 import json
 import math
 import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -273,11 +274,10 @@ def _record_seeds():
     bag = serialize_bag(np.ones((3, 2, 2), "float16"), "a", 1, [0, 2, 4])
     found = []
     for kind, record in ((0, clip), (1, bag)):
-        path = "/tmp/fuzz-seed.tfrecord"
-        with tf.io.TFRecordWriter(path) as writer:
-            writer.write(record)
-        content = Path(path).read_bytes()
-        Path(path).unlink()
+        with tempfile.NamedTemporaryFile(suffix=".tfrecord") as file:
+            with tf.io.TFRecordWriter(file.name) as writer:
+                writer.write(record)
+            content = Path(file.name).read_bytes()
         found += [bytes([kind]) + content, bytes([kind | 2]) + content]
     return found
 

@@ -7,7 +7,7 @@ LAZY = ("score", "train")  # an import of this package loads no framework
 
 def __getattr__(name):
     if name in LAZY:
-        return getattr(importlib.import_module("pipelines.api"), name)
+        return getattr(importlib.import_module("pipelines.cli.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.dispatch import run
-from pipelines.cli.options import ConfigOption, SetOption, load_named
+from pipelines.cli.options import ConfigOption, ModelOption, SetOption, load_named
 
 
 def calibrate(
@@ -32,9 +32,7 @@ def calibrate(
         float | None,
         typer.Option(min=0, max=1, metavar="C", help="How surely the promise holds; 0: on average. Default: 0.95."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Model that scores the videos. Default: the run's export.")
-    ] = None,
+    model: ModelOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ):

@@ -6,8 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli.options import ConfigOption, SetOption, load_named
-from pipelines.doctor import MACHINE_ERROR, OK, USER_ERROR, WARNING, exit_status, run_checks
 from pipelines.report.terminal.summary import printable
+from pipelines.run.machine import MACHINE_ERROR, OK, USER_ERROR, WARNING, exit_status, run_checks
 
 SHOWN = {
     OK: "[green]ok[/]",

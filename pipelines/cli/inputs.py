@@ -35,28 +35,18 @@ def _features(config):
     _dataset(config)
 
 
-def _clips(config):
-    from pipelines.data.listing.manifest import read_manifest
+def _records(name, trained=None):
+    """Return the check of a stage that reads a folder of records and, if ``trained`` is given, a model of its run."""
 
-    read_manifest(RunFolder.of(config).clips)
+    def check(config):
+        from pipelines.data.listing.manifest import read_manifest
 
+        run = RunFolder.of(config)
+        read_manifest(getattr(run, name))
+        if trained:
+            run.need_trained(getattr(run, trained))
 
-def _clips_and_extractor(config):
-    _clips(config)
-    run = RunFolder.of(config)
-    run.need_trained(run.extractor)
-
-
-def _nodes(config):
-    from pipelines.data.listing.manifest import read_manifest
-
-    read_manifest(RunFolder.of(config).nodes)
-
-
-def _nodes_and_detector(config):
-    _nodes(config)
-    run = RunFolder.of(config)
-    run.need_trained(run.detector)
+    return check
 
 
 def _models(config):
@@ -72,6 +62,8 @@ def _videos_and_model(config):
     from pipelines.serving.versions import version_folder
 
     find_videos(config.score.inputs)
+    if config.score.server and not config.score.model:
+        return  # the model describes itself
     read_model_info(version_folder(config.score.model or exported_model(RunFolder.of(config))))
 
 
@@ -84,10 +76,10 @@ def _evaluated_runs(config, folders, without=()):
 CHECKS = {
     "stages.prepare": _dataset,
     "stages.import_features": _features,
-    "stages.train_extractor": _clips,
-    "stages.extract": _clips_and_extractor,
-    "stages.train_detector": _nodes,
-    "stages.evaluate": _nodes_and_detector,
+    "stages.train_extractor": _records("clips"),
+    "stages.extract": _records("clips", "extractor"),
+    "stages.train_detector": _records("nodes"),
+    "stages.evaluate": _records("nodes", "detector"),
     "stages.export": _models,
     "stages.score": _videos_and_model,
     "experiments.aggregate": _evaluated_runs,

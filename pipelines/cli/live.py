@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.dispatch import run
-from pipelines.cli.options import ConfigOption, SetOption, load_named
+from pipelines.cli.options import ConfigOption, ModelOption, SetOption, load_named
 
 
 def watch(
@@ -21,9 +21,7 @@ def watch(
     cameras: Annotated[
         str | None, typer.Option(metavar="FILE", help="cameras.toml: many cameras, with thresholds and zones.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
-    ] = None,
+    model: ModelOption = None,
     lag: Annotated[
         int | None,
         typer.Option(min=0, metavar="FRAMES", help="Wait for fewer frames than the cliques need. Default: all."),

@@ -84,6 +84,9 @@ InnerFoldsOption = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Choose learning rate and steps by N inner folds. 0: as configured."),
 ]
+ModelOption = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
+]
 RivalsArgument = Annotated[
     list[str] | None,
     typer.Argument(

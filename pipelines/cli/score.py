@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.dispatch import run
-from pipelines.cli.options import AnnotateOption, ConfigOption, SetOption, load_named
+from pipelines.cli.options import AnnotateOption, ConfigOption, ModelOption, SetOption, load_named
 
 
 def score(
@@ -14,9 +14,7 @@ def score(
         list[str] | None,
         typer.Argument(metavar="VIDEO_OR_FOLDER", help="Videos, or folders of videos.", show_default=False),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Exported model, or one version of it. Default: the run's export.")
-    ] = None,
+    model: ModelOption = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="TensorFlow Serving: grpc://HOST:8500 or http://HOST:8501."),

@@ -103,7 +103,13 @@ class Scorer:
         Returns:
             ``FrameScores`` of the earliest frames without a score so far, often of none.
         """
-        self._take(frames)
+        self._frames = np.concatenate([self._frames, as_recorded(frames, self.info.jpeg_quality)])
+        while len(self._frames) - self._num_context >= self.frames_per_call + self.info.temporal_reach[1]:
+            self._extract(self.frames_per_call)
+        return self._final_scores()
+
+    def _final_scores(self):
+        """Return the ``FrameScores`` of whole windows."""
         parts = [self._no_scores()]
         while self._num_nodes - self._num_scored >= self.window_frames + self.margin_frames:
             parts.append(self._score(self.window_frames, self.margin_frames))
@@ -115,12 +121,6 @@ class Scorer:
             self._extract(len(self._frames) - self._num_context)
         remaining = self._num_nodes - self._num_scored
         return self._score(remaining, 0) if remaining else self._no_scores()
-
-    def _take(self, frames):
-        """Turn frames into nodes, as soon as there are enough of them for a call."""
-        self._frames = np.concatenate([self._frames, as_recorded(frames, self.info.jpeg_quality)])
-        while len(self._frames) - self._num_context >= self.frames_per_call + self.info.temporal_reach[1]:
-            self._extract(self.frames_per_call)
 
     def _extract(self, num_frames):
         """Turn the next frames into nodes, stored in float16 as for training and evaluation."""

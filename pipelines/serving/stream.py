@@ -73,16 +73,8 @@ class StreamScorer(Scorer):
         before = widest - 1 + messages * ((widest - 1) // 2)
         return max(before, context), max((1 + messages) * (widest // 2), context // 2)
 
-    def push(self, frames):
-        """Take the next frames and return the scores that have become final.
-
-        Args:
-            frames: uint8 ``(n, S, S, 3)``, RGB, sampled at the rate of the model. Any n.
-
-        Returns:
-            ``FrameScores`` of the earliest frames without a score so far, often of none.
-        """
-        self._take(frames)
+    def _final_scores(self):
+        """Return the ``FrameScores`` of the frames that have ``lag_frames`` frames behind them."""
         ready = self._num_nodes - self._num_scored - self.lag_frames
         if ready <= 0 or self._num_nodes < self._num_first:
             return self._no_scores()

@@ -37,25 +37,31 @@ FLOAT, INT32, UINT8, STRING = 1, 3, 4, 7  # tensorflow.DataType
 NUMBERS = {FLOAT: ("float_val", "<f4"), INT32: ("int_val", "<i4"), UINT8: ("int_val", "u1")}
 
 
-def _message_classes():
+def message_classes(package, fields):
+    """Return name -> class of protocol buffer messages.
+
+    Args:
+        package: Name of the package they belong to; each set of messages needs its own.
+        fields: Message -> field -> ``(number, type)``, see ``FIELDS``.
+    """
     field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name=f"{PACKAGE}.proto", package=PACKAGE, syntax="proto3")
-    for message, fields in FIELDS.items():
+    file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
+    for message, declarations in fields.items():
         declared = file.message_type.add(name=message)
-        for name, (number, kind) in fields.items():
+        for name, (number, kind) in declarations.items():
             label = field.LABEL_REPEATED if kind.endswith("[]") else field.LABEL_OPTIONAL
             kind = kind.removesuffix("[]")
-            if kind in FIELDS:
-                options = {"type": field.TYPE_MESSAGE, "type_name": f".{PACKAGE}.{kind}"}
+            if kind in fields:
+                options = {"type": field.TYPE_MESSAGE, "type_name": f".{package}.{kind}"}
             else:
                 options = {"type": field.Type.Value(f"TYPE_{kind.upper()}")}
             declared.field.add(name=name, number=number, label=label, **options)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in FIELDS}
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in fields}
 
 
-CLASSES = _message_classes()
+CLASSES = message_classes(PACKAGE, FIELDS)
 
 
 def predict_request(model, signature, inputs, wanted=()):

@@ -4,13 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 from pipelines.cli import main
 from pipelines.cli.options import BUNDLED_CONFIGS
 from pipelines.config import all_settings, load_config
+from tests.videos import write_video
 
 
 @pytest.fixture
@@ -24,14 +23,7 @@ def here(tmp_path, monkeypatch):
 def my_videos(here):
     for name, (width, height, rate) in {"a": (64, 48, 10), "b": (32, 32, 25)}.items():
         path = here / "my_videos" / "day 1" / f"{name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=rate)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for _ in range(50):
-                frame = av.VideoFrame.from_ndarray(np.zeros((height, width, 3), np.uint8))
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
+        write_video(path, num_frames=50, fps=rate, size=(width, height))
     return here / "my_videos"
 
 

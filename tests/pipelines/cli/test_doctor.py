@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.cli import doctor, main
-from pipelines.doctor import MACHINE_ERROR, OK, USER_ERROR, WARNING, Check
+from pipelines.run.machine import MACHINE_ERROR, OK, USER_ERROR, WARNING, Check
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ WRONG = {
     ("score", "nowhere.mp4"): "nowhere.mp4 does not exist. Check the path given to `vad score`.",
     ("score", "a.mp4", "--model", "nowhere"): "the model folder nowhere does not exist.",
     ("score", "a.mp4"): "has exported no model.",
+    ("score", "nowhere.mp4", "--server", "grpc://localhost:1"): "nowhere.mp4 does not exist.",
     ("report", "nowhere"): "no run at nowhere: there is no such folder.",
     ("prepare", "--set", "data.root=nowhere"): "`data.root` is not a folder: nowhere.",
     ("import-features",): "`features.root` is empty.",
@@ -49,6 +50,14 @@ def test_models_are_checked_after_the_nodes_and_clips(tmp_path):
     with pytest.raises(UserError, match=r"detector\.keras does not exist"):
         check_inputs("stages.export", config)  # features have no extractor
     assert check_inputs("stages.unknown", config) is None
+
+
+def test_a_server_needs_no_model_here(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"")
+    changes = [f"work_dir={tmp_path}", "score.server=grpc://localhost:1", f'score.inputs=["{tmp_path}/a.mp4"]']
+    check_inputs("stages.score", load_config(overrides=changes))
+    with pytest.raises(UserError, match="has exported no model"):
+        check_inputs("stages.score", load_config(overrides=[*changes, "score.server=''"]))
 
 
 def test_every_stage_is_checked():

@@ -6,30 +6,21 @@ import threading
 import time
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from pipelines.serving.model_info import ModelInfo
+from tests import videos
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 IMPORT = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
-def write_video(path, num_frames=25, fps=5, size=(64, 48), pictures=None, **options):
-    """An H.264 file of coarse moving noise, or of `pictures`, uint8 (height, width, 3)."""
-    width, height = size
-    blocks = np.random.default_rng(0).integers(0, 256, (num_frames, height // 16, width // 16, 3)).astype("uint8")
-    pictures = blocks.repeat(16, axis=1).repeat(16, axis=2) if pictures is None else pictures
-    with av.open(str(path), "w", **options) as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"bf": "0", "g": "10", "preset": "ultrafast", "x264-params": "aud=1:repeat-headers=1"}
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
-    return path
+def write_video(path, num_frames=25, fps=5, **options):
+    """A file as a camera encodes it: no reordered frames, a key frame every ten, with its parameters."""
+    encoder = {"bf": "0", "g": "10", "preset": "ultrafast", "x264-params": "aud=1:repeat-headers=1"}
+    return videos.write_video(path, num_frames, fps, stream_options=encoder, **options)
 
 
 def wait_until(condition, timeout_sec=60.0):

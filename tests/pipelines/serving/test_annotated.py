@@ -7,18 +7,13 @@ import pytest
 from pipelines.serving.annotated import write_annotated
 from pipelines.serving.model_info import read_model_info
 from pipelines.serving.video_scores import score_video
+from tests.videos import write_video
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
 def test_the_copy_has_the_frames_and_times_of_the_video_and_its_score(exported, tmp_path, threshold):
     path, target = tmp_path / "door.mp4", tmp_path / "copy.mp4"
-    blocks = np.random.default_rng(0).integers(0, 256, (9, 3, 4, 3)).astype("uint8")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for frame in blocks.repeat(16, axis=1).repeat(16, axis=2):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    write_video(path, num_frames=9)
     video = score_video(path, model=exported.folder, threshold=threshold)
     shown = []
     info = read_model_info(exported.folder)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 
 from pipelines.config.sections import ExportConfig
+from pipelines.serving.clients.messages import message_classes
 
 FOLDER = Path(__file__).resolve().parents[3] / "savedmodels"
 REQUESTS = sorted((FOLDER / "requests").glob("*.json"))
@@ -21,36 +22,23 @@ REQUESTS = sorted((FOLDER / "requests").glob("*.json"))
 # session_bundle_config.proto.
 MONITORING = {
     "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
-    "MonitoringConfig": {"prometheus_config": (1, ".PrometheusConfig")},
+    "MonitoringConfig": {"prometheus_config": (1, "PrometheusConfig")},
 }
 BATCHING = {
     "Int64Value": {"value": (1, "int64")},
     "BatchingParameters": {
-        "max_batch_size": (1, ".Int64Value"),
-        "batch_timeout_micros": (2, ".Int64Value"),
-        "max_enqueued_batches": (3, ".Int64Value"),
-        "num_batch_threads": (4, ".Int64Value"),
+        "max_batch_size": (1, "Int64Value"),
+        "batch_timeout_micros": (2, "Int64Value"),
+        "max_enqueued_batches": (3, "Int64Value"),
+        "num_batch_threads": (4, "Int64Value"),
         "pad_variable_length_inputs": (7, "bool"),
     },
 }
 
 
 def parse(text, messages, name):
-    """`text` as message `name` of a schema that is given as nested dicts."""
-    file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package=name.lower(), syntax="proto3")
-    kinds = descriptor_pb2.FieldDescriptorProto
-    for message, fields in messages.items():
-        target = file.message_type.add(name=message)
-        for field, (number, kind) in fields.items():
-            added = target.field.add(name=field, number=number, label=kinds.LABEL_OPTIONAL)
-            if kind.startswith("."):
-                added.type, added.type_name = kinds.TYPE_MESSAGE, f".{file.package}{kind}"
-            else:
-                added.type = getattr(kinds, f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    kind = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{name}"))
-    return text_format.Parse(text, kind())
+    """`text` as message `name` of a schema."""
+    return text_format.Parse(text, message_classes(f"settings.{name.lower()}", messages)[name]())
 
 
 @pytest.fixture(scope="module")

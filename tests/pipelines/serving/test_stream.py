@@ -7,21 +7,10 @@ import pytest
 from pipelines.config import UserError
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.model_info import ModelInfo
-from pipelines.serving.scorer import FrameScores, Scorer
+from pipelines.serving.scorer import Scorer
 from pipelines.serving.stream import StreamScorer
+from tests.pipelines.serving.test_scorer import CLIP_FRAMES, score, some_frames
 from vad_keras.models import AnomalyDetector
-
-SIDE, CLIP_FRAMES = 32, 4
-
-
-def some_frames(num_frames):
-    blocks = np.random.default_rng(4).integers(0, 256, (num_frames, 4, 4, 3)).astype("uint8")
-    return blocks.repeat(8, axis=1).repeat(8, axis=2)
-
-
-def score(scorer, frames, piece):
-    parts = [scorer.push(frames[start : start + piece]) for start in range(0, len(frames), piece)]
-    return FrameScores.join([*parts, scorer.finish()])
 
 
 class DetectorEngine:

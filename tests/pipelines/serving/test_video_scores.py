@@ -3,26 +3,18 @@
 import subprocess
 import sys
 
-import av
 import numpy as np
 import pytest
 
 from pipelines.config import UserError
 from pipelines.data.video import VideoError
 from pipelines.serving import score_video
+from tests.videos import write_video
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    path = tmp_path_factory.mktemp("video") / "door.mp4"
-    blocks = np.random.default_rng(0).integers(0, 256, (22, 3, 4, 3)).astype("uint8")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for frame in blocks.repeat(16, axis=1).repeat(16, axis=2):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return write_video(tmp_path_factory.mktemp("video") / "door.mp4")
 
 
 def test_a_server_gives_the_scores_of_the_model_in_this_process(exported, served, video):

@@ -2,7 +2,6 @@ import csv
 import dataclasses
 
 import av
-import numpy as np
 import pytest
 
 from pipelines.cli.datasets import refuse_untrainable
@@ -13,6 +12,7 @@ from pipelines.live.store import EventStore
 from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import Event
 from pipelines.stages.collect import FEW_VIDEOS, run
+from tests.videos import write_video
 
 NOON = 1_790_000_000.0
 HOUR = 3600.0
@@ -21,15 +21,7 @@ HOUR = 3600.0
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     """The bytes of a real clip of ten frames."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(10):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * index, np.uint8))
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path.read_bytes()
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", num_frames=10).read_bytes()
 
 
 class Site:

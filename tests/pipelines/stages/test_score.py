@@ -20,24 +20,9 @@ from pipelines.serving.exported import remember_export
 from pipelines.serving.results import is_annotated
 from pipelines.serving.versions import new_version
 from pipelines.stages import score
+from tests.videos import write_video
 
 NUM_FRAMES, FPS = 22, 10
-
-
-def write_video(path, num_frames=NUM_FRAMES, seed=0, size=(64, 48)):
-    """A small H.264 file of coarse moving noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    width, height = size
-    blocks = np.random.default_rng(seed).integers(0, 256, (num_frames, -(-height // 16), -(-width // 16), 3))
-    blocks = blocks.astype("uint8").repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in blocks:
-            frame = np.ascontiguousarray(frame)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.fixture

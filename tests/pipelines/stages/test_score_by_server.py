@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipelines.stages import score
-from tests.pipelines.stages.test_score import config, read_json, write_video  # noqa: F401 - a fixture
+from tests.pipelines.stages.test_score import config, read_json  # noqa: F401 - a fixture
+from tests.videos import write_video
 
 
 def test_a_server_gives_the_same_files_and_a_dead_one_costs_only_what_it_did_not_score(config, served, tmp_path):  # noqa: F811

@@ -1,37 +1,30 @@
-"""Tests of pipelines.api: the functions for programs and notebooks."""
+"""Tests of pipelines.cli.api: the functions for programs and notebooks."""
 
 import csv
 import subprocess
 import sys
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
 
 import pipelines
-from pipelines.api import TrainedRun
 from pipelines.cli import EXIT_INTERRUPTED, EXIT_SKIPPED
 from pipelines.cli import app as commands
+from pipelines.cli.api import TrainedRun
 from pipelines.config import UserError, load_config
 from pipelines.report.evaluation.report import write_report
 from pipelines.report.plots.canvas import new_figure, save_figure
 from pipelines.run.folder import RunFolder
+from tests.videos import write_video
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a video of each label."""
     folder = tmp_path_factory.mktemp("own") / "door <1>"
-    folder.mkdir()
-    blocks = np.random.default_rng(0).integers(0, 256, (12, 3, 4, 3)).astype("uint8")
     for name in ("a", "b"):
-        with av.open(str(folder / f"{name}.mp4"), "w") as container:
-            stream = container.add_stream("libx264", rate=10)
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            for frame in blocks.repeat(16, axis=1).repeat(16, axis=2):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            container.mux(stream.encode())
+        write_video(folder / f"{name}.mp4", num_frames=12)
     (folder / "labels.csv").write_text("file,label\na.mp4,0\nb.mp4,1\n")
     return folder
 

@@ -1,4 +1,4 @@
-"""Tests of pipelines.doctor."""
+"""Tests of pipelines.run.machine."""
 
 import os
 import sys
@@ -6,22 +6,22 @@ import time
 
 import pytest
 
-from pipelines import doctor
 from pipelines.config import load_config
-from pipelines.doctor import MACHINE_ERROR, OK, USER_ERROR, WARNING, Check
+from pipelines.run import machine
+from pipelines.run.machine import MACHINE_ERROR, OK, USER_ERROR, WARNING, Check
 
 
 @pytest.mark.parametrize(("version", "status"), [((3, 10, 9), USER_ERROR), ((3, 12, 1), OK), ((3, 14, 0), USER_ERROR)])
 def test_python_must_be_a_tested_version(version, status):
-    assert doctor.check_python(version).status == status
+    assert machine.check_python(version).status == status
 
 
 def test_a_missing_package_is_an_error_only_where_it_is_needed(monkeypatch):
     needed = ["keras>=3.15", "av>=18.1; extra == 'pipelines'", "jax>=0.10; extra == 'jax'", "six>=999; extra == 'jax'"]
-    monkeypatch.setattr(doctor.metadata, "requires", lambda name: [line.replace("'", '"') for line in needed])
+    monkeypatch.setattr(machine.metadata, "requires", lambda name: [line.replace("'", '"') for line in needed])
     versions = {"keras": "3.15.1", "av": "17.0", "six": "1.0"}
-    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, ""))
-    found = {check.name: check for check in doctor.check_packages()}
+    monkeypatch.setattr(machine, "_version", lambda name: versions.get(name, ""))
+    found = {check.name: check for check in machine.check_packages()}
     assert found["packages"].status == OK
     assert found["extra pipelines"] == Check(
         USER_ERROR, "extra pipelines", "av 17.0", "pip install 'vad-keras[pipelines]'"
@@ -38,32 +38,32 @@ def test_a_missing_package_is_an_error_only_where_it_is_needed(monkeypatch):
     ],
 )
 def test_a_broken_import_is_a_row_with_its_reason(monkeypatch, code, text):
-    monkeypatch.setattr(doctor, "_chosen_backend", lambda: "tensorflow")
-    check = doctor.check_backend("tensorflow", doctor._start(code))
+    monkeypatch.setattr(machine, "_chosen_backend", lambda: "tensorflow")
+    check = machine.check_backend("tensorflow", machine._start(code))
     assert check.status == USER_ERROR and text in check.found and "pip install" in check.remedy
-    assert text in doctor.check_decoder(doctor._start(code)).found
+    assert text in machine.check_decoder(machine._start(code)).found
 
 
 def test_an_import_that_hangs_ends(monkeypatch):
-    child, _ = doctor._start("import time; time.sleep(60)")
-    assert doctor._answer((child, time.monotonic()))[0] is None and child.returncode is not None
+    child, _ = machine._start("import time; time.sleep(60)")
+    assert machine._answer((child, time.monotonic()))[0] is None and child.returncode is not None
 
 
 def test_backends_that_are_not_used_are_not_imported(monkeypatch):
-    monkeypatch.setattr(doctor, "_version", lambda name: "" if name == "torch" else "1.2")
+    monkeypatch.setattr(machine, "_version", lambda name: "" if name == "torch" else "1.2")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    answer = doctor._start("print('[\"1.2\", [\"cuda:0\"]]')")
-    assert doctor.check_backend("jax", answer).found == "1.2, the backend of Keras, cuda:0"
-    assert doctor.check_backend("torch", None) == Check(OK, "torch", "not installed", "pip install 'vad-keras[torch]'")
+    answer = machine._start("print('[\"1.2\", [\"cuda:0\"]]')")
+    assert machine.check_backend("jax", answer).found == "1.2, the backend of Keras, cuda:0"
+    assert machine.check_backend("torch", None) == Check(OK, "torch", "not installed", "pip install 'vad-keras[torch]'")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    assert doctor.check_backend("torch", None).status == USER_ERROR
-    assert doctor.check_backend("jax", None).found == "1.2, not used: KERAS_BACKEND=jax uses it for training"
+    assert machine.check_backend("torch", None).status == USER_ERROR
+    assert machine.check_backend("jax", None).found == "1.2, not used: KERAS_BACKEND=jax uses it for training"
 
 
 def test_the_decoder_reads_and_writes_what_is_needed():
-    check = doctor.check_decoder(doctor._start(doctor.DECODER % (doctor.CODECS,)))
+    check = machine.check_decoder(machine._start(machine.DECODER % (machine.CODECS,)))
     assert check.status == OK and "h264, hevc, av1, vp9" in check.found
-    lacking = doctor.check_decoder(doctor._start("print('[\"18.1\", [\"h264\"], false]')"))
+    lacking = machine.check_decoder(machine._start("print('[\"18.1\", [\"h264\"], false]')"))
     assert lacking.status == WARNING and lacking.found.endswith("no hevc, av1, vp9, mpeg4, mjpeg; writes no H.264")
 
 
@@ -72,7 +72,7 @@ def test_weights_are_there_or_the_way_to_them_is_named(tmp_path, monkeypatch):
 
     def check(weights):
         settings = [f"extractor.weights={weights}", "extractor.backbone=mobilenet_v2"]
-        return doctor.check_weights(load_config(overrides=settings).extractor)
+        return machine.check_weights(load_config(overrides=settings).extractor)
 
     assert (check("imagenet").status, check("none").status) == (WARNING, OK)
     assert check(tmp_path / "no.h5").status == USER_ERROR and "Correct" in check(tmp_path / "no.h5").remedy
@@ -85,14 +85,14 @@ def test_weights_are_there_or_the_way_to_them_is_named(tmp_path, monkeypatch):
 def test_space_memory_and_rights_are_of_the_machine(tmp_path, monkeypatch):
     wanted = [(20e9, OK), (5e9, WARNING), (1e8, MACHINE_ERROR)]
     for free, status in wanted:
-        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path, free=free: type("Usage", (), {"free": free}))
+        monkeypatch.setattr(machine.shutil, "disk_usage", lambda path, free=free: type("Usage", (), {"free": free}))
         (tmp_path / "meminfo").write_text(f"MemTotal: 1 kB\nMemAvailable:   {int(free / 2048)} kB\n")
-        assert doctor.check_disk(tmp_path / "a" / "b").status == status
-        assert doctor.check_memory(tmp_path / "meminfo").status == status
-    assert doctor.check_memory(tmp_path / "nothing").status == OK
-    assert doctor.check_work_dir(tmp_path / "a" / "b").status == OK and not (tmp_path / "a").exists()
-    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
-    check = doctor.check_work_dir(tmp_path)
+        assert machine.check_disk(tmp_path / "a" / "b").status == status
+        assert machine.check_memory(tmp_path / "meminfo").status == status
+    assert machine.check_memory(tmp_path / "nothing").status == OK
+    assert machine.check_work_dir(tmp_path / "a" / "b").status == OK and not (tmp_path / "a").exists()
+    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    check = machine.check_work_dir(tmp_path)
     assert check.status == MACHINE_ERROR and "cannot be written (Permission denied)" in check.found
 
 
@@ -101,19 +101,20 @@ def refuse(**options):
 
 
 def test_a_check_that_fails_itself_is_a_row():
-    assert doctor._guarded("disk", lambda: 1 / 0) == [
+    assert machine._guarded("disk", lambda: 1 / 0) == [
         Check(WARNING, "disk", "could not be checked: ZeroDivisionError: division by zero")
     ]
 
 
 def test_the_status_tells_what_can_be_fixed():
     rows = {name: Check(name, "", "") for name in (OK, WARNING, USER_ERROR, MACHINE_ERROR)}
-    assert doctor.exit_status([rows[OK], rows[WARNING]]) == 0
-    assert doctor.exit_status([rows[OK], rows[MACHINE_ERROR]]) == 3
-    assert doctor.exit_status(list(rows.values())) == 2
+    assert machine.exit_status([rows[OK], rows[WARNING]]) == 0
+    assert machine.exit_status([rows[OK], rows[MACHINE_ERROR]]) == 3
+    assert machine.exit_status(list(rows.values())) == 2
 
 
 def test_nothing_heavy_is_imported_here():
-    code = "import sys, pipelines.doctor; print([n for n in ('tensorflow', 'keras', 'av', 'jax') if n in sys.modules])"
-    child = doctor.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = "tensorflow", "keras", "av", "jax"
+    code = f"import sys, pipelines.run.machine; print([name for name in {heavy} if name in sys.modules])"
+    child = machine.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert child.stdout.strip() == "[]"
