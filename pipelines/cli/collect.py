@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import EXIT_DONE, EXIT_SKIPPED
+from pipelines.cli import dispatch
 from pipelines.cli.options import ConfigOption, SetOption, load_named
-from pipelines.report.terminal.summary import read_summaries, summary_stamps
 
 
 def collect(
@@ -28,9 +27,4 @@ def collect(
     loaded = load_named(config, overrides)
     options = dataclasses.replace(loaded.collect, output=output) if output else loaded.collect
     loaded = dataclasses.replace(loaded, work_dir=run, collect=options)
-    from pipelines.stages.collect import run as collect_videos
-
-    before = summary_stamps(loaded)
-    collect_videos(loaded)
-    skipped = any(summary["skipped"] for summary in read_summaries(loaded, before))
-    return EXIT_SKIPPED if skipped else EXIT_DONE
+    return dispatch.run(["stages.collect"], loaded, modifies_run=False)

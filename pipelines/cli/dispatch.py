@@ -16,6 +16,7 @@ from pipelines.run.lock import LOCK_NAME, run_lock
 from pipelines.run.workers import load_tensorflow_quietly
 
 TRAININGS = {"stages.train_extractor", "stages.train_detector"}
+WITHOUT_TENSORFLOW = ("stages.calibrate", "stages.collect")
 
 
 def run(modules, config, *arguments, modifies_run=True) -> int:
@@ -35,7 +36,8 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
     before = summary_stamps(config)
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
-            load_tensorflow_quietly()
+            if any(_needs_tensorflow(name, config) for name in modules):
+                load_tensorflow_quietly()
             for name in TRAININGS.intersection(modules[1:]):
                 importlib.import_module(f"pipelines.{name}").check_settings(config)
             for name in modules:
@@ -47,6 +49,10 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
     if len(modules) > 1:
         print_closing_table(summaries, Console())
     return EXIT_SKIPPED if any(summary["skipped"] for summary in summaries) else EXIT_DONE
+
+
+def _needs_tensorflow(name, config):
+    return not config.score.server if name == "stages.score" else name not in WITHOUT_TENSORFLOW
 
 
 @contextlib.contextmanager

@@ -67,6 +67,21 @@ def _videos_and_model(config):
     read_model_info(version_folder(config.score.model or exported_model(RunFolder.of(config))))
 
 
+def _cameras_and_models(config):
+    from pipelines.live.cameras import find_cameras, model_of
+    from pipelines.serving.model_info import read_model_info
+    from pipelines.serving.versions import version_folder
+
+    for camera in find_cameras(config.watch):
+        read_model_info(version_folder(model_of(camera, config)))
+
+
+def _footage(config):
+    from pipelines.serving.results import check_footage
+
+    check_footage(config.calibrate.inputs)
+
+
 def _evaluated_runs(config, folders, without=()):
     for folder in folders:
         if not (Path(folder) / "metrics.json").is_file():  # the report of an experiment
@@ -82,5 +97,7 @@ CHECKS = {
     "stages.evaluate": _records("nodes", "detector"),
     "stages.export": _models,
     "stages.score": _videos_and_model,
+    "stages.watch": _cameras_and_models,
+    "stages.calibrate": _footage,
     "experiments.aggregate": _evaluated_runs,
 }

@@ -11,7 +11,10 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from pipelines.config import UserError
+from pipelines.report.terminal.summary import printable
 from pipelines.run.files import write_text
+from pipelines.run.folder import RunFolder
+from pipelines.serving.exported import exported_model
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TRANSPORTS = ("tcp", "udp")
@@ -115,6 +118,40 @@ def read_cameras(path):
         if names.count(camera.name.casefold()) > 1:
             raise UserError(f"two cameras of {path} have the name `{camera.name}`. Give each its own name.")
     return cameras
+
+
+def find_cameras(options):
+    """Return the enabled ``Camera``s of the settings ``[watch]``.
+
+    Raises:
+        UserError: There are none, or one is wrong.
+    """
+    if options.cameras and options.sources:
+        raise UserError("give sources or --cameras, not both: a source can be added to the file as `[[cameras]]`.")
+    if not options.cameras and not options.sources:
+        raise UserError("nothing to watch: name a source, such as `vad watch rtsp://HOST/STREAM`, or use --cameras.")
+    if options.cameras:
+        cameras = [camera for camera in read_cameras(options.cameras) if camera.enabled]
+        if not cameras:
+            raise UserError(f"all cameras of {options.cameras} have `enabled = false`.")
+    else:
+        cameras = named_apart([camera_of(source) for source in options.sources])
+    for camera in cameras:
+        if camera.kind == "file" and not Path(camera.source).is_file():
+            raise UserError(
+                f"{printable(camera.source)} does not exist. A source is a file, a folder, a device such as "
+                "/dev/video0, or an rtsp:// or http(s):// address."
+            )
+    return cameras
+
+
+def model_of(camera, config):
+    """Return the folder of the model that scores a camera: its own, ``score.model``, or what the run exported.
+
+    Raises:
+        UserError: There is none.
+    """
+    return str(camera.model or config.score.model or exported_model(RunFolder.of(config)))
 
 
 def change_camera(path, name, **values):

@@ -8,6 +8,8 @@ import json
 import os
 from pathlib import Path, PurePath
 
+from pipelines.config import UserError
+
 CSV_HEADER = ("frame", "time_sec", "score")
 TOP_FRAMES = "_top_frames"
 SUFFIXES = (".json", ".csv", ".png", f"{TOP_FRAMES}.png")
@@ -15,6 +17,7 @@ THUMBNAILS = "_thumbnails.jpg"  # pictures of report.html
 ANNOTATED = "_annotated.mp4"
 REPORT_NAMES = ("alarms",)  # a result of that name would take the place of alarms.csv and alarms.json
 MAX_NAME_BYTES = 200  # file systems take 255, with the suffix, a number and the mark of a temporary file
+NO_FOOTAGE = "no scores: name videos, folders, or JSON files of `vad score` to `vad calibrate`."
 
 
 def with_suffix(target, suffix):
@@ -121,3 +124,12 @@ def _shortened(name):
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
     cut = part[:MAX_NAME_BYTES].decode("utf-8", "ignore")
     return path.with_name(f"{cut}-{digest}").as_posix()
+
+
+def check_footage(inputs):
+    """Raise a ``UserError`` if there are no inputs, or one does not exist."""
+    if not inputs:
+        raise UserError(NO_FOOTAGE)
+    missing = next((entry for entry in map(Path, inputs) if not entry.exists()), None)
+    if missing:
+        raise UserError(f"{missing} does not exist. Check the path given to `vad calibrate`.")

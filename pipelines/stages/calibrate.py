@@ -19,7 +19,7 @@ from pipelines.run.files import write_json
 from pipelines.run.folder import RunFolder
 from pipelines.serving.alarms import AlarmRules
 from pipelines.serving.calibration import Footage, calibrate, curve
-from pipelines.serving.results import read_result, source_of, with_suffix
+from pipelines.serving.results import NO_FOOTAGE, check_footage, read_result, source_of, with_suffix
 
 CLUSTERED = 2  # more alarmed blocks per cluster, and blocks are too short
 
@@ -87,10 +87,9 @@ def find_results(inputs, scores):
     Raises:
         UserError: An input does not exist, or there is no result at all.
     """
+    check_footage(inputs)
     files = []
     for entry in map(Path, inputs):
-        if not entry.exists():
-            raise UserError(f"{entry} does not exist. Check the path given to `vad calibrate`.")
         inside = sorted(path for path in entry.rglob("*") if path.is_file()) if entry.is_dir() else [entry]
         files += [path for path in inside if path == entry or path.suffix.lower() in (".json", *VIDEO_SUFFIXES)]
     scored = {}
@@ -107,7 +106,7 @@ def find_results(inputs, scores):
         elif path.suffix != ".json" or path in map(Path, inputs):
             skipped.append((path, "it has no scores" if target is None else "it is no result of `vad score`"))
     if not results:
-        raise UserError("no scores: name videos, folders, or JSON files of `vad score` to `vad calibrate`.")
+        raise UserError(NO_FOOTAGE)
     return list(results.values()), skipped
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from pipelines.config import UserError
 from pipelines.live import terminal
-from pipelines.live.cameras import camera_of, named_apart, read_cameras
+from pipelines.live.cameras import find_cameras, model_of
 from pipelines.live.recorder import Recorder
 from pipelines.live.retention import enforce
 from pipelines.live.sinks import open_sinks
@@ -22,7 +22,6 @@ from pipelines.run.folder import RunFolder
 from pipelines.run.lock import run_lock
 from pipelines.serving.alarms import AlarmRules
 from pipelines.serving.engines.saved_model import SavedModelEngine
-from pipelines.serving.exported import exported_model
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NO_LIMIT = float("inf")
@@ -42,8 +41,8 @@ def run(config) -> Path:
     """
     cameras = find_cameras(config.watch)
     folder = Path(config.watch.store or RunFolder.of(config).live)
+    engines = load_engines(config, cameras)
     with run_lock(folder):
-        engines = load_engines(config, cameras)
         store = EventStore(folder)
         try:
             store.end_left_open()
@@ -59,36 +58,11 @@ def run(config) -> Path:
     return folder
 
 
-def find_cameras(options):
-    """Return the enabled ``Camera``s of the settings ``[watch]``.
-
-    Raises:
-        UserError: There are none, or one is wrong.
-    """
-    if options.cameras and options.sources:
-        raise UserError("give sources or --cameras, not both: a source can be added to the file as `[[cameras]]`.")
-    if not options.cameras and not options.sources:
-        raise UserError("nothing to watch: name a source, such as `vad watch rtsp://HOST/STREAM`, or use --cameras.")
-    if options.cameras:
-        cameras = [camera for camera in read_cameras(options.cameras) if camera.enabled]
-        if not cameras:
-            raise UserError(f"all cameras of {options.cameras} have `enabled = false`.")
-    else:
-        cameras = named_apart([camera_of(source) for source in options.sources])
-    for camera in cameras:
-        if camera.kind == "file" and not Path(camera.source).is_file():
-            raise UserError(
-                f"{printable(camera.source)} does not exist. A source is a file, a folder, a device such as "
-                "/dev/video0, or an rtsp:// or http(s):// address."
-            )
-    return cameras
-
-
 def load_engines(config, cameras):
     """Load each model once; return camera name -> engine. This is the only place that knows the kinds of engines."""
     loaded, engines = {}, {}
     for camera in cameras:
-        path = str(camera.model or config.score.model or exported_model(RunFolder.of(config)))
+        path = model_of(camera, config)
         if path not in loaded:
             loaded[path] = SavedModelEngine(path)
         engines[camera.name] = loaded[path]

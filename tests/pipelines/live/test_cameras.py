@@ -1,9 +1,21 @@
 """The list of cameras: read, checked, changed, and never shown with its passwords."""
 
+import dataclasses
+
 import pytest
 
-from pipelines.config import UserError
-from pipelines.live.cameras import Camera, camera_of, change_camera, named_apart, read_cameras, without_credentials
+from pipelines.config import UserError, load_config
+from pipelines.live.cameras import (
+    Camera,
+    camera_of,
+    change_camera,
+    find_cameras,
+    model_of,
+    named_apart,
+    read_cameras,
+    without_credentials,
+)
+from tests.pipelines.live.sources import write_video
 
 DOOR = """# cameras of the shop
 [[cameras]]
@@ -99,3 +111,37 @@ def test_a_source_on_the_command_line_gets_a_name(tmp_path):
     assert [camera.name for camera in named_apart([camera_of("a/x.mp4"), camera_of("b/x.mp4")])] == ["x", "x_2"]
     with pytest.raises(UserError, match="cannot be watched"):
         camera_of("file:///etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "settings, problem",
+    [
+        ({}, "nothing to watch: name a source"),
+        ({"sources": ("none.mp4",)}, "none.mp4 does not exist"),
+        ({"sources": ("a.mp4",), "cameras": "c.toml"}, "not both"),
+        ({"cameras": "none.toml"}, "none.toml cannot be read"),
+        ({"sources": ("ftp://u:secret@h/a",)}, "ftp://h/a cannot be watched"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused_with_the_way_out(settings, problem):
+    options = dataclasses.replace(load_config().watch, **settings)
+    with pytest.raises(UserError, match=problem) as error:
+        find_cameras(options)
+    assert "secret" not in str(error.value)
+
+
+def test_sources_and_files_of_cameras_give_the_same_cameras(tmp_path):
+    video = write_video(tmp_path / "a.mp4", num_frames=2)
+    (tmp_path / "c.toml").write_text(f'[[cameras]]\nname = "a"\nsource = "{video}"\n[[cameras]]\nname = "b"\n'
+                                     'source = "rtsp://h/b"\nenabled = false\n')
+    options = load_config().watch
+    listed = find_cameras(dataclasses.replace(options, cameras=str(tmp_path / "c.toml")))
+    assert listed == find_cameras(dataclasses.replace(options, sources=(str(video),)))
+
+
+def test_the_model_of_a_camera_comes_before_that_of_the_command_and_of_the_run(tmp_path):
+    config = load_config(overrides=[f"work_dir={tmp_path}", "score.model=chosen"])
+    assert model_of(Camera("a", "a.mp4", model="own"), config) == "own"
+    assert model_of(Camera("a", "a.mp4"), config) == "chosen"
+    with pytest.raises(UserError, match="has exported no model"):
+        model_of(Camera("a", "a.mp4"), load_config(overrides=[f"work_dir={tmp_path}"]))

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.config import UserError
 from pipelines.serving.results import (
     ANNOTATED,
     SUFFIXES,
+    check_footage,
     finished_result,
     is_annotated,
     result_names,
@@ -97,3 +99,12 @@ def test_an_annotated_copy_belongs_to_its_result_and_takes_the_place_of_no_video
     (tmp_path / f"hall{ANNOTATED}").touch()
     assert not is_annotated(tmp_path / f"hall{ANNOTATED}")
     assert names(["hall.mp4"], tmp_path) == ["hall_2"]
+
+
+def test_footage_that_does_not_exist_is_named(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    check_footage([tmp_path, tmp_path / "a.mp4"])
+    with pytest.raises(UserError, match=r"b\.mp4 does not exist\. Check the path given to `vad calibrate`"):
+        check_footage([tmp_path / "a.mp4", tmp_path / "b.mp4"])
+    with pytest.raises(UserError, match="no scores: name videos"):
+        check_footage([])

@@ -9,7 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from pipelines.config import UserError, load_config
+from pipelines.config import UserError
+from pipelines.live.cameras import find_cameras
 from pipelines.live.store import EventStore
 from pipelines.run.lock import run_lock
 from pipelines.stages import score, watch
@@ -62,36 +63,10 @@ def test_two_processes_do_not_watch_into_one_folder(exported, tmp_path):
         watch.run(config)
 
 
-@pytest.mark.parametrize(
-    "settings, problem",
-    [
-        ({}, "nothing to watch: name a source"),
-        ({"sources": ("none.mp4",)}, "none.mp4 does not exist"),
-        ({"sources": ("a.mp4",), "cameras": "c.toml"}, "not both"),
-        ({"cameras": "none.toml"}, "none.toml cannot be read"),
-        ({"sources": ("ftp://u:secret@h/a",)}, "ftp://h/a cannot be watched"),
-    ],
-)
-def test_what_cannot_be_watched_is_refused_with_the_way_out(settings, problem):
-    options = dataclasses.replace(load_config().watch, **settings)
-    with pytest.raises(UserError, match=problem) as error:
-        watch.find_cameras(options)
-    assert "secret" not in str(error.value)
-
-
-def test_sources_and_files_of_cameras_give_the_same_cameras(tmp_path):
-    video = write_video(tmp_path / "a.mp4", num_frames=2)
-    (tmp_path / "c.toml").write_text(f'[[cameras]]\nname = "a"\nsource = "{video}"\n[[cameras]]\nname = "b"\n'
-                                     'source = "rtsp://h/b"\nenabled = false\n')
-    options = load_config().watch
-    listed = watch.find_cameras(dataclasses.replace(options, cameras=str(tmp_path / "c.toml")))
-    assert listed == watch.find_cameras(dataclasses.replace(options, sources=(str(video),)))
-
-
 def test_a_model_is_loaded_once_for_all_its_cameras(exported, tmp_path):
     video = write_video(tmp_path / "a.mp4", num_frames=2)
     config = config_of(exported, tmp_path, video, video)
-    cameras = watch.find_cameras(config.watch)
+    cameras = find_cameras(config.watch)
     engines = watch.load_engines(config, cameras)
     assert list(engines) == ["a", "a_2"] and engines["a"] is engines["a_2"]
 
