@@ -172,7 +172,7 @@ class Reader:
                 reason = type(error).__name__
             backoff.lasted(time.monotonic() - start if self._state[0] == "live" else 0.0)
             seconds = backoff.next()
-            self._say("lost", f"{reason}; next attempt in {max(1, round(seconds))} s")
+            self._say("lost", f"{reason}; trying again")  # the same text at each attempt, so it is one message
             self._wait(seconds)
 
     def _follow_stream(self):

@@ -121,14 +121,20 @@ def score_with(engine, path, threshold=None, progress=iter, decoder=None):
         progress: Function that passes snippets on and may show how many there were.
         decoder: ``DecodeProcess`` that reads the file; None: this process reads it.
     """
-    info, scorer, parts, indices = engine.info, Scorer(engine), [], []
+    info, scorer, parts, indices, facts = engine.info, Scorer(engine), [], [], []
     request = FrameRequest(Path(path), info.frames_per_sec, info.image_size_px, info.crop, info.clip_frames)
-    for result in progress(read_results(request, decoder)):
-        if isinstance(result, VideoFacts):
-            video = result
-        else:
-            parts.append(scorer.push(result.frames[result.mask]))
-            indices.append(result.frame_indices[result.mask])
+
+    def snippets():
+        for result in read_results(request, decoder):
+            if isinstance(result, VideoFacts):
+                facts.append(result)
+            else:
+                yield result
+
+    for snippet in progress(snippets()):
+        parts.append(scorer.push(snippet.frames[snippet.mask]))
+        indices.append(snippet.frame_indices[snippet.mask])
+    (video,) = facts
     sampled, indices = FrameScores.join([*parts, scorer.finish()]), np.concatenate(indices)
     return VideoScores(
         scores=expand_to_frames(sampled.anomaly_score, indices, video.num_frames).astype(float),

@@ -138,7 +138,7 @@ def test_a_lost_stream_is_connected_again_for_ever(far, monkeypatch):
     monkeypatch.setattr(reading.Backoff, "next", lambda self: 0.05)
     one = far("rtsp://user:secret@127.0.0.1:9/a", kind="network")
     messages = [one.next() for _ in range(6)]
-    reason = "connection refused; next attempt in 1 s"
+    reason = "connection refused; trying again"
     assert messages == [StateMessage("connecting", ""), StateMessage("lost", reason)] * 3
 
 

@@ -11,7 +11,7 @@ from pipelines.live.terminal import line_of, show, table_of
 from pipelines.serving.alarms import Event
 
 DOOR = CameraStatus("door", "live", score=0.83, threshold=0.5, frames_scored=1234, frames_dropped=2, latency_sec=0.52)
-YARD = CameraStatus("yard", "lost", "connection refused; next attempt in 4 s")
+YARD = CameraStatus("yard", "lost", "connection refused; trying again")
 
 
 def view(*messages):

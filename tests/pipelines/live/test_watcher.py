@@ -85,7 +85,7 @@ def test_a_real_stream_is_scored_and_comes_back_after_its_server_died(watching, 
     wait_until(lambda: status().frames_scored > scored + 20)
     assert (status().state, status().reconnects) == ("live", 1) and status().latency_sec < 30
     reasons = [message["reason"] for message in list(one.messages.queue) if message["type"] == "state"]
-    assert any("next attempt" in reason for reason in reasons) and "secret" not in "".join(reasons)
+    assert any("trying again" in reason for reason in reasons) and "secret" not in "".join(reasons)
     one.watcher.pause("door", True)
     wait_until(lambda: status().state == "paused" and not one.watcher._named("door").source.num_waiting)
     pid, scored = one.watcher._named("door").source.pid, status().frames_scored

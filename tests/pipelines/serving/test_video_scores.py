@@ -9,6 +9,8 @@ import pytest
 from pipelines.config import UserError
 from pipelines.data.video import VideoError
 from pipelines.serving import score_video
+from pipelines.serving.engines import open_engine
+from pipelines.serving.video_scores import score_with
 from tests.videos import write_video
 
 
@@ -65,3 +67,15 @@ except AttributeError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == "module 'pipelines.serving' has no attribute 'score_videos'"
+
+
+def test_the_progress_counts_snippets(exported, video):
+    engine, counted = open_engine(exported.folder), []
+
+    def progress(snippets):
+        for snippet in snippets:
+            counted.append(int(snippet.mask.sum()))
+            yield snippet
+
+    assert len(score_with(engine, video, progress=progress).scores) == 22
+    assert counted == [4, 4, 4, 4, 4, 2]
