@@ -161,3 +161,17 @@ def test_a_failing_command_removes_empty_folders_but_not_links(stages, tmp_path)
     assert main(["extract", "--set", "work_dir=run"]) == 2 and not (tmp_path / "run").exists()
     link = True
     assert main(["extract", "--set", "work_dir=run"]) == 2 and (tmp_path / "run/nodes").is_symlink()
+
+
+def test_tensorflow_is_loaded_only_for_what_needs_it(stages, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(dispatch, "load_tensorflow_quietly", lambda: loaded.append(True))
+    for words, expected in (
+        (["score", "a.mp4"], True),
+        (["score", "a.mp4", "--server", "grpc://host:8500"], False),
+        (["collect", "run"], False),
+        (["prepare"], True),
+    ):
+        loaded.clear()
+        assert main(words) == 0
+        assert bool(loaded) is expected, words
