@@ -52,7 +52,7 @@ def closing_lines(config, model, scores, video):
         "its top frames, patch by patch": scores / f"{video.stem}_top_frames.png",
         "timelines of all test videos": run.evaluation / "timelines.png",
         "patches before and after the CRF": run.evaluation / "heat_maps.png",
-        "metrics": run.evaluation / "report.md",
+        "metrics": run.evaluation / "report.html",
         "SavedModel": model,
     }
     steps = {

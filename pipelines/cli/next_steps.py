@@ -23,7 +23,7 @@ def print_next_steps(config, config_name, overrides):
         if override.partition("=")[0].strip() == "work_dir":  # the run knows the model that it exported
             options += ["--set", override]
     steps = {
-        "read the report": run.evaluation / "report.md",
+        "read the report": run.evaluation / "report.html",
         "view the training": shlex.join(["vad", "tensorboard", str(run.path)]),
     }
     if not config.features.root:  # a model of imported features scores features, not videos

@@ -15,7 +15,7 @@ def printed(capsys, *overrides, config_name=None):
 def test_the_report_and_the_next_commands_are_named(capsys):
     assert printed(capsys) == [
         "Next",
-        "read the report     runs/default/evaluation/report.md",
+        "read the report     runs/default/evaluation/report.html",
         "view the training   vad tensorboard runs/default",
         "score videos        vad score VIDEO",
     ]
