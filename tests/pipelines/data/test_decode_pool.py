@@ -86,7 +86,9 @@ def test_one_process_works_on_one_video_after_the_other(videos, long_video):
     kept = process.results(long_video)  # an error may keep hold of it, and of its results
     next(kept)
     assert list(process.results(videos[2])) == list(encode_video(videos[2], settings(workers=1)))
+    running = multiprocessing.active_children()
     kept.close()  # ends nothing: the process works for another video by now
+    assert len(running) == 1 and multiprocessing.active_children() == running
     assert list(process.results(videos[0])) == list(encode_video(videos[0], settings(workers=1)))
     process.close()
     assert not multiprocessing.active_children()
