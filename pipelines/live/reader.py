@@ -17,10 +17,10 @@ import numpy as np
 from pipelines.data.camera_stream import CameraStream, StreamClock
 from pipelines.data.pixels import grey_picture, picture_jpeg, square_rgb
 from pipelines.data.video import TICK_TOLERANCE_SEC, VideoError, VideoReader, probe
-from pipelines.live.backoff import Backoff
 from pipelines.live.clips import ClipSource
 from pipelines.live.health import HealthMonitor
 from pipelines.live.recordings import Recordings
+from pipelines.run.backoff import Backoff
 from pipelines.run.workers import exit_with_parent
 
 ALIVE_SEC = 1.0

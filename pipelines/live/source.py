@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 
-from pipelines.live.backoff import Backoff
 from pipelines.live.reader import (
     BeginMessage,
     ClipMessage,
@@ -17,6 +16,7 @@ from pipelines.live.reader import (
     StateMessage,
     run_reader,
 )
+from pipelines.run.backoff import Backoff
 
 POLL_SEC = 0.5
 STALLED_SEC = 5.0  # without a frame, and at least so many frames

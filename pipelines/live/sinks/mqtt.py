@@ -9,6 +9,7 @@ import time
 from collections import deque
 
 from pipelines.config import UserError
+from pipelines.run.backoff import pause_sec
 
 PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 ONLINE, OFFLINE = "online", "offline"
@@ -135,9 +136,8 @@ class Mqtt:
             except (self._aiomqtt.MqttError, OSError, TimeoutError) as error:
                 self.problem = f"{type(error).__name__}: {error}"
             if not self._closed:
-                pause = min(self.backoff_sec[0] * 2 ** min(failures, 30), self.backoff_sec[1])
                 failures += 1
-                await self._sleep(pause)
+                await self._sleep(pause_sec(failures, *self.backoff_sec))
 
     async def _sleep(self, seconds):
         """Wait, unless ``close`` is called."""

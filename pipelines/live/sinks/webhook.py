@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pipelines.config import UserError
 from pipelines.live.database import Database
 from pipelines.live.sinks._worker import Worker
+from pipelines.run.backoff import pause_sec
 
 TYPES = ("event", "clip", "state")
 SIGNATURE = "VAD-Signature"
@@ -143,7 +144,7 @@ class Webhook:
             except Exception as error:  # the disk of the queue; the thread must live
                 self.problem, self._failures = f"{type(error).__name__}: {error}", self._failures + 1
             if self._failures:
-                self._closed.wait(self._pause(self._failures))
+                self._closed.wait(pause_sec(self._failures, *self.backoff_sec))
 
     def _send_next(self):
         """Send one message, the first of its event; without one that is due, wait."""
@@ -169,12 +170,9 @@ class Webhook:
                 self.delivered, self.refused = self.delivered + (status < 300), self.refused + (status >= 300)
                 return
             self._failures += 1
-            due = time.time() + self._pause(row["attempts"] + 1)
+            due = time.time() + pause_sec(row["attempts"] + 1, *self.backoff_sec)
             sql = "UPDATE messages SET attempts = attempts + 1, due = ? WHERE number = ?"
             connection.execute(sql, (due, row["number"]))
-
-    def _pause(self, failures):
-        return min(self.backoff_sec[0] * 2 ** min(failures - 1, 30), self.backoff_sec[1])
 
     def _post(self, message_id, body):
         """Return the status that the receiver answers; redirects are not followed."""

@@ -1,8 +1,8 @@
 """Repeat a request that failed for a reason that passes."""
 
-import random
 import time
 
+from pipelines.run.backoff import pause_sec
 from pipelines.serving.clients import ServerError
 
 FIRST_PAUSE_SEC, MAX_PAUSE_SEC = 0.1, 2.0
@@ -30,8 +30,8 @@ def with_retries(request, timeout_sec, sleep=time.sleep, clock=time.monotonic):
         try:
             return request(max(end - clock(), 1e-3))
         except ServerError as error:
-            pause_sec = min(FIRST_PAUSE_SEC * 2 ** (attempt - 1), MAX_PAUSE_SEC) * random.uniform(0.5, 1)
+            pause = pause_sec(attempt, FIRST_PAUSE_SEC, MAX_PAUSE_SEC)
             gone = error.status == "UNAVAILABLE" and attempt == MAX_ATTEMPTS
-            if not error.retry or gone or clock() + pause_sec >= end:
+            if not error.retry or gone or clock() + pause >= end:
                 raise
-            sleep(pause_sec)
+            sleep(pause)
