@@ -12,7 +12,6 @@ import json
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import sys
@@ -20,6 +19,8 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+
+from pipelines.run.workers import peak_memory_bytes
 
 MAX_SEC, MAX_BYTES = 10, 2 << 30
 MAX_INPUT_BYTES = 1 << 14
@@ -61,7 +62,7 @@ class Findings:
         if time.monotonic() - self.start > self.seconds and not self.reported:
             self.reported = True
             print(self.report(), flush=True)
-        if self.count % 64 == 0 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 > MAX_BYTES:
+        if self.count % 64 == 0 and peak_memory_bytes() > MAX_BYTES:
             self.keep(content, MemoryError("more than 2 GB"))
 
     def keep(self, content, error):
@@ -81,7 +82,7 @@ class Findings:
         """Return the numbers of this run as one line."""
         seconds = time.monotonic() - self.start
         facts = {"executions": self.count, "refused": self.refused, "seconds": round(seconds)}
-        return json.dumps(facts | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, **self.kinds})
+        return json.dumps(facts | {"peak_mb": peak_memory_bytes() >> 20, **self.kinds})
 
 
 def mutated(rng, seeds):

@@ -6,7 +6,6 @@ A door raises what a command would not catch, and ``AssertionError`` for a value
 import io
 import json
 import math
-import resource
 import tempfile
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pipelines.data.features.files import FeatureError, FeatureFolder
 from pipelines.data.features.layouts import choose_layout, row_frames
 from pipelines.data.listing.manifest import MANIFEST_NAME, read_manifest
 from pipelines.data.splits import training_problem
+from pipelines.run.workers import peak_memory_bytes
 
 NUM_FRAMES = 50
 LABELS = b"""file,label,subset,class,num_frames
@@ -223,7 +223,7 @@ def look_at_video(path, settings, on_frame):
         *_, found = inspect_video(ListedVideo("a", path, "train", 0), settings)
         unclear = getattr(found, "reason", "").partition(":")[0].endswith(("Error", "Exception"))
         assert not unclear, found
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        peak_mb = peak_memory_bytes() >> 20
         assert peak_mb < 2048, f"memory of {peak_mb} MB"
         yield found if isinstance(found, Failed) else facts
     except Exception as error:

@@ -13,8 +13,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from pipelines.bench import peak_memory_bytes
-from pipelines.run.workers import load_tensorflow_quietly
+from pipelines.run.workers import load_tensorflow_quietly, peak_memory_bytes
 
 MEMORY_LIMIT_BYTES = 8e9
 HAS_TORCH = importlib.util.find_spec("torch") is not None

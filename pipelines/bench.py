@@ -5,10 +5,8 @@ import dataclasses
 import io
 import math
 import platform
-import resource
 import shutil
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import get_args
@@ -22,7 +20,7 @@ from pipelines.report.terminal.summary import write_summary
 from pipelines.report.terminal.tables import markdown_table, print_table
 from pipelines.run.files import write_text
 from pipelines.run.folder import RunFolder
-from pipelines.run.workers import in_own_process, load_tensorflow_quietly, usable_cores
+from pipelines.run.workers import in_own_process, load_tensorflow_quietly, peak_memory_bytes, usable_cores
 
 COLUMNS = {"part": "part", "work": "measured on", "result": "result", "memory": "peak memory (MB)"}
 PARTS = get_args(BenchPart)
@@ -83,14 +81,6 @@ def _measured(function, *arguments):
     with contextlib.redirect_stdout(io.StringIO()):  # hides the summaries of the stages
         row = function(*arguments)
     return {**row, "memory": round(peak_memory_bytes() / 1e6)} if row else None
-
-
-def peak_memory_bytes():
-    """Return the largest resident size that this process ever had."""
-    with contextlib.suppress(OSError):  # on Linux ru_maxrss starts at the size of the parent process
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure_decode(config):

@@ -1,13 +1,16 @@
-"""Worker processes: usable cores, one function in a fresh process, TensorFlow loaded quietly."""
+"""Worker processes: usable cores, peak memory, one function in a fresh process, TensorFlow loaded quietly."""
 
+import contextlib
 import importlib
 import multiprocessing
 import os
+import resource
 import sys
 import tempfile
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from pipelines.run.failures import MachineError
 from pipelines.run.restart import is_crash, warn_of_restart
@@ -94,3 +97,11 @@ def load_tensorflow_quietly():
             output.seek(0)
             if not loaded:
                 sys.stderr.write(output.read().decode(errors="replace"))
+
+
+def peak_memory_bytes():
+    """Return the largest resident size that this process ever had."""
+    with contextlib.suppress(OSError):  # on Linux ru_maxrss starts at the size of the parent process
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -365,11 +365,12 @@ def test_the_length_is_known_without_decoding(make_video, tmp_path):
 
 
 MEMORY = """
-import resource, sys
+import sys
+from pipelines.run.workers import peak_memory_bytes
 from pipelines.data.video import VideoReader
 for frame in VideoReader(sys.argv[1], size_px=224).snippets(8):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak_memory_bytes() >> 10)
 """
 
 

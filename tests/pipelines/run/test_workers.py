@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.run.failures import MachineError
-from pipelines.run.workers import in_own_process, usable_cores
+from pipelines.run.workers import in_own_process, peak_memory_bytes, usable_cores
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
@@ -120,3 +120,11 @@ def test_a_function_is_called_again_after_a_crash_of_its_process(tmp_path, capsy
 
 def test_usable_cores_are_at_most_those_of_the_machine():
     assert 1 <= usable_cores() <= multiprocessing.cpu_count()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc: Linux")
+def test_peak_memory_of_a_process_is_not_that_of_the_one_that_started_it():
+    large = bytearray(b"1") * (300 << 20)
+    code = "from pipelines.run.workers import peak_memory_bytes; print(peak_memory_bytes())"
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(started.stdout) < len(large) < peak_memory_bytes()
