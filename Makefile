@@ -36,8 +36,9 @@ test: $(STAMPS)/dev  ## run the tests, two files at a time (ARGS="-k crf" passes
 
 backends: $(STAMPS)/backends  ## also install JAX and PyTorch: make test then compares all three backends
 
-lint: $(STAMPS)/dev  ## check style (ruff) and import rules (import-linter)
+lint: $(STAMPS)/dev  ## check style (ruff), types (mypy) and import rules (import-linter)
 	@$(BIN)/ruff check .
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, scoring, memory, and the core
@@ -52,7 +53,7 @@ docs: $(STAMPS)/dev  ## build the documentation site into build/docs; a broken l
 		echo "open build/docs/index.html; with the search: python -m http.server -d build/docs"
 
 clean:  ## remove .venv, the caches and the demo's output; your own runs stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis build runs/demo runs/bench
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis build runs/demo runs/bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(STAMPS)/uv  ## resolve requirements/*.txt from pyproject.toml again

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,9 +43,9 @@ def calibrate(
     needs if there is too little.
     """
     loaded = load_named(config, overrides)
-    given = {"inputs": tuple(inputs or ()), "cameras": cameras, "camera": camera}
+    given: dict[str, Any] = {"inputs": tuple(inputs or ()), "cameras": cameras, "camera": camera}
     given = {key: value for key, value in given.items() if value}
-    numbers = {"false_alarms": false_alarms, "confidence": confidence}
+    numbers: dict[str, Any] = {"false_alarms": false_alarms, "confidence": confidence}
     given |= {key: value for key, value in numbers.items() if value is not None}
     chosen = dataclasses.replace(loaded.calibrate, **given)
     videos = _videos(chosen.inputs)

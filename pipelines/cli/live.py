@@ -1,7 +1,7 @@
 """Watch cameras (``vad watch``)."""
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,8 +46,8 @@ def watch(
     gave a frame. So does the end of all files, if no other source is watched.
     """
     loaded = load_named(config, overrides)
-    given = {"sources": tuple(sources or ()) or None, "cameras": cameras, "lag": lag, "pace": pace, "store": store}
-    given["web"] = "" if no_web else web
+    given: dict[str, Any] = {"sources": tuple(sources or ()) or None, "cameras": cameras, "lag": lag, "pace": pace}
+    given |= {"store": store, "web": "" if no_web else web}
     chosen = dataclasses.replace(loaded.watch, **{key: value for key, value in given.items() if value is not None})
     scoring = dataclasses.replace(loaded.score, model=model or loaded.score.model)
     return run(["stages.watch"], dataclasses.replace(loaded, watch=chosen, score=scoring), modifies_run=False)

@@ -1,7 +1,7 @@
 """Score videos with an exported model or with a server (``vad score``)."""
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +40,7 @@ def score(
     Writes one score per original frame as CSV and JSON, a timeline per video, and report.html for all of them. With
     --server, TensorFlow Serving runs the model, and the results are the same.
     """
-    given = {"inputs": tuple(inputs or ()), "model": model, "output": output, "annotate": annotate}
+    given: dict[str, Any] = {"inputs": tuple(inputs or ()), "model": model, "output": output, "annotate": annotate}
     given |= {"server": server, "server_model": server_model}
     given |= {"server_version": server_version, "server_label": server_label}
     loaded = load_named(config, overrides)

@@ -218,7 +218,7 @@ def _pooled(manifest, trainings):
 def _columns(found):
     """Return the measurements of the trainings as columns: means over folds and seeds; learning rates are listed."""
     rates = sorted({of_fold["learning_rate"] for of_fold in found})
-    columns = {"learning rate": " / ".join(f"{rate:g}" for rate in rates)}
+    columns: dict[str, object] = {"learning rate": " / ".join(f"{rate:g}" for rate in rates)}
     for key, title in FACTS.items():
         if key in found[0]:
             columns[title] = round(float(np.mean([of_fold[key] for of_fold in found])))

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
+from typing import Any
 
 from pipelines.live.reader import (
     BeginMessage,
@@ -46,7 +47,8 @@ class Source:
         self.dropped = self.reconnects = 0
         self._items, self._changed = deque(), threading.Condition()
         self._num_frames = 0
-        self._process = self._connection = None
+        self._process: Any = None
+        self._connection: Any = None
         self._paused, self._stopping = task.paused, threading.Event()
         self._connected = ("connecting", "")  # what the state is when nothing is paused
         self._lost, self._ever_live = False, False

@@ -34,7 +34,7 @@ def check_zones(zones):
             raise UserError(f"points of zone {number} must lie in 0..1, fractions of the picture. Received: {polygon}.")
         if not _inside(points)[0].any():
             raise UserError(f"zone {number} has no area. Received: {polygon!r:.200}.")
-        checked.append(tuple((float(x), float(y)) for x, y in points))
+        checked.append(tuple(map(tuple, points.tolist())))
     return tuple(checked)
 
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines.run.disk import format_bytes
 
@@ -221,7 +221,7 @@ def _guarded(name, check, *arguments):
 def _start(code):
     """Start Python code in a process of its own; it ends before its time limit, whatever an import does."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     child = subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, errors="replace", **streams)
     return child, time.monotonic() + CHILD_TIMEOUT_SEC
 

@@ -59,7 +59,7 @@ class ModelInfo:
     created_utc: str = ""
     made_with: dict = field(default_factory=dict)
     weights: str = ""
-    temporal_reach: tuple[int, int] = (0, 0)
+    temporal_reach: tuple[int, ...] = (0, 0)
     crop: bool = False
     takes_prior: bool = False
     dtype: str = "float32"

@@ -199,7 +199,7 @@ def _stamps(features):
 def _fingerprint(config, source, videos):
     """Hash everything that decides the content of a shard: settings, feature files and labels."""
     options = config.features
-    facts = [[RECORDS_VERSION, source.layout, source.width, options.frames_per_feature, options.video_fps]]
+    facts: list = [[RECORDS_VERSION, source.layout, source.width, options.frames_per_feature, options.video_fps]]
     for video in videos:
         features = source.found[video]
         files = features if isinstance(features, str) else _try(_stamps, features)

@@ -78,7 +78,7 @@ def _check_space(config, folder, videos):
 def _fingerprint(config, videos):
     """Hash everything that decides the content of a shard: settings, files (size, time, head and tail) and labels."""
     data = config.data
-    facts = [[RECORDS_VERSION, data.frames_per_sec, data.clip_frames, data.image_size_px, data.jpeg_quality]]
+    facts: list = [[RECORDS_VERSION, data.frames_per_sec, data.clip_frames, data.image_size_px, data.jpeg_quality]]
     if data.crop:
         facts[0].append("crop")
     for video in videos:

@@ -107,7 +107,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         num_blocks = (num_frames + size[0] - 1) // size[0]
         query_frames = ops.reshape(ops.arange(num_blocks * size[0], dtype="int32"), (num_blocks, size[0]))
         key_frames = cliques.block_key_frames(lengths, num_blocks, size, widest, self.alignment)
-        return cliques.Geometry(*size, lengths, query_frames, key_frames)
+        return cliques.Geometry(size[0], size[1], lengths, query_frames, key_frames)
 
     def _scores(self, query, key, geometry):
         """Step 1: ``(B, N, M, G, S * G)`` in float32 at least."""

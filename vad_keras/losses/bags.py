@@ -1,6 +1,7 @@
 """Arithmetic of masked bags that several losses need: labels, masks and the choice of the top-k nodes."""
 
 import numbers
+from typing import Any
 
 from keras import ops
 
@@ -93,16 +94,16 @@ def bag_score(scores, mask=None, k=0.1):
     return ops.sum(scores * weights, axis=tuple(range(1, len(scores.shape))))
 
 
-def check_k(k):
+def check_k(k: Any):
     """Raise a ``ValueError`` unless ``k`` is a count, a share or ``"mean"``."""
     if isinstance(k, str):
         good = k == "mean"
     elif isinstance(k, bool):
         good = False
     elif isinstance(k, numbers.Integral):
-        good = k >= 1
+        good = int(k) >= 1
     else:
-        good = isinstance(k, numbers.Real) and 0 < k <= 1
+        good = isinstance(k, numbers.Real) and 0 < float(k) <= 1
     if not good:
         raise ValueError(
             "`k` must be a number of nodes (integer >= 1), a share of them (float in (0, 1]) or 'mean'. "

@@ -86,8 +86,8 @@ def interval_of_jackknife(value, left_out, limits=None):
     nearest = share * LIMIT_SHARE, 1 - (1 - share) * LIMIT_SHARE  # the logit of a limit itself is infinite
     error, freedom = _standard_error(_logit(np.clip(shares, *nearest)))
     margin = _t_quantile(freedom) * error
-    ends = [low + width / (1 + np.exp(-_logit(share) - side * margin)) for side in (-1, 1)]
-    return _interval(*ends, error, freedom)
+    lower, upper = (low + width / (1 + np.exp(-_logit(share) - side * margin)) for side in (-1, 1))
+    return _interval(lower, upper, error, freedom)
 
 
 def _logit(share):

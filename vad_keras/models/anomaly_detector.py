@@ -1,5 +1,7 @@
 """The anomaly detector: node features of whole videos -> one score per frame and per patch."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -161,7 +163,7 @@ class AnomalyDetector(MemoryModel):
         if self.projection_dim:
             self.project = keras.layers.Dense(self.projection_dim, activation="relu", dtype=policy, name="project")
         self.node_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
-        self.skip = (
+        self.skip: Any = (
             keras.layers.Dense(self.attention.value_dim, dtype=policy, name="skip") if self.residual else None
         )
         self.f_u = None

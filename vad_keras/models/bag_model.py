@@ -1,6 +1,7 @@
 """What the anomaly detector and every baseline share: inputs, loss terms and metrics."""
 
 import abc
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ class BagModel(CheckedModel, abc.ABC):
     0.
     """
 
-    LOSS_TERMS = ()
+    LOSS_TERMS: tuple[str, ...] = ()
     uses_prior = False
 
     def __init__(self, **kwargs):
@@ -36,7 +37,7 @@ class BagModel(CheckedModel, abc.ABC):
         self.term_means = [keras.metrics.Mean(name=term) for term in self.LOSS_TERMS]
         self.bag_auc = BagAUC()
         self.num_channels = None  # of a node, known once the model is built
-        self.memory = None  # of normal nodes, see ``MemoryModel``
+        self.memory: Any = None  # of normal nodes, see ``MemoryModel``
 
     @abc.abstractmethod
     def build_nodes(self, nodes_shape):

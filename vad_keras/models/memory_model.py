@@ -1,5 +1,7 @@
 """A bag model whose prior comes with the inputs, or from a memory of normal nodes."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -25,8 +27,8 @@ class MemoryModel(BagModel):
             raise ValueError(
                 f'`memory_nodes`={memory_nodes} needs `unary_from="prior"` or "both", or `prior_in_score=True`.'
             )
-        self.prior = PriorLogit(name="prior") if needed else None
-        self.memory = NormalMemory(memory_nodes, name="memory") if memory_nodes else None
+        self.prior: Any = PriorLogit(name="prior") if needed else None
+        self.memory: Any = NormalMemory(memory_nodes, name="memory") if memory_nodes else None
 
     def build_prior(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""

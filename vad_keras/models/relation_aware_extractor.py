@@ -1,5 +1,7 @@
 """Relation-aware feature extractor: frames -> multi-scale patch features."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -137,7 +139,9 @@ class RelationAwareExtractor(FrameEncoder):
 
     def _build_prior(self, weights, labels, abnormal):
         """The classifier of the video network, never trained here, and its patches; None without ``labels``."""
-        self.prior_abnormal, self.prior_head, self.prior_patches = tuple(abnormal), None, None
+        self.prior_abnormal = tuple(abnormal)
+        self.prior_head: Any = None
+        self.prior_patches: Any = None
         if not labels:
             if abnormal:
                 raise ValueError(f"`prior_abnormal` needs `prior_labels`. Received: {tuple(abnormal)} without labels.")

@@ -1,5 +1,7 @@
 """Video backbones of the feature extractor, as a plain dict: how each is built and what it expects of its input."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -143,7 +145,7 @@ def _real_frames(x, real):
 # A pixel p in 0..255 enters a backbone as `p * scale - offset`, in the order of `channels`.
 _MEAN, _DEVIATION = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 
-VIDEO_BACKBONES = {
+VIDEO_BACKBONES: dict[str, dict[str, Any]] = {
     "mc3_18": {
         "build": MixedConvolution18,
         "video": True,

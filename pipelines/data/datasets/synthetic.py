@@ -143,7 +143,7 @@ def _write_masks(path, videos, settings):
                 mask[frame] = camera.silhouette(story.poses[frame][:2], looks[:2])
             masks[video.video_id] = np.packbits(mask, axis=-1)
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, **masks)
+        np.savez_compressed(temporary, **masks)  # type: ignore[arg-type]  # keys are names of videos
 
 
 def _write_lists(root, videos):

@@ -169,7 +169,7 @@ class FeatureFolder:
         "Set `features.root` to the folder of one kind of features, or `features.suffix` to the suffix of their names."
     )
     RENAME = 'If {near} holds them, set `features.suffix = "{suffix}"`.'
-    UNNAMED = (["arr_0"],)  # keys of an .npz that holds one video and not its name
+    UNNAMED: tuple[list[str], ...] = (["arr_0"],)  # keys of an .npz that holds one video and not its name
 
     def __init__(self, root, suffix=""):
         self.root = Path(root)

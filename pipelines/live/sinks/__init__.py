@@ -30,7 +30,8 @@ def open_sinks(options, folder, cameras):
     Raises:
         UserError: An address is none, or the package for MQTT is missing.
     """
-    folder, sinks = Path(folder), []
+    folder = Path(folder)
+    sinks: list[Mqtt | Webhook | JsonLines] = []
     if options.mqtt:
         host, _, port = options.mqtt.partition(":")
         port = port or str(MQTT_TLS_PORT if options.mqtt_tls else MQTT_PORT)

@@ -230,7 +230,7 @@ def _discovery(prefix, discovery_prefix, cameras):
             "origin": {"name": "vad_keras"},
         }
         states = {"state_topic": f"{prefix}/{camera}/state", "json_attributes_topic": f"{prefix}/{camera}/state"}
-        entities = {
+        entities: dict[tuple[str, str], dict] = {
             ("binary_sensor", "alarm"): states | {"device_class": "safety"},
             ("binary_sensor", "notice"): states | {"device_class": "motion"},
             ("binary_sensor", "problem"): states | {"device_class": "problem", "entity_category": "diagnostic"},

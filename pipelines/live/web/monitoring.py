@@ -90,7 +90,7 @@ def monitoring_router(view):
         now = time.time()
         problems = {status.name: problem_of(status, now) for status in view.statuses()}
         problems = {name: problem for name, problem in problems.items() if problem}
-        content = {"status": "failing" if problems else "ok"}
+        content: dict[str, object] = {"status": "failing" if problems else "ok"}
         if request.scope["vad_access"]:
             content["cameras"] = problems
         return JSONResponse(content, 503 if problems else 200)

@@ -7,6 +7,7 @@ import logging
 import math
 from collections import deque
 from queue import Empty
+from typing import Any
 
 from sse_starlette.sse import EventSourceResponse, SendTimeoutError
 from starlette.concurrency import run_in_threadpool
@@ -155,7 +156,7 @@ class PictureStream(Response):
         picture: Function that returns the newest JPEG or None.
     """
 
-    media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
+    media_type: Any = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
 
     def __init__(self, hub, picture):
         super().__init__()

@@ -91,7 +91,8 @@ def plot_top_heat_maps(path, scored, read_frame, scales, score_from="scorer"):
             duration_sec = video.num_frames / video.fps
             time = format_time(round(frame / video.fps, 1), duration_sec) + (" s" if duration_sec < 60 else "")
             titles.append(f"{heading}\n{name}, {time}, score {scores[frame]:.2f}")
-    plot_heat_maps(path, frames, score_maps(*map(np.stack, zip(*patches, strict=True)), score_from), scales, titles)
+    scores, unary, marginals = map(np.stack, zip(*patches, strict=True))
+    plot_heat_maps(path, frames, score_maps(scores, unary, marginals, score_from), scales, titles)
 
 
 def frames_around_peak(scores):

@@ -1,5 +1,7 @@
 """Where a system finds the events: its patch scores against the pixel masks of the test videos."""
 
+from typing import Any
+
 import numpy as np
 
 from pipelines.report.evaluation.seeds import over_seeds
@@ -86,7 +88,7 @@ def measure_location(systems):
         dict: ``systems`` (name -> map -> metric -> ``{"seeds", "mean", "sd", "chance"}``), ``num_videos`` and
         ``num_frames`` with a mask, and ``missing``, the reason for each system that has none.
     """
-    content = {"num_videos": 0, "num_frames": 0, "systems": {}, "missing": {}}
+    content: dict[str, Any] = {"num_videos": 0, "num_frames": 0, "systems": {}, "missing": {}}
     for name, seeds in systems.items():
         located = [[video["location"] for video in videos if "location" in video] for videos in seeds]
         if not all(located):

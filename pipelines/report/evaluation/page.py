@@ -1,5 +1,6 @@
 """An evaluation as a report in Markdown and in HTML, and the part of it that is printed on a terminal."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pipelines.report.evaluation.event_tables import event_counts, event_tables, location_table, missing_reasons
@@ -22,18 +23,17 @@ from pipelines.report.terminal.tables import markdown_table, print_table, table_
 def print_report(content, console=None):
     """Print all metrics of a single system; of several systems the main metrics, differences and further columns."""
     if len(content["systems"]) == 1:
-        print_table(*metric_rows(content), title=_heading(content), console=console)
-        print_table(*event_tables(content)[0], title=f"Events: {event_counts(content)}", console=console)
-        rows, columns = location_table(content)
-        if rows:
-            print_table(rows, columns, title="Place", console=console)
+        tables = [(*metric_rows(content), _heading(content))]
+        tables.append((*event_tables(content)[0], f"Events: {event_counts(content)}"))
+        tables.append((*location_table(content), "Place"))
     else:
-        print_table(*system_rows(content, MAIN_METRICS, short=True), title=_heading(content), console=console)
+        tables = [(*system_rows(content, MAIN_METRICS, short=True), _heading(content))]
         title = f"Difference to {content['reference']} ({LEGEND})"
-        print_table(*difference_rows(content, MAIN_METRICS, True, True), title=title, console=console)
-    rows, columns = fact_rows(content)
-    if rows:
-        print_table(rows, columns, console=console)
+        tables.append((*difference_rows(content, MAIN_METRICS, True, True), title))
+    tables.append((*fact_rows(content), ""))
+    for rows, columns, title in tables:
+        if rows:
+            print_table(rows, columns, title=title, console=console)
 
 
 class Section(NamedTuple):
@@ -56,7 +56,7 @@ def markdown_page(content, figures=()):
         content: Content of ``metrics.json``.
         figures: ``(file name, what it shows)`` of each figure beside the report.
     """
-    written = {
+    written: dict[str, Callable] = {
         "text": str,
         "list": lambda lines: "\n".join(f"* {line}" for line in lines),
         "table": lambda table: markdown_table(*table),

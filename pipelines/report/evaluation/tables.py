@@ -125,14 +125,16 @@ def value_text(name, entry, with_interval=False):
 
 def interval_text(name, entry):
     """Return the 95 % interval over videos."""
-    return format_interval(*entry["interval_95"], decimals(name, entry.get("mean", 0.0)))
+    low, high = entry["interval_95"]
+    return format_interval(low, high, decimals(name, entry.get("mean", 0.0)))
 
 
 def difference_text(name, entry, break_line=False):
     """Return the difference, its interval and ``n.s.`` if it is not significant."""
-    digits = decimals(name, max(map(abs, (entry["difference"], *entry["interval_95"]))))
+    low, high = entry["interval_95"]
+    digits = decimals(name, max(map(abs, (entry["difference"], low, high))))
     text = format_difference(entry["difference"], digits)
-    interval = format_interval(*entry["interval_95"], digits)
+    interval = format_interval(low, high, digits)
     if interval == MISSING:
         return text
     text += f"{chr(10) if break_line else ' '}({interval})"

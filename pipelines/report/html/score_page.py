@@ -10,6 +10,7 @@ import json
 import os
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -114,7 +115,7 @@ def curve(times_sec, scores, duration_sec, steps=STEPS):
 def _page(output, ordered, skipped, model, thumbnails):
     videos, room = [], THUMBNAIL_BYTES
     for number, (name, result) in enumerate(ordered[:MAX_VIDEOS], start=1):
-        columns = {"delimiter": ",", "skiprows": 1, "usecols": (1, 2), "ndmin": 2, "unpack": True}
+        columns: dict[str, Any] = {"delimiter": ",", "skiprows": 1, "usecols": (1, 2), "ndmin": 2, "unpack": True}
         with (output / f"{name}.csv").open(encoding="utf-8") as file:
             times_sec, scores = np.loadtxt(file, **columns)
         videos.append(_video(output, name, result, f"v{number}", times_sec, scores))

@@ -42,7 +42,7 @@ def curves_figure(curves, title=""):
                 f"`curves[{name!r}]` must hold normal and abnormal frames. Received only: {np.unique(labels)}."
             )
         line_style = LINE_STYLES[index // len(SERIES) % len(LINE_STYLES)]
-        style = {"color": SERIES[index % len(SERIES)], "linestyle": line_style}
+        style: dict[str, object] = {"color": SERIES[index % len(SERIES)], "linestyle": line_style}
         if index == 0 and not apart:  # the reference must be visible among many lines
             style |= {"linewidth": 3.0, "zorder": 3}
         _plot_seeds(roc, recall, name, labels, scores.reshape(-1, labels.size), style, apart)

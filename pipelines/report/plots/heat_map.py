@@ -75,7 +75,7 @@ def scale_maps(patch_scores, scales, size_px):
             f"`patch_scores` must have shape ({expected},), one for each patch of `scales`={tuple(scales)}. "
             f"Received: {patch_scores.shape}."
         )
-    height, width = (size_px, size_px) if np.isscalar(size_px) else size_px
+    height, width = map(int, np.broadcast_to(size_px, 2))
     maps, first = [], 0
     for scale in scales:
         grid = patch_scores[first : first + scale * scale].reshape(scale, scale)
@@ -101,7 +101,7 @@ def patch_cells(scales, size_px):
     >>> patches.tolist(), cells.tolist()
     ([[0, 0, 0, 0], [1, 2, 3, 4]], [[0, 1], [2, 3]])
     """
-    height, width = (size_px, size_px) if np.isscalar(size_px) else size_px
+    height, width = map(int, np.broadcast_to(size_px, 2))
     covering, first = [], 0
     for scale in scales:
         rows, columns = np.arange(height) * scale // height, np.arange(width) * scale // width

@@ -1,7 +1,7 @@
 """A progress bar with rate and time left on a terminal, plain lines in a log file."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -62,7 +62,7 @@ def track(
     >>> list(track([1, 2, 3], "Counting", unit="numbers"))
     [1, 2, 3]
     """
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     console = console or Console(stderr=True)
     return (_show_bar if console.is_terminal else _print_lines)(iterable, description, total, unit, console)

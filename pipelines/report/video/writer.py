@@ -80,7 +80,8 @@ class _Silence:
 
 def _video_stream(output, shape, fps):
     stream = output.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=ENCODER_OPTIONS)
-    stream.height, stream.width, stream.pix_fmt = *shape[:2], "yuv420p"
+    stream.height, stream.width = shape[:2]
+    stream.pix_fmt = "yuv420p"
     codec = stream.codec_context
     codec.time_base = TIME_BASE
     codec.colorspace = codec.color_primaries = codec.color_trc = 1  # BT.709

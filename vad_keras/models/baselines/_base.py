@@ -1,6 +1,7 @@
 """What all baselines share: one vector per frame, masked scores, and loss terms that are metrics too."""
 
 import abc
+from typing import Any
 
 from keras import ops
 
@@ -33,7 +34,7 @@ class Baseline(BagModel):
     """
 
     uses_prior = property(lambda self: self.late_prior)
-    OF_VIDEO = ()  # outputs with one row per video instead of one per frame, ``(B, D)``
+    OF_VIDEO: tuple[str, ...] = ()  # outputs with one row per video instead of one per frame, ``(B, D)``
 
     def __init__(self, patches="first", normalize=False, segments=0, late_prior=False, **kwargs):
         super().__init__(**kwargs)
@@ -41,7 +42,7 @@ class Baseline(BagModel):
         checks.integers(0, segments=segments)
         self.patches, self.normalize, self.segments = patches, normalize, segments
         self.late_prior = late_prior
-        self.prior = PriorLogit(name="prior", trainable=False) if late_prior else None
+        self.prior: Any = PriorLogit(name="prior", trainable=False) if late_prior else None
 
     @abc.abstractmethod
     def build_frames(self, feature_dim):

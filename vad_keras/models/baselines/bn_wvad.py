@@ -165,7 +165,8 @@ class BNWVAD(Baseline):
     def _pull_push(self, labels, divergence, mask):
         """Step 7 of one layer, ``(B, T)`` -> scalar."""
         abnormal, normal = self._select(labels, divergence, mask)
-        return mean_hinge(*(ops.reshape(x, (-1,)) for x in (divergence, normal, abnormal)), self.loss_options["margin"])
+        divergence, normal, abnormal = (ops.reshape(x, (-1,)) for x in (divergence, normal, abnormal))
+        return mean_hinge(divergence, normal, abnormal, self.loss_options["margin"])
 
     def _select(self, labels, divergence, mask):
         """Step 6: float32 ``(B, T)``, 1 at the chosen frames of abnormal and of normal videos."""
