@@ -20,6 +20,7 @@ from pipelines.cli.live import watch
 from pipelines.cli.next_steps import print_next_steps
 from pipelines.cli.options import (
     ConfigOption,
+    DryRunOption,
     FoldsOption,
     InnerFoldsOption,
     JobsOption,
@@ -87,7 +88,7 @@ def demo(config: ConfigOption = None, overrides: SetOption = None):
 
 
 @app.command(rich_help_panel=PIPELINE)
-def train(config: ConfigOption = None, overrides: SetOption = None):
+def train(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Run all stages, from prepare to export.
 
     These are prepare, train-extractor, extract, train-detector, evaluate and export. With features.root,
@@ -96,75 +97,75 @@ def train(config: ConfigOption = None, overrides: SetOption = None):
     loaded = load_named(config, overrides)
     cli_datasets.refuse_untrainable(loaded)
     stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN
-    status = run([f"stages.{stage}" for stage in stages], loaded)
-    if status != EXIT_INTERRUPTED:
+    status = run([f"stages.{stage}" for stage in stages], loaded, dry_run=dry_run)
+    if status != EXIT_INTERRUPTED and not dry_run:
         print_next_steps(loaded, config, overrides)
     return status
 
 
 @app.command(rich_help_panel=STAGES)
-def prepare(config: ConfigOption = None, overrides: SetOption = None):
+def prepare(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Decode the videos into records of JPEG frames.
 
     Writes clips/ in the run's folder. A file that cannot be decoded is skipped and listed.
     """
-    return run(["stages.prepare"], load_named(config, overrides))
+    return run(["stages.prepare"], load_named(config, overrides), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
-def train_extractor(config: ConfigOption = None, overrides: SetOption = None):
+def train_extractor(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Train the relation-aware feature extractor (Sec 3.2).
 
     Each snippet takes the label of its video. Writes extractor.keras and TensorBoard logs.
     """
-    return run(["stages.train_extractor"], load_named(config, overrides))
+    return run(["stages.train_extractor"], load_named(config, overrides), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
-def extract(config: ConfigOption = None, overrides: SetOption = None):
+def extract(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Extract the node features of each video.
 
     Writes one vector per patch and frame to nodes/ in the run's folder.
     """
-    return run(["stages.extract"], load_named(config, overrides))
+    return run(["stages.extract"], load_named(config, overrides), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
-def import_features(config: ConfigOption = None, overrides: SetOption = None):
+def import_features(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Import downloaded features (features.root) as nodes.
 
     Replaces prepare, train-extractor and extract. Reads I3D, C3D or CLIP features of each listed video; the videos
     themselves are not needed. Writes nodes/ in the run's folder. A file that cannot be used is skipped and listed.
     """
-    return run(["stages.import_features"], load_named(config, overrides))
+    return run(["stages.import_features"], load_named(config, overrides), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
-def train_detector(config: ConfigOption = None, overrides: SetOption = None):
+def train_detector(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Train the anomaly detector on nodes (Sec 3.3, 3.4).
 
     Uses contrastive multiple-instance learning on bags of nodes. Writes detector.keras and TensorBoard logs.
     """
-    return run(["stages.train_detector"], load_named(config, overrides))
+    return run(["stages.train_detector"], load_named(config, overrides), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
-def evaluate(config: ConfigOption = None, overrides: SetOption = None):
+def evaluate(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Evaluate the detector on the test videos.
 
     Writes metrics, timelines and heat maps to evaluation/ in the run's folder. With folds and seeds: vad repeat.
     """
-    return run(["stages.evaluate"], load_named(config, overrides))
+    return run(["stages.evaluate"], load_named(config, overrides), dry_run=dry_run)
 
 
 @app.command(rich_help_panel=STAGES)
-def export(config: ConfigOption = None, overrides: SetOption = None):
+def export(config: ConfigOption = None, overrides: SetOption = None, dry_run: DryRunOption = False):
     """Export a SavedModel for TensorFlow Serving.
 
     Writes extractor and detector as one model, with its signatures, warm-up requests and a model card, as the next
     version under export.root.
     """
-    return run(["stages.export"], load_named(config, overrides))
+    return run(["stages.export"], load_named(config, overrides), dry_run=dry_run)
 
 
 app.command(rich_help_panel=INFERENCE)(score)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipelines.cli import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
 from pipelines.cli.inputs import check_inputs
+from pipelines.cli.plan import print_plan
 from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import LOCK_NAME, run_lock
@@ -19,7 +20,7 @@ TRAININGS = {"stages.train_extractor", "stages.train_detector"}
 WITHOUT_TENSORFLOW = ("stages.calibrate", "stages.collect")
 
 
-def run(modules, config, *arguments, modifies_run=True) -> int:
+def run(modules, config, *arguments, modifies_run=True, dry_run=False) -> int:
     """Run modules one after the other and return the exit status.
 
     What the first one reads is checked before anything is loaded or written. If a training follows other stages, its
@@ -31,14 +32,19 @@ def run(modules, config, *arguments, modifies_run=True) -> int:
         config: The run's ``Config``.
         arguments: Further arguments of the modules' function ``run``.
         modifies_run: Lock the run's folder and write ``config.json`` into it.
+        dry_run: Only print what the stages would do.
     """
+    trainings = TRAININGS.intersection(modules[1:])
+    if dry_run:
+        print_plan(modules, config, trainings)
+        return EXIT_DONE
     check_inputs(modules[0], config, *arguments)
     before = summary_stamps(config)
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
             if any(_needs_tensorflow(name, config) for name in modules):
                 load_tensorflow_quietly()
-            for name in TRAININGS.intersection(modules[1:]):
+            for name in trainings:
                 importlib.import_module(f"pipelines.{name}").check_settings(config)
             for name in modules:
                 importlib.import_module(f"pipelines.{name}").run(config, *arguments)

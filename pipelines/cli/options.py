@@ -66,6 +66,7 @@ SetOption = Annotated[
         autocompletion=completing(lambda: [f"{key}=" for key in all_settings()]),
     ),
 ]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")]
 AnnotateOption = Annotated[
     bool, typer.Option("--annotate", help="Also write each video with its score, patches and alarms drawn over it.")
 ]

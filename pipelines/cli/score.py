@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.cli.dispatch import run
-from pipelines.cli.options import AnnotateOption, ConfigOption, ModelOption, SetOption, load_named
+from pipelines.cli.options import AnnotateOption, ConfigOption, DryRunOption, ModelOption, SetOption, load_named
 
 
 def score(
@@ -32,6 +32,7 @@ def score(
         str | None, typer.Option(metavar="DIR", help="Folder of the results. Default: scores/ in work_dir.")
     ] = None,
     annotate: AnnotateOption = False,
+    dry_run: DryRunOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ):
@@ -45,4 +46,4 @@ def score(
     given |= {"server_version": server_version, "server_label": server_label}
     loaded = load_named(config, overrides)
     changed = dataclasses.replace(loaded.score, **{key: value for key, value in given.items() if value})
-    return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False)
+    return run(["stages.score"], dataclasses.replace(loaded, score=changed), modifies_run=False, dry_run=dry_run)

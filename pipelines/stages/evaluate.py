@@ -70,6 +70,18 @@ def run(config) -> Path:
     return run_folder.evaluation_metrics
 
 
+def plan(config):
+    """Return what ``run`` would do, in words. It is fast, and never kept.
+
+    Raises:
+        UserError: The nodes or the detector are missing.
+    """
+    run_folder = RunFolder.of(config)
+    run_folder.need_trained(run_folder.detector)
+    number = sum(video.subset == "test" for video in read_manifest(run_folder.nodes).videos)
+    return f"score {counted(number, 'test video')} and write {run_folder.evaluation}"
+
+
 def _main_metrics(means):
     """Return the main metrics in words: of the frames, or of the videos when frame labels are missing."""
     if np.isnan(means["frame_auc"]):

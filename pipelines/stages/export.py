@@ -65,6 +65,18 @@ def run(config) -> Path:
     return folder
 
 
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if the newest version is already this model.
+
+    Raises:
+        UserError: A model has not been trained yet.
+    """
+    model_folder = Path(config.export.root) / config.export.name
+    if _same_version(model_folder, file_hash(*_model_paths(config)), config):
+        return ""
+    return f"write version {max(versions(model_folder), default=0) + 1} into {model_folder}"
+
+
 def describe(config, signatures, weights):
     """Return the ``ModelInfo`` of an export.
 

@@ -44,12 +44,9 @@ def run(config) -> Path:
     run_folder, clips = RunFolder.of(config), open_clips(config)
     folder, videos = run_folder.nodes, clips.manifest.videos
     extractor = _load_extractor(config)
-    facts = [clips.manifest.fingerprint.encode(), run_folder.extractor.read_bytes()]
-    if extractor.temporal_reach:
-        facts.append(past_only(config))
-    settings = fingerprint(*facts)
+    settings = _settings(config, clips, extractor)
     _remove_outdated(folder, settings)
-    shards = plan_shards(folder, "nodes", videos, config.data.videos_per_shard, lambda group: settings)
+    shards = _shards(config, clips, settings)
     reuse = _reuse(shards)
     todo, failed = [video for shard in reuse.todo for video in shard.videos], {}
     if todo:
@@ -65,6 +62,34 @@ def run(config) -> Path:
     seconds = time.monotonic() - start
     write_summary(config, "extract", f"{done}{reuse}", list(failed.items()), output=folder, seconds=seconds)
     return folder
+
+
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if the nodes are up to date.
+
+    Raises:
+        UserError: The clips or the extractor are missing.
+    """
+    clips, run_folder = open_clips(config), RunFolder.of(config)
+    videos = clips.manifest.videos
+    todo = _shards(config, clips, _settings(config, clips, _load_extractor(config)))
+    if is_marked(run_folder.nodes / FINGERPRINT_NAME, todo[0].fingerprint):
+        todo = _reuse(todo).todo
+    number = sum(len(shard.videos) for shard in todo)
+    return f"extract {number:,} of {counted(len(videos), 'video')} into {run_folder.nodes}" if todo else ""
+
+
+def _settings(config, clips, extractor):
+    """Hash everything that decides the nodes."""
+    facts = [clips.manifest.fingerprint.encode(), RunFolder.of(config).extractor.read_bytes()]
+    if extractor.temporal_reach:
+        facts.append(past_only(config))
+    return fingerprint(*facts)
+
+
+def _shards(config, clips, settings):
+    folder, size = RunFolder.of(config).nodes, config.data.videos_per_shard
+    return plan_shards(folder, "nodes", clips.manifest.videos, size, lambda group: settings)
 
 
 def _without(videos, failed):

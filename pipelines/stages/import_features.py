@@ -44,8 +44,7 @@ def run(config) -> Path:
         raise UserError("`features.root` is empty. Set it to the folder of the feature files.")
     folder = RunFolder.of(config).nodes
     source = _open_source(config, load_dataset(config))
-    size, videos = config.data.videos_per_shard, list(source.found)
-    shards = plan_shards(folder, "nodes", videos, size, lambda group: _fingerprint(config, source, group))
+    shards = _shards(config, source)
     reuse = reuse_finished(folder, "nodes", shards)
     (folder / FINGERPRINT_NAME).unlink(missing_ok=True)
     if reuse.todo:
@@ -64,6 +63,24 @@ def run(config) -> Path:
     done += f"{reuse}{describe_warnings(held.videos)}"
     write_summary(config, STAGE, done, held.skipped, output=folder, seconds=time.monotonic() - start)
     return folder
+
+
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if the nodes are up to date.
+
+    Raises:
+        UserError: As for ``run``.
+    """
+    source = _open_source(config, load_dataset(config))
+    todo = [shard for shard in _shards(config, source) if shard.note() is None]
+    number = sum(len(shard.videos) for shard in todo)
+    total = counted(len(source.found), "video")
+    return f"import the features of {number:,} of {total} into {RunFolder.of(config).nodes}" if todo else ""
+
+
+def _shards(config, source):
+    folder, size = RunFolder.of(config).nodes, config.data.videos_per_shard
+    return plan_shards(folder, "nodes", list(source.found), size, lambda group: _fingerprint(config, source, group))
 
 
 @dataclasses.dataclass(frozen=True)

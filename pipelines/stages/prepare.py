@@ -6,11 +6,12 @@ A shard holds ``data.videos_per_shard`` videos in the order of the list. A secon
 import functools
 import shutil
 import time
+from pathlib import Path
 
 import tensorflow as tf
 
 from pipelines.config import UserError
-from pipelines.data.datasets import load_dataset
+from pipelines.data.datasets import load_dataset, synthetic
 from pipelines.data.decode_pool import DecodePool
 from pipelines.data.encode import Failed
 from pipelines.data.inspection import Inspected, inspect_video
@@ -43,9 +44,7 @@ def run(config):
     if problem:
         print_line(f"warning: {problem}")
     folder = RunFolder.of(config).clips
-    shards = plan_shards(
-        folder, "clips", videos, config.data.videos_per_shard, lambda group: _fingerprint(config, group)
-    )
+    shards = _shards(config, videos)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     reuse = reuse_finished(folder, "clips", shards)
     if reuse.todo:
@@ -57,6 +56,30 @@ def run(config):
         finally:  # they may be what fills the disk
             shutil.rmtree(folder / PARTS, ignore_errors=True)
     return _finish(config, folder, shards, reuse, time.monotonic() - start)
+
+
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if the records are up to date.
+
+    Raises:
+        UserError: The dataset cannot be loaded.
+    """
+    folder = RunFolder.of(config).clips
+    if config.data.dataset == "synthetic":  # `load_dataset` would generate them
+        videos = synthetic.planned(Path(config.data.root), config.synthetic)
+        missing = sum(not video.path.exists() for video in videos)
+        if missing:
+            return f"generate {counted(missing, 'video')} in {config.data.root} and decode them into {folder}"
+    else:
+        videos = load_dataset(config)
+    todo = [shard for shard in _shards(config, videos) if shard.note() is None]
+    number = sum(len(shard.videos) for shard in todo)
+    return f"decode {number:,} of {counted(len(videos), 'video')} into {folder}" if todo else ""
+
+
+def _shards(config, videos):
+    folder, size = RunFolder.of(config).clips, config.data.videos_per_shard
+    return plan_shards(folder, "clips", videos, size, lambda group: _fingerprint(config, group))
 
 
 def _check_space(config, folder, videos):

@@ -109,6 +109,30 @@ def run(config) -> Path:
     return output
 
 
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if all videos are scored. No video is decoded.
+
+    Raises:
+        UserError: As for ``run``.
+    """
+    found = find_videos(config.score.inputs, without=is_annotated)
+    output = Path(config.score.output or RunFolder.of(config).scores)
+    with contextlib.closing(_open_engine(config)) as engine:
+        Scorer(engine)
+        named = result_names(found, output)
+        todo = sum(not _is_scored(engine, path, output / name, config.score) for path, name in named)
+        model = f"{engine.info.name} version {engine.version}"
+    return f"score {todo:,} of {counted(len(found), 'video')} with {model}; write {output}" if todo else ""
+
+
+def _is_scored(engine, path, target, options):
+    """Whether the results of a video are those of this model, these settings and this file."""
+    with contextlib.suppress(VideoError):
+        result = None if options.force else finished_result(target, _identity(engine, path, options))
+        return bool(result) and (not options.annotate or bool(result.get("annotated")))
+    return False
+
+
 def _open_engine(config):
     """Load the chosen model, or connect to the chosen server."""
     options = config.score

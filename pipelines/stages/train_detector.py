@@ -58,12 +58,8 @@ def run(config) -> Path:
     Raises:
         UserError: The nodes or one of the two labels are missing.
     """
-    start, run_folder = time.monotonic(), RunFolder.of(config)
-    manifest = read_manifest(run_folder.nodes)
-    videos = training_videos(manifest)
-    sections = config.detector, config.train_detector
-    settings = training_fingerprint(config.seed, sections, manifest.fingerprint, videos)
-    state = TrainingState(run_folder, STAGE, run_folder.detector, settings)
+    start = time.monotonic()
+    state, videos = _state(config)
     if state.is_finished:
         state.remove_backup()
         write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
@@ -78,6 +74,25 @@ def run(config) -> Path:
     done = _describe(config.train_detector, training, validation, state.history)
     write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
     return state.output
+
+
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if the detector is trained.
+
+    Raises:
+        UserError: The nodes are missing.
+    """
+    state, videos = _state(config)
+    return state.plan(config.train_detector.epochs, videos)
+
+
+def _state(config):
+    """Return the ``TrainingState`` of the run and its training videos."""
+    run_folder = RunFolder.of(config)
+    manifest = read_manifest(run_folder.nodes)
+    videos, sections = training_videos(manifest), (config.detector, config.train_detector)
+    settings = training_fingerprint(config.seed, sections, manifest.fingerprint, videos)
+    return TrainingState(run_folder, STAGE, run_folder.detector, settings), videos
 
 
 def check_settings(config):

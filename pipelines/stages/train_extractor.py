@@ -39,12 +39,9 @@ def run(config) -> Path:
     Raises:
         UserError: The clips or one of the two labels are missing, or the weights of the backbone cannot be loaded.
     """
-    start, run_folder, clips = time.monotonic(), RunFolder.of(config), open_clips(config)
+    start, clips = time.monotonic(), open_clips(config)
     videos = training_videos(clips.manifest)
-    sections = config.extractor, config.train_extractor
-    records = clips.manifest.fingerprint + (":past" if has_video_network(config) and past_only(config) else "")
-    settings = training_fingerprint(config.seed, sections, records, videos)
-    state = TrainingState(run_folder, STAGE, run_folder.extractor, settings)
+    state = _state(config, clips.manifest, videos)
     if state.is_finished:
         state.remove_backup()
         write_summary(config, STAGE, "already trained with these clips and settings", output=state.output)
@@ -53,6 +50,24 @@ def run(config) -> Path:
     done = _describe(config, videos, state.history)
     write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
     return state.output
+
+
+def plan(config):
+    """Return what ``run`` would do, in words; ``""`` if the extractor is trained.
+
+    Raises:
+        UserError: The clips are missing.
+    """
+    manifest = open_clips(config).manifest
+    videos = training_videos(manifest)
+    return _state(config, manifest, videos).plan(config.train_extractor.epochs, videos)
+
+
+def _state(config, manifest, videos):
+    run_folder, sections = RunFolder.of(config), (config.extractor, config.train_extractor)
+    records = manifest.fingerprint + (":past" if has_video_network(config) and past_only(config) else "")
+    settings = training_fingerprint(config.seed, sections, records, videos)
+    return TrainingState(run_folder, STAGE, run_folder.extractor, settings)
 
 
 def fit_extractor(config, clips, videos, state):

@@ -7,6 +7,7 @@ import keras
 
 import vad_keras.models.baselines  # noqa: F401 - registers all models for load_model
 from pipelines.config import UserError
+from pipelines.report.terminal.summary import counted
 from pipelines.run.failures import describe, machine_error
 from pipelines.run.files import content_hash, fingerprint
 from pipelines.run.marker import is_marked, mark
@@ -47,6 +48,20 @@ class TrainingState:
     def history(self):
         """One dict per finished epoch, see ``read_history``."""
         return read_history(self.folder / HISTORY_NAME)
+
+    def plan(self, epochs, videos):
+        """Return what the training would do, in words; ``""`` if it is finished.
+
+        Args:
+            epochs: Epochs of the whole training.
+            videos: Training videos.
+        """
+        if self.is_finished:
+            return ""
+        done = len(self.history) if is_marked(self.folder / "settings", self.settings) and self.backup.exists() else 0
+        resume = f", resumed after epoch {done}" if done else ""
+        size = f"{counted(len(videos), 'video')}, at most {counted(epochs, 'epoch')}"
+        return f"train on {size}{resume}; write {self.output}"
 
     def discard_other(self):
         """Remove state and logs of a training with other settings. What this training can resume from stays."""

@@ -1,6 +1,7 @@
 """Tests of pipelines.demo."""
 
 import contextlib
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -8,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipelines import demo
+from pipelines.cli.app import TRAIN
+from pipelines.cli.dispatch import TRAININGS
 from pipelines.cli.options import BUNDLED_CONFIGS
+from pipelines.cli.plan import print_plan
 from pipelines.config import load_config
 from pipelines.run.folder import RunFolder
+from pipelines.stages import train_detector
 
 # The demonstration on a few tiny videos: seconds instead of minutes, and a model that knows next to nothing.
 TINY = (
@@ -71,6 +76,27 @@ def test_it_ends_with_three_next_commands(shown):
     assert f"vad tensorboard {config.work_dir}" in steps[0]
     assert RunFolder.of(config).logs.is_dir()
     assert steps[1].split("--model ")[1] == f"{config.export.root}/demo"
+
+
+def test_a_dry_run_of_the_finished_run_has_nothing_to_do_and_writes_nothing(shown, capsys):
+    config, _, _ = shown
+    run = RunFolder.of(config)
+    folders = run.path, Path(config.data.root), Path(config.export.root)
+    before = {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
+    print_plan([f"stages.{stage}" for stage in TRAIN], config, TRAININGS)
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    would = {stage: text.strip() for stage, text in filter(lambda line: len(line) == 2, lines) if stage in TRAIN}
+    assert would.pop("evaluate").startswith("score 2 test videos")
+    assert list(would) == [stage for stage in TRAIN if stage != "evaluate"]
+    assert set(would.values()) == {"do nothing: finished"}
+    assert {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")} == before
+
+
+def test_a_dry_run_with_other_settings_trains_again(shown):
+    config, _, _ = shown
+    other = dataclasses.replace(config, train_detector=dataclasses.replace(config.train_detector, epochs=3))
+    assert train_detector.plan(config) == ""
+    assert train_detector.plan(other).startswith("train on 6 videos, at most 3 epochs; write")
 
 
 def test_a_second_run_trains_nothing_again(shown):

@@ -52,7 +52,7 @@ def load(config, track=iter):
             f"{settings.frames_per_sec:g} frames per second. Raise `synthetic.duration_sec` or "
             "`synthetic.frames_per_sec`."
         )
-    videos = _plan(root, settings)
+    videos = planned(root, settings)
     _claim(root, settings)
     todo = [(video, position) for position, video in enumerate(videos) if not video.path.exists()]
     if todo:
@@ -67,8 +67,8 @@ def load(config, track=iter):
     return videos
 
 
-def _plan(root, settings):
-    """Plan the videos in the order of the list; every second one is abnormal."""
+def planned(root, settings):
+    """Return the ``ListedVideo`` entries, on disk or not, in the order of the list; every second one is abnormal."""
     num_frames = round(settings.duration_sec * settings.frames_per_sec)
     videos = []
     for subset, count in (("train", settings.train_videos), ("test", settings.test_videos)):
