@@ -55,7 +55,7 @@ class AblateConfig:
 
 @dataclass(frozen=True)
 class AlarmsConfig:
-    """When a score is an alarm. Only `vad watch` and `vad calibrate` use more than the threshold (docs/alarms.md)."""
+    """When scores are an alarm (docs/alarms.md). Recorded videos have no notices and no cool-down."""
 
     threshold: Fraction = setting(0.5, "A score at or above it is an alarm; an export keeps it in model.json")
     notice_threshold: Fraction = setting(0.0, "A score at or above it is a notice; 0: no notices")

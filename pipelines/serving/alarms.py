@@ -8,13 +8,13 @@ import numpy as np
 
 from pipelines.serving.events import LEVELS, AlarmRules, Event
 
-__all__ = ["LEVELS", "Alarm", "AlarmRules", "AlarmTracker", "Event", "find_alarms", "find_events"]
+__all__ = ["LEVELS", "Alarm", "AlarmRules", "AlarmTracker", "Event", "find_alarms", "find_events", "find_stretches"]
 
 UPDATE_SEC = 1.0  # a rising peak is reported at most this often
 
 
 class Alarm(NamedTuple):
-    """Consecutive frames at or above the threshold; ``end_frame`` and ``end_sec`` are exclusive."""
+    """Consecutive frames of a recorded video; ``end_frame`` and ``end_sec`` are exclusive."""
 
     start_frame: int
     end_frame: int
@@ -223,24 +223,44 @@ def find_events(scores, times_sec, rules, frame_duration_sec, camera=""):
     return [event for change, event in changes if change == "end"]
 
 
-def find_alarms(scores, times_sec, threshold, frame_duration_sec):
-    """Find the alarms of a video by the threshold alone, in order.
+def find_alarms(scores, times_sec, rules, frame_duration_sec):
+    """Find the alarms of a recorded video, in order: the events of ``find_events`` without notices and cool-down.
 
     Args:
         scores: One score per frame, ``(num_frames,)``.
         times_sec: Presentation time of each frame, ``(num_frames,)``.
-        threshold: A score at or above it is an alarm.
+        rules: ``AlarmRules``; threshold, hysteresis, merging and minimum length are used.
         frame_duration_sec: How long the last frame is shown.
 
     Example:
 
-    >>> find_alarms([0.1, 0.7, 0.9, 0.2], [0.0, 0.5, 1.0, 1.5], threshold=0.5, frame_duration_sec=0.5)
+    >>> find_alarms([0.1, 0.7, 0.9, 0.2], [0.0, 0.5, 1.0, 1.5], AlarmRules(threshold=0.5), frame_duration_sec=0.5)
     [Alarm(start_frame=1, end_frame=3, start_sec=0.5, end_sec=1.5, max_score=0.9)]
     """
-    scores = np.asarray(scores)
-    ends_sec = [*map(float, times_sec[1:]), float(times_sec[-1]) + frame_duration_sec]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], scores >= threshold, [False]])))
+    scores = np.asarray(scores, float)
+    edges_sec = np.append(np.asarray(times_sec, float), times_sec[-1] + frame_duration_sec)
     return [
-        Alarm(int(start), int(end), float(times_sec[start]), ends_sec[end - 1], float(scores[start:end].max()))
-        for start, end in edges.reshape(-1, 2)
+        Alarm(int(start), int(end), float(edges_sec[start]), float(edges_sec[end]), float(scores[start:end].max()))
+        for start, end in find_stretches(scores, edges_sec, rules.threshold, rules)
     ]
+
+
+def find_stretches(scores, edges_sec, threshold, rules):
+    """Return first frame and end (exclusive) of each stretch, int ``(N, 2)``, by rules 1, 3 and 4 of ``AlarmRules``.
+
+    Args:
+        scores: One score per frame, float ``(num_frames,)``.
+        edges_sec: Time of each frame, and of the end of the last one, ``(num_frames + 1,)``.
+        threshold: Taken in place of that of the rules.
+        rules: ``AlarmRules``.
+    """
+    high, low = scores >= threshold, scores < threshold - rules.hysteresis
+    # The last score that was high or low decides: between both thresholds a stretch goes on.
+    decided = np.maximum.accumulate(np.where(high | low, np.arange(scores.size), -1))
+    active = (decided >= 0) & high[np.maximum(decided, 0)]
+    starts, ends = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]))).reshape(-1, 2).T
+    if starts.size:
+        apart = edges_sec[starts[1:]] - edges_sec[ends[:-1]] >= rules.merge_gap_sec
+        starts, ends = starts[np.append(True, apart)], ends[np.append(apart, True)]
+    long = edges_sec[ends] - edges_sec[starts] >= rules.min_length_sec
+    return np.stack([starts[long], ends[long]], axis=1)

@@ -29,7 +29,10 @@ def write_annotated(path, target, video, info, progress=iter):
     rows = expand_to_frames(np.arange(len(indices)), indices, len(video.scores))
     region = spec.CENTER_CROP if info.crop else (1.0, 1.0)
     deciding = next(iter(maps.values()))
-    overlay = Overlay(video.times_sec, video.scores, video.threshold, rows, deciding, info.scales, region)
+    is_alarm = np.zeros(len(video.scores), bool)
+    for alarm in video.alarms:
+        is_alarm[alarm.start_frame : alarm.end_frame] = True
+    overlay = Overlay(video.times_sec, video.scores, video.threshold, is_alarm, rows, deciding, info.scales, region)
     reader = VideoReader(path)
     frames = enumerate(progress(reader.whole_frames()))
     drawn = ((time_sec, overlay.draw(frame, rgb)) for frame, (time_sec, rgb) in frames)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import hypergeom
 
+from pipelines.serving.alarms import find_stretches
+
 DAY_SEC = 86_400.0
 STEPS_PER_UNIT = 10**6  # thresholds are multiples of its inverse, as stored scores are
 CURVE_POINTS = 80
@@ -238,19 +240,7 @@ def _lowest_threshold(footage, rules, block_sec, allowed):
 
 
 def _events(video, rules, threshold):
-    """Return starts and ends, in seconds of the video, of the events of ``find_events`` without cool-down."""
-    scores = np.asarray(video.scores, float)
-    times = np.append(np.asarray(video.times_sec, float), video.times_sec[-1] + video.frame_duration_sec)
-    times = times - times[0]
-    high, low = scores >= threshold, scores < threshold - rules.hysteresis
-    # The last score that was high or low decides: between both thresholds a stretch goes on.
-    decided = np.maximum.accumulate(np.where(high | low, np.arange(scores.size), -1))
-    active = (decided >= 0) & high[np.maximum(decided, 0)]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]))).reshape(-1, 2)
-    starts, ends = times[edges[:, 0]], times[edges[:, 1]]
-    if not starts.size:
-        return starts, ends
-    apart = starts[1:] - ends[:-1] >= rules.merge_gap_sec
-    starts, ends = starts[np.append(True, apart)], ends[np.append(apart, True)]
-    long = ends - starts >= rules.min_length_sec
-    return starts[long], ends[long]
+    """Return starts and ends, in seconds of the video, of its alarms."""
+    edges = np.append(np.asarray(video.times_sec, float), video.times_sec[-1] + video.frame_duration_sec)
+    edges = edges - edges[0]
+    return edges[find_stretches(np.asarray(video.scores, float), edges, threshold, rules)].T

@@ -11,7 +11,7 @@ LEVELS = ("notice", "alarm")
 
 @dataclass(frozen=True)
 class AlarmRules:
-    """Rules that turn scores into events. The defaults are those of ``find_alarms``: the threshold alone.
+    """Rules that turn scores into events. The defaults are the threshold alone.
 
     A score counts from its time until the next score. The rules apply in this order:
 
@@ -57,6 +57,17 @@ class AlarmRules:
         """Return the rules of the settings ``[alarms]``; there, a notice threshold of 0 means that there is none."""
         values = {field.name: getattr(config, field.name) for field in dataclasses.fields(cls)}
         return cls(**values | {"notice_threshold": config.notice_threshold or None})
+
+    @classmethod
+    def of_recording(cls, config, threshold):
+        """Return the rules of ``[alarms]`` for a recorded video: one threshold, no cool-down.
+
+        Args:
+            config: ``AlarmsConfig``.
+            threshold: Taken in place of its threshold, such as that of the model.
+        """
+        values = {name: getattr(config, name) for name in ("hysteresis", "min_length_sec", "merge_gap_sec")}
+        return cls(threshold, **values)
 
     @property
     def lowest(self):

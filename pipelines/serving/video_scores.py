@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import UserError
+from pipelines.config.sections import AlarmsConfig
 from pipelines.data.encode import Failed
 from pipelines.data.frame_reading import FrameRequest, VideoFacts, read_frames
 from pipelines.data.snippets import expand_to_frames
 from pipelines.data.video import VideoError
 from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.timeline import timeline_figure
-from pipelines.serving.alarms import find_alarms
+from pipelines.serving.alarms import AlarmRules, find_alarms
 from pipelines.serving.engines import open_engine
 from pipelines.serving.scorer import FrameScores, Scorer
 
@@ -26,7 +27,7 @@ class VideoScores:
     Args:
         scores: One score per original frame in [0, 1], float64 ``(num_frames,)``.
         times_sec: Presentation time of each frame, float64 ``(num_frames,)``.
-        threshold: A score at or above it is an alarm.
+        rules: ``AlarmRules`` of its alarms.
         fps: Frames per second of the video.
         sampled: ``FrameScores`` of the frames that the model saw, with the scores of their patches.
         sampled_indices: Which original frames these are, int64 ``(T,)``.
@@ -36,7 +37,7 @@ class VideoScores:
 
     scores: np.ndarray
     times_sec: np.ndarray
-    threshold: float
+    rules: AlarmRules
     fps: float
     sampled: FrameScores
     sampled_indices: np.ndarray
@@ -45,9 +46,14 @@ class VideoScores:
     height: int = 0
 
     @property
+    def threshold(self):
+        """The score at which an alarm starts."""
+        return self.rules.threshold
+
+    @property
     def alarms(self):
-        """Stretches of frames at or above the threshold, ``Alarm``s in order."""
-        return find_alarms(self.scores, self.times_sec, self.threshold, 1 / self.fps)
+        """``Alarm``s in order."""
+        return find_alarms(self.scores, self.times_sec, self.rules, 1 / self.fps)
 
     def to_frame(self):
         """Return one row per frame, ``time_sec`` and ``score``, as a ``pandas.DataFrame``. It needs pandas."""
@@ -55,7 +61,8 @@ class VideoScores:
 
     def plot(self):
         """Return the timeline as a Matplotlib figure."""
-        return timeline_figure(self.times_sec, self.scores, self.threshold)
+        spans = [(alarm.start_sec, alarm.end_sec) for alarm in self.alarms]
+        return timeline_figure(self.times_sec, self.scores, self.threshold, alarms_sec=spans)
 
     def _repr_html_(self):
         times = [(f"{alarm.start_sec:.1f} to {alarm.end_sec:.1f} s", f"{alarm.max_score:.3f}") for alarm in self.alarms]
@@ -87,7 +94,7 @@ def score_video(path, model="", server="", threshold=None, **options):
         path: Video file, or folder of frames.
         model: Folder of a model or of one of its versions.
         server: Address of TensorFlow Serving, ``grpc://HOST:8500`` or ``http://HOST:8501``.
-        threshold: A score at or above it is an alarm; None: the threshold of the model.
+        threshold: The score at which an alarm starts; None: that of the model.
         **options: For a server: ``name`` of the model there (``"vad"``), ``version``, ``label``, ``timeout_sec``.
 
     Returns:
@@ -112,7 +119,7 @@ def score_video(path, model="", server="", threshold=None, **options):
         engine.close()
 
 
-def score_with(engine, path, threshold=None, progress=iter, decoder=None):
+def score_with(engine, path, threshold=None, progress=iter, decoder=None, alarms=None):
     """Score a video file with an engine, which further videos may share.
 
     Args:
@@ -120,6 +127,7 @@ def score_with(engine, path, threshold=None, progress=iter, decoder=None):
         path, threshold: As for ``score_video``.
         progress: Function that passes snippets on and may show how many there were.
         decoder: ``DecodeProcess`` that reads the file; None: this process reads it.
+        alarms: ``AlarmsConfig`` with the rules of alarms; None: its defaults.
     """
     info, scorer, parts, indices, facts = engine.info, Scorer(engine), [], [], []
     request = FrameRequest(Path(path), info.frames_per_sec, info.image_size_px, info.crop, info.clip_frames)
@@ -139,7 +147,7 @@ def score_with(engine, path, threshold=None, progress=iter, decoder=None):
     return VideoScores(
         scores=expand_to_frames(sampled.anomaly_score, indices, video.num_frames).astype(float),
         times_sec=video.times_sec,
-        threshold=info.threshold if threshold is None else threshold,
+        rules=AlarmRules.of_recording(alarms or AlarmsConfig(), info.threshold if threshold is None else threshold),
         fps=video.fps,
         sampled=sampled,
         sampled_indices=indices,

@@ -25,6 +25,7 @@ from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.failures import reason_of
 from pipelines.run.files import content_hash, replacing, write_json
 from pipelines.run.folder import RunFolder
+from pipelines.serving.alarms import AlarmRules
 from pipelines.serving.annotated import write_annotated
 from pipelines.serving.clients import ServerError
 from pipelines.serving.engines import open_engine
@@ -83,14 +84,14 @@ def run(config) -> Path:
     with contextlib.closing(engine), contextlib.closing(DecodeProcess(config.data, read_frames)) as decoder:
         for path, name in named if single else track(named, "Scoring"):
             try:
-                stamp, identity = _stamp(path), _identity(engine, path, config.score)
+                stamp, identity = _stamp(path), _identity(engine, path, config)
                 before = read_result(output / name)
                 result = None if config.score.force else finished_result(output / name, identity)
                 if config.score.annotate and not (result or {}).get("annotated"):
                     result = None
                 kept += result is not None
-                arguments = engine, decoder, path, output / name, identity, stamp, single, config.score.annotate
-                results.append((name, result or _score_file(*arguments)))
+                arguments = engine, decoder, path, output / name, identity, stamp, single
+                results.append((name, result or _score_file(config, *arguments)))
             except VideoError as error:
                 skipped.append((error.file, error.reason))
             except ServerError as error:
@@ -120,16 +121,16 @@ def plan(config):
     with contextlib.closing(_open_engine(config)) as engine:
         Scorer(engine)
         named = result_names(found, output)
-        todo = sum(not _is_scored(engine, path, output / name, config.score) for path, name in named)
+        todo = sum(not _is_scored(engine, path, output / name, config) for path, name in named)
         model = f"{engine.info.name} version {engine.version}"
     return f"score {todo:,} of {counted(len(found), 'video')} with {model}; write {output}" if todo else ""
 
 
-def _is_scored(engine, path, target, options):
+def _is_scored(engine, path, target, config):
     """Whether the results of a video are those of this model, these settings and this file."""
     with contextlib.suppress(VideoError):
-        result = None if options.force else finished_result(target, _identity(engine, path, options))
-        return bool(result) and (not options.annotate or bool(result.get("annotated")))
+        result = None if config.score.force else finished_result(target, _identity(engine, path, config))
+        return bool(result) and (not config.score.annotate or bool(result.get("annotated")))
     return False
 
 
@@ -163,7 +164,7 @@ def _describe_warnings(results):
     return f"; {len(warned)} with a warning (see the JSON files), the first: {first}"
 
 
-def _identity(engine, path, options):
+def _identity(engine, path, config):
     """Return what decides a result: the model, the settings and every byte of the file.
 
     Raises:
@@ -173,10 +174,12 @@ def _identity(engine, path, options):
         source = {"size_bytes": path.stat().st_size, "sha256": content_hash(path)}
     except OSError as error:
         raise VideoError(path, f"cannot be read ({error.strerror or error})") from None
-    info = engine.info
+    info, options = engine.info, config.score
+    rules = AlarmRules.of_recording(config.alarms, options.threshold or info.threshold)
     return {
         "model": {"name": info.name, "version": engine.version, "weights": info.weights, "sha256": engine.sha256},
-        "threshold": options.threshold or info.threshold,
+        "threshold": rules.threshold,
+        "alarm_rules": {key: getattr(rules, key) for key in ("hysteresis", "min_length_sec", "merge_gap_sec")},
         "max_top_frames": options.top_frames,
         "source": source,
     }
@@ -189,11 +192,11 @@ def _stamp(path):
         return stat.st_size, stat.st_mtime_ns
 
 
-def _score_file(engine, decoder, path, target, identity, stamp, show_progress, annotate):
+def _score_file(config, engine, decoder, path, target, identity, stamp, show_progress):
     """Score one video, write its files and return the content of its JSON file."""
     info, threshold = engine.info, identity["threshold"]
     progress = partial(track, description=f"Scoring {path.name}", unit="snippets") if show_progress else iter
-    video = score_with(engine, path, threshold, progress, decoder)
+    video = score_with(engine, path, threshold, progress, decoder, config.alarms)
     sampled, frame_indices, scores, times_sec = video.sampled, video.sampled_indices, video.scores, video.times_sec
     warning = video.warning
     top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], identity["max_top_frames"])
@@ -219,13 +222,15 @@ def _score_file(engine, decoder, path, target, identity, stamp, show_progress, a
     _write_csv(with_suffix(target, ".csv"), result["scores"], times_sec)
     thumbnails = list(zip(moments_sec, pictures, strict=True))[:MAX_THUMBNAILS]
     title = printable(path.name)
-    plot_timeline(with_suffix(target, ".png"), times_sec, scores, threshold, title=title, thumbnails=thumbnails)
+    shown = {"title": title, "thumbnails": thumbnails}
+    shown["alarms_sec"] = [(alarm.start_sec, alarm.end_sec) for alarm in video.alarms]
+    plot_timeline(with_suffix(target, ".png"), times_sec, scores, threshold, **shown)
     if top:
         write_thumbnails(with_suffix(target, THUMBNAILS), [picture for _, picture in thumbnails])
         top_scores = FrameScores(*(values[top] for values in sampled))
         top_path = with_suffix(target, SUFFIXES[-1])
         _plot_top_frames(top_path, pictures, moments_sec, times_sec[-1], top_scores, engine.info)
-    if annotate:
+    if config.score.annotate:
         result["annotated"] = with_suffix(target, ANNOTATED).name
         progress = partial(track, description=f"Annotating {title}", total=len(scores), unit="frames")
         note = write_annotated(path, with_suffix(target, ANNOTATED), video, info, progress)

@@ -30,6 +30,7 @@ from pipelines.training.board import LearnedState, training_callbacks
 from pipelines.training.callbacks import use_xla, validation_warning
 from pipelines.training.checkpoints import HISTORY_NAME, best_epoch, first_epoch, read_history
 from pipelines.training.images import score_images
+from pipelines.training.input_wait import with_wait
 from pipelines.training.memory import fill_memory
 from pipelines.training.optimizer import build_optimizer
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
@@ -180,7 +181,7 @@ def fit_detector(config, detector, training, validation, callbacks):
     num_steps = options.steps_per_epoch or steps_per_epoch(training, options.batch_size)
     start = first_epoch(callbacks, detector, options.epochs)
     detector.fit(
-        _training_bags(config, training, prior, skip=start * num_steps),
+        with_wait(callbacks, _training_bags(config, training, prior, skip=start * num_steps)),
         epochs=options.epochs,
         initial_epoch=start,
         steps_per_epoch=num_steps,

@@ -19,6 +19,7 @@ from pipelines.run.folder import RunFolder
 from pipelines.training.board import training_callbacks
 from pipelines.training.callbacks import use_xla, validation_warning, warm_up
 from pipelines.training.checkpoints import best_epoch, first_epoch
+from pipelines.training.input_wait import with_wait
 from pipelines.training.snippets import even_snippets, random_snippets, snippet_batches
 from pipelines.training.state import TrainingState, training_fingerprint, training_videos
 from vad_keras.models import RelationAwareExtractor
@@ -167,7 +168,7 @@ def _fit(config, extractor, clips, source, training, validation, state):
     start = first_epoch(callbacks, extractor, options.epochs)
     snippets, num_steps = random_snippets(clips, training, options, config.seed, first_epoch=start)
     extractor.fit(
-        snippet_batches(source, snippets, options.batch_size),
+        with_wait(callbacks, snippet_batches(source, snippets, options.batch_size)),
         epochs=options.epochs,
         initial_epoch=start,
         steps_per_epoch=num_steps,

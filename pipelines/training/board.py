@@ -17,6 +17,7 @@ from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.curves import curves_figure
 from pipelines.training.callbacks import TrainingProgress
 from pipelines.training.checkpoints import HISTORY_NAME, KeepBest, Resume, best_epoch, read_history
+from pipelines.training.input_wait import InputWait
 from vad_keras import spec
 
 
@@ -138,7 +139,7 @@ def training_callbacks(config, state, description, monitor, patience_epochs):
         monitor: Validation metric that selects the best epoch; None keeps the last epoch.
         patience_epochs: See ``KeepBest``.
     """
-    callbacks = [TrainingProgress(description), Curves(state.logs, config)]
+    callbacks = [TrainingProgress(description), Curves(state.logs, config), InputWait(state.logs / "train")]
     if monitor:
         callbacks += [KeepBest(state.folder, monitor, patience_epochs)]
         callbacks += [KeptEpoch(state.logs, state.folder, monitor)]

@@ -21,26 +21,26 @@ from pipelines.report.plots.canvas import (
 MAX_THUMBNAILS = 6
 
 
-def plot_timeline(path, times_sec, scores, threshold=0.5, frame_labels=None, title="", thumbnails=None):
-    """Plot the anomaly score of one video and return the path of the PNG.
+def plot_timeline(path, *arguments, **options):
+    """Write the figure of ``timeline_figure`` and return the path of the PNG."""
+    return save_figure(timeline_figure(*arguments, **options), path)
+
+
+def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="", thumbnails=None, alarms_sec=None):
+    """Plot the anomaly score of one video.
 
     Args:
-        path: PNG to write.
         times_sec: ``(num_frames,)``, time of each original frame.
         scores: ``(num_frames,)`` in [0, 1].
         threshold: A score at or above it is an alarm.
         frame_labels: ``(num_frames,)``, 1 for an abnormal frame; None when unknown.
         title: Title, such as the name of the video.
         thumbnails: Up to six pairs ``(time_sec, rgb)`` that are shown below the curve.
+        alarms_sec: Pairs of start and end of each alarm; None: the frames at or above the threshold.
 
     Raises:
         ValueError: The lengths differ, there is no frame, or there are too many thumbnails.
     """
-    return save_figure(timeline_figure(times_sec, scores, threshold, frame_labels, title, thumbnails), path)
-
-
-def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="", thumbnails=None):
-    """Return the figure of ``plot_timeline``."""
     times_sec, scores, frame_labels = _checked(times_sec, scores, frame_labels)
     thumbnails = list(thumbnails or [])
     if len(thumbnails) > MAX_THUMBNAILS:
@@ -48,7 +48,7 @@ def timeline_figure(times_sec, scores, threshold=0.5, frame_labels=None, title="
     figure = new_figure(10, 4.6 if thumbnails else 3.1)
     grid = figure.add_gridspec(2 if thumbnails else 1, 1, height_ratios=[1.75, 1] if thumbnails else None)
     axes = figure.add_subplot(grid[0])
-    _plot_scores(axes, times_sec, scores, threshold, frame_labels)
+    _plot_scores(axes, times_sec, scores, threshold, frame_labels, alarms_sec=alarms_sec)
     axes.set_ylabel("anomaly score", color=INK, fontsize=10)
     unit, ground = _time_unit(times_sec), {"facecolor": "white", "linewidth": 0, "pad": 1.5}
     axes.set_xlabel(f"time ({unit})", color=INK, fontsize=10, bbox=ground)
@@ -134,7 +134,7 @@ def _end_sec(times_sec):
     return times_sec[-1] + (np.median(np.diff(times_sec)) if times_sec.size > 1 else 1.0)
 
 
-def _plot_scores(axes, times_sec, scores, threshold, frame_labels, small=False):
+def _plot_scores(axes, times_sec, scores, threshold, frame_labels, small=False, alarms_sec=None):
     tidy(axes, font_size=7 if small else 9)
     end_sec = _end_sec(times_sec)
     if frame_labels is not None:
@@ -144,7 +144,7 @@ def _plot_scores(axes, times_sec, scores, threshold, frame_labels, small=False):
     axes.fill_between(edges, 0, held, step="post", color=SCORE, alpha=0.10, linewidth=0)
     axes.step(edges, held, where="post", color=SCORE, linewidth=1.0 if small else 1.5, solid_joinstyle="round")
     axes.axhline(threshold, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-    for start, end in spans(scores >= threshold, times_sec):
+    for start, end in spans(scores >= threshold, times_sec) if alarms_sec is None else alarms_sec:
         axes.plot([start, end], [1.045, 1.045], color=ALARM, linewidth=2.5 if small else 4, solid_capstyle="butt")
     axes.set_ylim(0, 1.09)
     axes.set_xlim(times_sec[0], end_sec)

@@ -26,15 +26,17 @@ class Overlay:
     Args:
         times_sec: ``(num_frames,)``.
         scores: ``(num_frames,)`` in [0, 1].
-        threshold: A score at or above it is an alarm.
+        threshold: The score at which an alarm starts.
+        is_alarm: bool ``(num_frames,)``, which frames belong to an alarm.
         map_of_frame: ``(num_frames,)``, row of ``patch_scores`` that is shown with each frame.
         patch_scores: ``(T, G)``.
         scales: Scales of the patches.
         region: Parts of the rows and columns around the centre that the patches cover.
     """
 
-    def __init__(self, times_sec, scores, threshold, map_of_frame, patch_scores, scales, region=(1.0, 1.0)):
+    def __init__(self, times_sec, scores, threshold, is_alarm, map_of_frame, patch_scores, scales, region=(1.0, 1.0)):
         self.times_sec, self.scores, self.threshold = np.asarray(times_sec), np.asarray(scores), threshold
+        self.is_alarm = np.asarray(is_alarm)
         self.map_of_frame, self.patch_scores = map_of_frame, patch_scores
         self.scales, self.region = scales, region
         self._size, self._shown = None, None
@@ -53,7 +55,7 @@ class Overlay:
             self._shown = self.map_of_frame[frame]
             self._color, self._rest = self._map(self.patch_scores[self._shown])
         picture = ((rgb * self._rest + self._color) >> 8).astype(np.uint8)
-        if self.scores[frame] >= self.threshold:
+        if self.is_alarm[frame]:
             _add_border(picture)
         picture = np.pad(picture, [(0, 0), (0, picture.shape[1] % 2), (0, 0)], mode="edge")
         return np.concatenate([picture, self._bar_at(frame)])

@@ -14,7 +14,7 @@ from pipelines.serving.alarms import AlarmRules, AlarmTracker, find_alarms, find
 
 def spans(scores, threshold=0.5, times_sec=None):
     times_sec = np.arange(len(scores)) / 10 if times_sec is None else times_sec
-    return [alarm[:4] for alarm in find_alarms(scores, times_sec, threshold, 0.1)]
+    return [alarm[:4] for alarm in find_alarms(scores, times_sec, AlarmRules(threshold), 0.1)]
 
 
 def changes(scores, times=None, finish=None, **rules):
@@ -31,7 +31,7 @@ def changes(scores, times=None, finish=None, **rules):
 def test_alarms_are_the_stretches_at_or_above_the_threshold():
     scores = [0.5, 0.9, 0.1, 0.2, 0.6]
     np.testing.assert_allclose(spans(scores), [(0, 2, 0.0, 0.2), (4, 5, 0.4, 0.5)])
-    assert [alarm.max_score for alarm in find_alarms(scores, np.arange(5), 0.5, 1.0)] == [0.9, 0.6]
+    assert [alarm.max_score for alarm in find_alarms(scores, np.arange(5), AlarmRules(0.5), 1.0)] == [0.9, 0.6]
 
 
 def test_a_quiet_video_has_no_alarm_and_a_loud_one_a_single_one():
@@ -221,10 +221,12 @@ def test_frame_by_frame_gives_the_events_of_the_whole_video(frames, rules, after
     assert set(life.values()) <= {"end"}
 
 
-def test_events_of_a_video_are_those_of_the_threshold_with_the_default_rules():
+@pytest.mark.parametrize("rules", [{}, {"hysteresis": 0.2}, {"merge_gap_sec": 90, "min_length_sec": 60}])
+def test_alarms_of_a_video_are_the_events_of_the_same_rules(rules):
     scores = np.random.default_rng(0).random(500)
     times = np.arange(500) * 30.0  # far apart: no camera is lost in a video
-    alarms = find_alarms(scores, times, 0.6, 30.0)
-    events = find_events(scores, times, AlarmRules(0.6), 30.0)
+    rules = AlarmRules(0.6, **rules)
+    alarms = find_alarms(scores, times, rules, 30.0)
+    events = find_events(scores, times, rules, 30.0)
     assert [(one.start, one.end, one.peak_score) for one in events] == [tuple(alarm[2:]) for alarm in alarms]
     assert find_events([], [], AlarmRules(0.6), 1.0) == []

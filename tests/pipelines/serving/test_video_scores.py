@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError
+from pipelines.config.sections import AlarmsConfig
 from pipelines.data.video import VideoError
 from pipelines.serving import score_video
+from pipelines.serving.alarms import AlarmRules, find_alarms
 from pipelines.serving.engines import open_engine
 from pipelines.serving.video_scores import score_with
 from tests.videos import write_video
@@ -35,8 +37,9 @@ def test_a_server_gives_the_scores_of_the_model_in_this_process(exported, served
 def test_alarms_follow_the_threshold(exported, video):
     scores = score_video(video, model=exported.folder).scores
     found = score_video(video, model=exported.folder, threshold=float(np.median(scores)))
-    covered = sum(alarm.end_frame - alarm.start_frame for alarm in found.alarms)
-    assert covered == (scores >= np.median(scores)).sum() and found.threshold == np.median(scores)
+    assert found.threshold == np.median(scores)
+    rules = AlarmRules.of_recording(AlarmsConfig(), found.threshold)
+    assert found.alarms == find_alarms(scores, found.times_sec, rules, 1 / found.fps) and found.alarms
 
 
 def test_one_of_a_model_and_a_server_must_be_chosen(video):

@@ -29,10 +29,11 @@ NUM_FRAMES, FPS = 22, 10
 def config(exported, tmp_path):
     """A configuration that scores with the tiny model into a folder of its own."""
 
-    def make(*inputs, **settings):
+    def make(*inputs, alarms=None, **settings):
         settings = {"inputs": tuple(map(str, inputs)), "top_frames": 2, "model": str(exported.folder), **settings}
         section = dataclasses.replace(exported.config.score, **settings)
-        return dataclasses.replace(exported.config, work_dir=str(tmp_path / "run"), score=section)
+        rules = dataclasses.replace(exported.config.alarms, **(alarms or {}))
+        return dataclasses.replace(exported.config, work_dir=str(tmp_path / "run"), score=section, alarms=rules)
 
     return make
 
@@ -60,18 +61,22 @@ def test_every_original_frame_gets_a_score_and_its_time(config, tmp_path):
     assert result["model"]["name"] == "tiny" and result["model"]["version"] == "1"
 
 
-def test_alarms_are_spans_in_seconds_at_the_threshold(config, tmp_path):
+def test_alarms_are_spans_in_seconds_by_the_rules_of_the_settings(config, tmp_path):
     video = write_video(tmp_path / "door.mp4")
     scores = read_json(score.run(config(video)) / "door.json")["scores"]
     threshold = float(np.median(scores))
-    result = read_json(score.run(config(video, threshold=threshold)) / "door.json")
-    assert result["threshold"] == threshold and result["alarms"]
+    rules = {"hysteresis": 0.0, "min_length_sec": 0.0, "merge_gap_sec": 0.0}
+    result = read_json(score.run(config(video, threshold=threshold, alarms=rules)) / "door.json")
+    assert result["threshold"] == threshold and result["alarms"] and result["alarm_rules"] == rules
     for alarm in result["alarms"]:
         assert min(scores[alarm["start_frame"] : alarm["end_frame"]]) >= threshold
         assert alarm["start_sec"] == pytest.approx(alarm["start_frame"] / FPS)
         assert alarm["end_sec"] == pytest.approx(alarm["end_frame"] / FPS)
     covered = sum(alarm["end_frame"] - alarm["start_frame"] for alarm in result["alarms"])
     assert covered == sum(value >= threshold for value in scores)
+    for change, number in (("merge_gap_sec", 1), ("min_length_sec", 0)):
+        changed = config(video, threshold=threshold, alarms=rules | {change: 9.0})
+        assert len(read_json(score.run(changed) / "door.json")["alarms"]) == number < len(result["alarms"])
 
 
 def test_a_timeline_and_the_heat_maps_of_the_top_frames_are_drawn(config, tmp_path):

@@ -13,6 +13,7 @@ from pipelines.run.folder import RunFolder
 from pipelines.training.board import Curves, KeptEpoch, LearnedState, training_callbacks
 from pipelines.training.callbacks import TrainingProgress
 from pipelines.training.checkpoints import KeepBest, Resume
+from pipelines.training.input_wait import InputWait
 from pipelines.training.state import TrainingState
 from vad_keras.models import AnomalyDetector
 
@@ -103,7 +104,7 @@ def test_a_model_without_cliques_has_no_weights_to_write(tmp_path):
 def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     state = TrainingState(RunFolder(tmp_path), "train_x", tmp_path / "x.keras", "settings")
     callbacks = training_callbacks(load_config(), state, "Training x", monitor, patience_epochs=4)
-    kinds = [TrainingProgress, Curves, *([KeepBest, KeptEpoch] if monitor else []), Resume]
+    kinds = [TrainingProgress, Curves, InputWait, *([KeepBest, KeptEpoch] if monitor else []), Resume]
     assert [type(callback) for callback in callbacks] == kinds
     assert str(callbacks[1].log_dir) == str(tmp_path / "logs" / "train_x")
     if monitor:

@@ -12,7 +12,9 @@ ORANGE = [232, 135, 30]
 
 def overlay(scores, patch_scores, region=(1.0, 1.0), threshold=0.5):
     times_sec = np.arange(len(scores)) / 10
-    return Overlay(times_sec, scores, threshold, np.arange(len(scores)), np.array(patch_scores), (1, 2), region)
+    is_alarm = np.asarray(scores) >= threshold
+    maps = np.arange(len(scores)), np.array(patch_scores)
+    return Overlay(times_sec, scores, threshold, is_alarm, *maps, (1, 2), region)
 
 
 def test_a_patch_is_tinted_by_its_score_and_the_rest_of_the_picture_is_unchanged():
