@@ -28,7 +28,7 @@ from pipelines.config.sections_training import (
     TrainDetectorConfig,
     TrainExtractorConfig,
 )
-from pipelines.config.settings import Seed, setting, settings_of
+from pipelines.config.settings import PositiveInt, Seed, setting, settings_of
 from pipelines.config.values import UserError, convert, parse_override, read_toml, unknown_key, unknown_section
 
 
@@ -38,6 +38,9 @@ class Config:
 
     work_dir: str = setting("runs/default", "Folder of the run: everything that its stages write", decides=False)
     seed: Seed = setting(0, "Seed of the training: initial weights, shuffling, validation part")
+    profile_steps: tuple[PositiveInt, ...] = setting(
+        (), "First and last training step that the profiler of TensorBoard records; empty: none", decides=False
+    )
     data: DataConfig = field(default_factory=DataConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.config import config_to_dict
+from pipelines.config import UserError, config_to_dict
 from pipelines.report.plots.canvas import png_bytes
 from pipelines.report.plots.curves import curves_figure
 from pipelines.training.callbacks import TrainingProgress
@@ -29,10 +29,15 @@ class Curves(keras.callbacks.TensorBoard):
     Args:
         log_dir: Folder of the event files of this training.
         config: ``Config`` of the run.
+
+    Raises:
+        UserError: ``profile_steps`` is neither empty nor two numbers.
     """
 
     def __init__(self, log_dir, config):
-        super().__init__(log_dir, write_graph=False)
+        if len(config.profile_steps) not in (0, 2):
+            raise UserError(f"`profile_steps` takes a first and a last step. Received: {list(config.profile_steps)}.")
+        super().__init__(log_dir, write_graph=False, profile_batch=config.profile_steps or 0)
         self.settings = config_to_dict(config)
 
     def on_train_begin(self, logs=None):
