@@ -35,14 +35,15 @@ def run(modules, config, *arguments, modifies_run=True, dry_run=False) -> int:
         dry_run: Only print what the stages would do.
     """
     trainings = TRAININGS.intersection(modules[1:])
+    tensorflow = any(_needs_tensorflow(name, config) for name in modules)
     if dry_run:
-        print_plan(modules, config, trainings)
+        print_plan(modules, config, trainings, tensorflow)
         return EXIT_DONE
     check_inputs(modules[0], config, *arguments)
     before = summary_stamps(config)
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
-            if any(_needs_tensorflow(name, config) for name in modules):
+            if tensorflow:
                 load_tensorflow_quietly()
             for name in trainings:
                 importlib.import_module(f"pipelines.{name}").check_settings(config)

@@ -12,7 +12,7 @@ FINISHED = "do nothing: finished"
 READ_BY_NO_STAGE = ("evaluate",)
 
 
-def print_plan(modules, config, trainings, console=None):
+def print_plan(modules, config, trainings=(), tensorflow=True):
     """Print what each stage of a command would do.
 
     The function ``plan`` of a stage returns that in words, or ``""`` if its result is up to date. A stage after one
@@ -22,13 +22,14 @@ def print_plan(modules, config, trainings, console=None):
         modules: Their names below ``pipelines``, such as ``"stages.prepare"``.
         config: The run's ``Config``.
         trainings: Those of the modules whose settings are checked, although their input may not exist yet.
-        console: Where to print; standard output by default.
+        tensorflow: Whether a stage needs TensorFlow.
 
     Raises:
         UserError: The command would refuse to start.
     """
     check_inputs(modules[0], config)
-    load_tensorflow_quietly()
+    if tensorflow:
+        load_tensorflow_quietly()
     stages = {name: importlib.import_module(f"pipelines.{name}") for name in modules}
     for name in trainings:
         stages[name].check_settings(config)
@@ -39,4 +40,4 @@ def print_plan(modules, config, trainings, console=None):
         rows.append({"stage": stage, "would": todo or FINISHED})
         if todo and stage not in READ_BY_NO_STAGE:
             first = first or stage
-    print_table(rows, COLUMNS, f"Nothing was done. In {RunFolder.of(config).path}:", console=console)
+    print_table(rows, COLUMNS, f"Nothing was done. In {RunFolder.of(config).path}:")
