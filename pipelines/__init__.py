@@ -1,4 +1,4 @@
-"""From raw video to served scores. For programs: ``pipelines.train``, ``pipelines.score``, ``pipelines.score_videos``."""
+"""From raw video to served scores. For programs: ``train``, ``score`` and ``score_videos``."""
 
 import importlib
 

@@ -23,6 +23,7 @@ RUN_AS_COMMANDS = {  # and therefore imported nowhere
     "ipykernel": "make notebooks",
     "mkdocs-material": "make docs",
     "mkdocstrings-python": "make docs",
+    "nbconvert": "make docs",
     "pytest-xdist": "make test, `-n 2`",
     "ruff": "make lint",
 }

@@ -114,8 +114,8 @@ class ScoredVideos:
 
     def _repr_html_(self):
         page = html.escape(self.page.read_text(encoding="utf-8"))
-        frame = f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width: 100%; height: 40em; border: 0"></iframe>'
-        return f"<p>{html.escape(str(self.page))}: open it in a browser to play the videos.</p>{frame}"
+        frame = f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width: 100%; height: 40em; border: 0">'
+        return f"<p>{html.escape(str(self.page))}: open it in a browser to play the videos.</p>{frame}</iframe>"
 
 
 def train(folder="", config="", settings=(), weights=""):

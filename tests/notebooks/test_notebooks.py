@@ -60,8 +60,3 @@ def test_its_links_lead_to_files(name):
     targets = [target for cell in cells_of(name, "markdown") for target in LINK.findall(cell.source)]
     assert not [target for target in targets if "://" not in target and not (NOTEBOOKS / target).exists()]
 
-
-@every_notebook
-def test_its_text_is_no_wider_than_the_code(name):
-    sources = [cell.source for kind in ("code", "markdown") for cell in cells_of(name, kind)]
-    assert not [line for source in sources for line in source.splitlines() if len(line) > 140]
