@@ -51,7 +51,7 @@ def test_it_defines_nothing(name):
 
 @every_notebook
 def test_it_runs_without_the_repository_or_a_shell(name):
-    elsewhere = re.compile(r"""\.\./|["']~?/\w|^\s*[!%]""")
+    elsewhere = re.compile(r"""\.\./|\(["']~?/\w|^\s*[!%]""")
     assert not [line for line in lines_of(name) if elsewhere.search(line)]
 
 
@@ -59,4 +59,3 @@ def test_it_runs_without_the_repository_or_a_shell(name):
 def test_its_links_lead_to_files(name):
     targets = [target for cell in cells_of(name, "markdown") for target in LINK.findall(cell.source)]
     assert not [target for target in targets if "://" not in target and not (NOTEBOOKS / target).exists()]
-
