@@ -27,7 +27,7 @@ def test_it_lists_the_files_and_signatures_of_the_export(shown):
 
 def test_a_request_by_hand_gets_the_scores_of_score_video(shown):
     assert float(re.search(r"largest difference to score_video: (\S+)", shown.text)[1]) < 1e-3
-    assert "36 frames, highest score" in shown.html and "no server was asked" in shown.text
+    assert "38 frames, highest score" in shown.html and "no server was asked" in shown.text
 
 
 def test_its_last_cell_asks_a_server_that_has_the_model(shown, monkeypatch, capsys):
