@@ -45,7 +45,8 @@ def run_notebook(tmp_path_factory):
     def run(name, fresh=False):
         client = new_client() if fresh or not clients else clients[0]
         notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-        client.nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%reset_selective -f ^[^_]"), *notebook.cells])
+        forget = nbformat.v4.new_code_cell("%reset_selective -f ^[^_]")
+        client.nb = nbformat.v4.new_notebook(cells=[forget, *notebook.cells])
         path = os.pathsep.join([str(REPOSITORY), *filter(None, sys.path)])  # if not installed
         environment = os.environ | {"PYTHONPATH": path, "VAD_SETTINGS": " ".join(SMALLEST)}
         environment.pop("VAD_SERVING_ADDRESS", None)
