@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install demo test backends lint bench notebooks docs clean lock
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 SHELL := /bin/sh
 VENV := .venv
@@ -20,6 +21,8 @@ endif
 ifneq ($(PIP_CERT),)
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
+
+EXECUTED := $(patsubst notebooks/%,build/notebooks/%,$(wildcard notebooks/*.ipynb))
 
 help:  ## show this help
 	@echo "usage: make TARGET [PYTHON=/path/to/python]"
@@ -45,16 +48,28 @@ bench: $(STAMPS)/main  ## measure this machine: decoding, extraction, training, 
 	@$(BIN)/vad bench $(ARGS)
 	@$(BIN)/python -m benchmarks
 
-notebooks: $(STAMPS)/dev  ## run every notebook; the files do not change
-	@for notebook in notebooks/*.ipynb; do echo "$$notebook" && $(BIN)/jupyter-execute "$$notebook" || exit 1; done
+notebooks: $(STAMPS)/dev  ## run every notebook in build/notebooks; the files in git do not change
+	@rm -f $(EXECUTED)
+	@$(MAKE) --no-print-directory $(EXECUTED)
 
-docs: $(STAMPS)/dev  ## build the documentation site into build/docs; a broken link is an error
+docs: $(STAMPS)/dev $(EXECUTED)  ## build the documentation site into build/docs; runs the notebooks that have changed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q -f docs/site/mkdocs.yml && \
 		echo "open build/docs/index.html; with the search: python -m http.server -d build/docs"
 
 clean:  ## remove .venv, the caches and the demo's output; your own runs stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis build runs/demo runs/bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+build/notebooks/03_mean_field_crf.ipynb: NEEDS = jax
+
+# All run in one folder, so that what one has trained the next one finds.
+build/notebooks/%.ipynb: notebooks/%.ipynb
+	@mkdir -p build/notebooks && cp $< $@
+	@if [ -z "$(NEEDS)" ] || $(BIN)/python -c "import $(NEEDS)" 2>/dev/null; then \
+		echo "running $<" && cd build/notebooks && "$(CURDIR)/$(BIN)/jupyter-execute" --inplace $*.ipynb; \
+	else \
+		echo "$< was not run: it needs $(NEEDS). Run make backends, then make notebooks."; \
+	fi
 
 lock: $(STAMPS)/uv  ## resolve requirements/*.txt from pyproject.toml again
 	$(LOCK) requirements/uv.in -o requirements/uv.txt

@@ -1,8 +1,8 @@
-"""From raw video to served scores. For programs: ``pipelines.train`` and ``pipelines.score``."""
+"""From raw video to served scores. For programs: ``train``, ``score`` and ``score_videos``."""
 
 import importlib
 
-LAZY = ("score", "train")  # an import of this package loads no framework
+LAZY = ("score", "score_videos", "train")  # an import of this package loads no framework
 
 
 def __getattr__(name):

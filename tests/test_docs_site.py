@@ -1,5 +1,6 @@
 """The documentation site: it builds without a warning, its references are complete, and it needs no network."""
 
+import base64
 import html
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from docs.site.reference import API, commands_page, public_names, settings_page, walk
@@ -60,6 +62,44 @@ def test_links_to_files_of_the_repository_lead_to_their_pages(site):
     index = (site / "index.html").read_text(encoding="utf-8")
     assert 'href="paper_map.html"' in index and 'href="savedmodels.html"' in index
     assert 'href="../add_your_own_dataset.html' not in index and (site / "contributing.html").is_file()
+
+
+def test_every_notebook_is_a_page_of_the_site(site):
+    paths = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+    assert len(paths) == 6
+    for path in paths:
+        page = site / "notebooks" / f"{path.stem}.html"
+        title = nbformat.read(path, as_version=4).cells[0].source.partition("\n")[0].removeprefix("# ").replace("`", "")
+        assert title in text_of(page) and (site / "notebooks" / path.name).read_bytes() == path.read_bytes()
+    assert 'href="02_clique_attention.html"' in (site / "notebooks" / "01_data.html").read_text(encoding="utf-8")
+    assert 'href="notebooks/01_data.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_notebook_that_was_run_is_published_with_its_outputs(tmp_path):
+    pytest.importorskip("nbconvert", reason="nbconvert is not installed: pip install 'vad-keras[docs]'")
+    from docs.site.notebooks import notebook_page
+
+    make, path = nbformat.v4, tmp_path / "01.ipynb"
+    cells = [make.new_markdown_cell("# Title\n\nText."), make.new_code_cell("draw()")]
+    nbformat.write(make.new_notebook(cells=cells), path)
+    stripped, pictures = notebook_page(path, tmp_path / "executed")
+    assert stripped.startswith("# Title\n") and "was built without the outputs" in stripped and not pictures
+    pixels = base64.b64encode(b"picture").decode()
+    cells[1].outputs = [
+        make.new_output("stream", name="stderr", text="a warning"),
+        make.new_output("stream", name="stdout", text="a number"),
+        make.new_output("display_data", data={"image/png": pixels, "text/plain": "a figure"}),
+    ]
+    cells[1].execution_count = 1
+    (tmp_path / "executed").mkdir()
+    nbformat.write(make.new_notebook(cells=cells), tmp_path / "executed" / "01.ipynb")
+    text, pictures = notebook_page(path, tmp_path / "executed")
+    ((name, content),) = pictures.items()
+    assert content == b"picture" and f"({name})" in text and "a number" in text
+    assert "warning" not in text and "was built without" not in text
+    cells[1].source, cells[1].outputs = "draw_something_else()", []
+    nbformat.write(make.new_notebook(cells=cells), path)
+    assert "a number" not in notebook_page(path, tmp_path / "executed")[0]
 
 
 def test_the_references_come_from_the_code():

@@ -24,6 +24,7 @@ RUN_AS_COMMANDS = {  # and therefore imported nowhere
     "mkdocs-material": "make docs",
     "mkdocstrings-python": "make docs",
     "mypy": "make lint",
+    "nbconvert": "make docs",
     "pytest-xdist": "make test, `-n 2`",
     "ruff": "make lint",
 }

@@ -1,4 +1,4 @@
-"""Pages that are made when the site is built: reference of settings and commands, API, files beside docs/."""
+"""Pages that are made when the site is built: settings, commands, API, notebooks, and files beside docs/."""
 
 import functools
 import posixpath
@@ -11,6 +11,7 @@ from mkdocs.structure.files import File
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from docs.site.notebooks import NOTEBOOKS, notebook_page  # noqa: E402
 from docs.site.reference import API, api_page, commands_page, settings_page  # noqa: E402
 
 # Pages of the site that are files of the repository.
@@ -23,6 +24,7 @@ BESIDE = {
     "benchmarks/heads.md": "benchmarks/heads.md",
     "benchmarks/gpu.md": "benchmarks/gpu.md",
 }
+SOURCES = BESIDE | {f"notebooks/{path.stem}.md": f"notebooks/{path.name}" for path in NOTEBOOKS}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 
@@ -37,18 +39,23 @@ def made_pages():
 
 
 def on_files(files, config):
-    """Add the pages that are made and those beside docs/."""
+    """Add the pages that are made, those beside docs/ and the notebooks with their pictures."""
     for path, text in made_pages().items():
         files.append(File.generated(config, path, content=text))
     for path, source in BESIDE.items():
         files.append(File.generated(config, path, content=(REPOSITORY / source).read_text(encoding="utf-8")))
+    for path in NOTEBOOKS:
+        text, pictures = notebook_page(path)
+        files.append(File.generated(config, f"notebooks/{path.stem}.md", content=text))
+        for name, content in {path.name: path.read_bytes(), **pictures}.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=content))
     files.append(File.generated(config, "site.css", content=(Path(__file__).parent / "site.css").read_text()))
     return files
 
 
 def on_config(config):
     """Leave out pages of the navigation that do not exist."""
-    made = {*BESIDE, *made_pages()}
+    made = {*SOURCES, *made_pages()}
 
     def kept(entries):
         found = []
@@ -67,8 +74,8 @@ def on_config(config):
 def on_page_markdown(markdown, page, config, files):
     """Let links to files of the repository lead to their pages; a file without a page becomes its text."""
     own = page.file.src_uri
-    source = BESIDE.get(own, f"docs/{own}")
-    pages = {path: name for name, path in BESIDE.items()} | {"README.md": "index.md"}
+    source = SOURCES.get(own, f"docs/{own}")
+    pages = {path: name for name, path in SOURCES.items()} | {"README.md": "index.md"}
 
     def linked(match):
         text, target, anchor = match[1], match[2], match[3] or ""
@@ -77,7 +84,7 @@ def on_page_markdown(markdown, page, config, files):
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
         wanted = pages.get(path, path.removeprefix("docs/") if path.startswith("docs/") else None)
         if wanted is None or files.get_file_from_path(wanted) is None:
-            return text if own in BESIDE or path.startswith("..") or (REPOSITORY / path).exists() else match[0]
+            return text if own in SOURCES or path.startswith("..") or (REPOSITORY / path).exists() else match[0]
         return f"[{text}]({posixpath.relpath(wanted, posixpath.dirname(own) or '.')}{anchor})"
 
     parts = FENCE.split(markdown)

@@ -12,7 +12,9 @@ from pipelines.cli import app as commands
 from pipelines.cli.config import init
 from pipelines.cli.options import load_named
 from pipelines.config import Config, UserError
+from pipelines.config.toml import toml_value
 from pipelines.report.evaluation.tables import METRICS
+from pipelines.report.html.score_page import ALARM_COLUMNS, ALARMS_JSON, PAGE
 from pipelines.run.folder import RunFolder
 from pipelines.serving.exported import exported_model
 from pipelines.serving.video_scores import data_frame, score_video
@@ -53,6 +55,10 @@ class TrainedRun:
         """Score a video file with the exported model; see ``score``."""
         return score(video, self.model, threshold=threshold)
 
+    def score_videos(self, *inputs, **options):
+        """Score videos and folders with the exported model; see ``score_videos``."""
+        return score_videos(*inputs, model=self.folder, **options)
+
     def to_frame(self):
         """Return one row per test video as a ``pandas.DataFrame``. It needs pandas."""
         path = RunFolder.of(self.config).evaluation / "videos.csv"
@@ -77,6 +83,39 @@ class TrainedRun:
         pictures = [base64.b64encode(path.read_bytes()).decode() for path in paths if path.exists()]
         shown = [f'<img src="data:image/png;base64,{picture}">' for picture in pictures]
         return f"<p><b>{html.escape(str(self.folder))}</b></p><table>{cells}</table>{''.join(shown)}"
+
+
+@dataclass(frozen=True)
+class ScoredVideos:
+    """Results of several videos: what ``vad score`` has written into a folder. A notebook shows its page.
+
+    Args:
+        folder: The folder.
+        complete: Whether no video was skipped; the page lists those that were.
+    """
+
+    folder: Path
+    complete: bool = True
+
+    @property
+    def page(self):
+        """The page of all videos, ``report.html``."""
+        return self.folder / PAGE
+
+    @property
+    def alarms(self):
+        """Alarms of all videos, dicts as in ``alarms.json``; the video with the highest score comes first."""
+        return json.loads((self.folder / ALARMS_JSON).read_text(encoding="utf-8"))["alarms"]
+
+    def to_frame(self):
+        """Return one row per alarm as a ``pandas.DataFrame``. It needs pandas."""
+        alarms = self.alarms
+        return data_frame({name: [alarm[name] for alarm in alarms] for name in ALARM_COLUMNS})
+
+    def _repr_html_(self):
+        page = html.escape(self.page.read_text(encoding="utf-8"))
+        frame = f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width: 100%; height: 40em; border: 0">'
+        return f"<p>{html.escape(str(self.page))}: open it in a browser to play the videos.</p>{frame}</iframe>"
 
 
 def train(folder="", config="", settings=(), weights=""):
@@ -141,3 +180,38 @@ def score(video, model="", server="", threshold=None, **options):
     if model and RunFolder(model).exported.exists():
         model = exported_model(RunFolder(model))
     return score_video(video, str(model), server, threshold, **options)
+
+
+def score_videos(*inputs, model="", server="", output="", annotate=False):
+    """Score video files and folders of videos, and write scores, timelines and ``report.html``.
+
+    A video that the same model has already scored is kept. A video that cannot be used is skipped.
+
+    Args:
+        *inputs: Videos, or folders of videos.
+        model: As for ``score``.
+        server: As for ``score``.
+        output: Folder of the results; empty: ``scores/`` in the folder of the run.
+        annotate: Also write each video with its score, patches and alarms drawn over it.
+
+    Returns:
+        ``ScoredVideos``.
+
+    Raises:
+        UserError: There is no video, or the model or the server cannot be used.
+
+    Example:
+
+        import pipelines
+
+        videos = pipelines.score_videos("new_videos", model="runs/my_videos")
+        print(videos.page, videos.alarms)
+    """
+    run = RunFolder(model) if model and RunFolder(model).exported.exists() else None
+    settings = [f"work_dir={toml_value(str(run.path))}"] if run else []
+    named = {"model": "" if run else str(model), "server": server, "output": str(output), "annotate": annotate}
+    status = commands.score([str(path) for path in inputs], **named, overrides=settings)
+    if status == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    folder = Path(output) if output else RunFolder.of(load_named(None, settings)).scores
+    return ScoredVideos(folder, complete=status == EXIT_DONE)

@@ -49,7 +49,7 @@ def test_the_functions_are_names_of_the_package_and_load_nothing_before_their_us
     code = f"import sys, pipelines; print(dir(pipelines)); print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     names, loaded = result.stdout.splitlines()
-    assert "'score', 'train'" in names and loaded == "[]"
+    assert "'score', 'score_videos', 'train'" in names and loaded == "[]"
     with pytest.raises(AttributeError, match="has no attribute 'scores'"):
         pipelines.scores  # noqa: B018
 
@@ -92,6 +92,21 @@ def test_the_model_of_a_run_scores_a_video(exported, folder):
     assert len(video.scores) == 12
     np.testing.assert_array_equal(video.scores, pipelines.score(folder / "a.mp4", model=exported.folder).scores)
     np.testing.assert_array_equal(video.scores, TrainedRun(exported.config).score(folder / "a.mp4").scores)
+
+
+def test_videos_and_folders_get_the_page_and_the_alarms_of_the_command(exported, folder, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    videos = TrainedRun(exported.config).score_videos(tmp_path, folder / "a.mp4")
+    assert videos.folder == RunFolder.of(exported.config).scores
+    assert not videos.complete and "broken.mp4" in videos.page.read_text()
+    (alarm,) = videos.alarms
+    assert alarm["video"].endswith("a.mp4") and alarm["end_frame"] == 12
+    text = videos._repr_html_()
+    assert "sandbox=" in text and "&lt;td" in text and "<td" not in text  # the page is an attribute of the frame
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        pipelines.score_videos(tmp_path / "nowhere", model=exported.folder)
+    pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    assert list(videos.to_frame()["max_score"]) == [alarm["max_score"]]
 
 
 def test_scores_are_a_table_and_a_picture(exported, folder, tmp_path):
