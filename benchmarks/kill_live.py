@@ -214,8 +214,8 @@ def main():
             problems += [f"left: {name}" for name in leftovers if name in temporary_files(watch.store)]
             found, events, clips, reasons = check_store(watch.store, watch.start_time)
             problems += found
-            print(f"kill {moment + 1}{' in a clip' if writing else ''}: {events} events, {clips} clips play, {reasons} say "
-                  f"why there is none, {len(leftovers)} temporary files, {len(problems)} problems", flush=True)
+            print(f"kill {moment + 1}{' in a clip' if writing else ''}: {events} events, {clips} clips play, {reasons} "
+                  f"say why there is none, {len(leftovers)} temporary files, {len(problems)} problems", flush=True)
             for problem in problems:
                 print(f"  {problem}", flush=True)
             wrong += problems

@@ -32,7 +32,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def recover(self):
-        """Put the store in order after a process that was killed, and publish the end of the events that it left open."""
+        """Put the store in order after a process that was killed, and publish the end of its open events."""
         for event in self.store.recover():
             self.publish({"type": "event", "change": "end", "event": Event.from_dict(event.to_dict()).to_dict()})
 

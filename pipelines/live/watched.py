@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.live import CameraStatus
 from pipelines.live.health import REASONS
 from pipelines.live.reader import EndMessage, FrameMessage
-from pipelines.live.zones import zone_mask, zone_score
+from pipelines.live.zones import deciding_patches, zone_mask, zone_score
 from pipelines.serving.alarms import AlarmTracker
 from pipelines.serving.stream import StreamScorer
 
@@ -194,7 +194,7 @@ class WatchedCamera:
             self._note(self.tracker.finish(self._frame_time))
 
     def _deliver(self, scores):
-        deciding = _deciding_patches(scores, self.engine.info)
+        deciding = deciding_patches(scores, self.engine.info)
         now = time.time()
         for position, anomaly_score in enumerate(scores.anomaly_score.tolist()):
             frame = self._waiting.popleft()
@@ -229,11 +229,3 @@ class WatchedCamera:
             if change == "new" or event.event_id in self._due:
                 until = end + self.clips.after_sec
                 self._due[event.event_id] = (until, event.start - self.clips.before_sec, until)
-
-
-def _deciding_patches(scores, info):
-    """Return the patch scores ``(n, G)`` from which the model takes the score of a frame."""
-    if info.score_from == "scorer":
-        return scores.patch_score
-    return scores.after_crf if info.score_from == "marginals" else (scores.patch_score + scores.after_crf) / 2
-
