@@ -185,6 +185,7 @@ def summarize(minutes, latencies):
     """
     full = min(math.ceil(ClipTimes().ring_sec / 60), len(minutes)) - 1
     first, last = minutes[min(1, len(minutes) - 1)], minutes[-1]
+    p50, p99 = np.percentile(latencies, (50, 99))
     print(f"latency of {len(latencies)} frames: p50 {p50:.2f} s, p99 {p99:.2f} s; scoring {first['work']:.2f} ms CPU "
           f"per frame in minute 2, {last['work']:.2f} in minute {len(minutes)}")
     for name, size in last["mb"].items():
