@@ -31,9 +31,9 @@ SERVER = Path(__file__).parents[1] / "tests" / "pipelines" / "live" / "rtsp_serv
 SIZE = (320, 240)
 
 
-def write_stream(video, path, num_frames=500, size=SIZE):
-    """Write a video as raw H.264 with access unit delimiters, 25 frames a second, a key frame every 2 s."""
-    with av.open(str(video)) as source, av.open(str(path), "w", format="h264") as target:
+def write_stream(video, path, num_frames=500, size=SIZE, form="h264"):
+    """Write a video as raw H.264 with access unit delimiters, 25 frames a second, a key frame every 2 s, or as mp4."""
+    with av.open(str(video)) as source, av.open(str(path), "w", format=form) as target:
         stream = target.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = {"bf": "0", "g": "50", "preset": "veryfast", "x264-params": "aud=1:repeat-headers=1"}
