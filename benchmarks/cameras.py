@@ -129,7 +129,7 @@ def rows_of(one, two):
     def cameras(times):
         return CORES / (FRAMES_PER_SEC * (times["reader"] + times["scoring"]) / 1e3)
 
-    rows = [
+    return [
         row("reader: decode, 25 frames/s", lambda times: times["decode"]),
         row("reader: resize", lambda times: times["resize"]),
         row("reader: picture for people", lambda times: times["picture"]),
@@ -147,7 +147,6 @@ def rows_of(one, two):
         row("share, with 32 frames at once as its rate", lambda times: times["backbone_batch"] / times["scoring"]),
         row("share, reader included", lambda times: times["backbone"] / (times["scoring"] + times["reader"])),
     ]
-    return rows
 
 
 def _rest(whole, *parts):
