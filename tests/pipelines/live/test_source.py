@@ -134,6 +134,7 @@ def test_a_killed_reader_is_replaced(monkeypatch):
     wait_until(lambda: source.state == "lost")
     first = source.pid
     os.kill(first, signal.SIGSTOP)
+    os.waitpid(first, os.WUNTRACED)  # now it has stopped
     source.ask_for_clip("7", "clip.mp4", 0.0, 1.0)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: any("signal 9 (SIGKILL)" in reason for reason in reasons) and source.pid not in (None, first))
