@@ -4,7 +4,6 @@ It imports no TensorFlow. A decoder that hangs or crashes ends with it, and no o
 """
 
 import contextlib
-import ctypes
 import gc
 import signal
 import threading
@@ -171,7 +170,6 @@ class Reader:
                 reason = error.reason
             except Exception as error:  # of a decoder; its text may hold a password
                 reason = type(error).__name__
-            give_back_memory()
             backoff.lasted(time.monotonic() - start if self._state[0] == "live" else 0.0)
             seconds = backoff.next()
             self._say("lost", f"{reason}; trying again")  # the same text at each attempt, so it is one message
@@ -258,13 +256,6 @@ class Reader:
         health = self.health.update(unix_time, grey_picture(frame))
         picture = picture_jpeg(frame, matrix, self.task.picture_px)
         self._send(FrameMessage(unix_time, read_time, rgb, health.state, health.usable, picture))
-
-
-def give_back_memory():
-    """Return the memory of a closed connection to the system. The C library keeps it, and the next one takes more."""
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # only that of GNU has the function
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _recorded_since(path):

@@ -3,13 +3,10 @@
 import contextlib
 import dataclasses
 import multiprocessing
-import os
-import platform
 import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,19 +140,6 @@ def test_a_lost_stream_is_connected_again_for_ever(far, monkeypatch):
     messages = [one.next() for _ in range(6)]
     reason = "connection refused; trying again"
     assert messages == [StateMessage("connecting", ""), StateMessage("lost", reason)] * 3
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library gives memory back when asked")
-def test_the_memory_of_a_lost_connection_goes_back_to_the_system():
-    def used_bytes():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    packets = [b"x" * 60_000 for _ in range(700)]
-    last = packets[-1]  # it lies behind the others, which the C library keeps therefore
-    del packets
-    before = used_bytes()
-    reading.give_back_memory()
-    assert used_bytes() < before - 30_000_000 and last
 
 
 def test_the_reader_loads_no_framework():
