@@ -7,6 +7,7 @@ Debian's gst-rtsp-server (`gir1.2-gst-rtsp-server-1.0`, `python3-gi`) for the st
 
 import argparse
 import dataclasses
+import math
 import os
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import numpy as np
 from pipelines.live.cameras import Camera
 from pipelines.live.recorder import Recorder
 from pipelines.live.store import EventStore
+from pipelines.live.watched import ClipTimes
 from pipelines.live.watcher import Watcher, WatchOptions
 from pipelines.run.workers import load_tensorflow_quietly
 
@@ -29,9 +31,9 @@ SERVER = Path(__file__).parents[1] / "tests" / "pipelines" / "live" / "rtsp_serv
 SIZE = (320, 240)
 
 
-def write_stream(video, path, num_frames=500, size=SIZE):
-    """Write a video as raw H.264 with access unit delimiters, 25 frames a second, a key frame every 2 s."""
-    with av.open(str(video)) as source, av.open(str(path), "w", format="h264") as target:
+def write_stream(video, path, num_frames=500, size=SIZE, form="h264"):
+    """Write a video as raw H.264 with access unit delimiters, 25 frames a second, a key frame every 2 s, or as mp4."""
+    with av.open(str(video)) as source, av.open(str(path), "w", format=form) as target:
         stream = target.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = {"bf": "0", "g": "50", "preset": "veryfast", "x264-params": "aud=1:repeat-headers=1"}
@@ -114,12 +116,12 @@ def soak(options, engine, folder):
     watcher.start()
     end, restarts = time.monotonic() + 60 * options.minutes, options.restarts
     pauses = [60 * options.minutes * (n + 1) / (restarts + 1) for n in range(restarts)]
-    start, before, minute = time.monotonic(), None, 0
-    latencies = {camera.name: [] for camera in cameras}
+    start, minutes = time.monotonic(), []
+    latencies, every = {camera.name: [] for camera in cameras}, []
     killer = threading.Thread(target=_restart, args=(pauses, start, port, steady, [restarted]), daemon=True)
     killer.start()
     while time.monotonic() < end:
-        time.sleep(max(0.0, start + 60 * (minute + 1) - time.monotonic()) / 600)
+        time.sleep(max(0.0, start + 60 * (len(minutes) + 1) - time.monotonic()) / 600)
         while not messages.empty():
             message = messages.get()
             if message["type"] == "score":
@@ -128,12 +130,13 @@ def soak(options, engine, folder):
             elif message["type"] == "state":
                 passed = time.monotonic() - start
                 print(f"  {passed:7.1f} s  {message['camera']}: {message['state']} {message['reason']}", flush=True)
-        if time.monotonic() - start >= 60 * (minute + 1):
-            minute += 1
-            before = report(minute, watcher, latencies, before)
+        if time.monotonic() - start >= 60 * (len(minutes) + 1):
+            minutes.append(report(len(minutes) + 1, watcher, latencies, minutes[-1] if minutes else None))
+            every += [value for values in latencies.values() for value in values]
             latencies = {name: [] for name in latencies}
     for status in watcher.statuses():
         print(status)
+    summarize(minutes, every)
     watcher.stop()
     kept.kill()
 
@@ -157,6 +160,7 @@ def report(minute, watcher, latencies, before):
     pids = {"scoring": os.getpid()}
     pids |= {name: one.source.pid for name, one in watcher._watched.items() if one.source.pid}
     now = {"cpu": {name: cpu_sec(pid) for name, pid in pids.items()}}
+    now["mb"], now["work"] = {name: memory_mb(pid) for name, pid in pids.items()}, np.nan
     now["frames"] = {status.name: status.frames_scored for status in watcher.statuses()}
     frames = sum(now["frames"].values())
     text = f"minute {minute:2}:"
@@ -164,13 +168,30 @@ def report(minute, watcher, latencies, before):
         new = frames - sum(before["frames"].values())
         work = now["cpu"]["scoring"] - before["cpu"]["scoring"]
         readers = sum(now["cpu"][name] - before["cpu"].get(name, 0.0) for name in pids if name != "scoring")
-        text += f" {new} frames, scoring {1e3 * work / max(new, 1):.1f} ms CPU each,"
+        now["work"] = 1e3 * work / max(new, 1)
+        text += f" {new} frames, scoring {now['work']:.1f} ms CPU each,"
         text += f" readers {readers / 60:.1%} of a core,"
     every = np.concatenate([np.array(values or [np.nan]) for values in latencies.values()])
     p50, p99 = np.nanpercentile(every, (50, 99)) if np.isfinite(every).any() else (np.nan, np.nan)
     text += f" latency p50 {p50:.2f} s, p99 {p99:.2f} s, dropped {sum(s.frames_dropped for s in watcher.statuses())},"
-    print(text, "MB " + " ".join(f"{name} {memory_mb(pid):.0f}" for name, pid in pids.items()), flush=True)
+    print(text, "MB " + " ".join(f"{name} {size:.1f}" for name, size in now["mb"].items()), flush=True)
     return now
+
+
+def summarize(minutes, latencies):
+    """Print latency, work and memory of the whole time.
+
+    The packets for clips fill the memory of a reader for ``ClipTimes.ring_sec``, so its growth is that since then.
+    """
+    full = min(math.ceil(ClipTimes().ring_sec / 60), len(minutes)) - 1
+    first, last = minutes[min(1, len(minutes) - 1)], minutes[-1]
+    p50, p99 = np.percentile(latencies, (50, 99))
+    print(f"latency of {len(latencies)} frames: p50 {p50:.2f} s, p99 {p99:.2f} s; scoring {first['work']:.2f} ms CPU "
+          f"per frame in minute 2, {last['work']:.2f} in minute {len(minutes)}")
+    for name, size in last["mb"].items():
+        one, other = (minutes[at]["mb"].get(name, np.nan) for at in (0, full))
+        print(f"{name:14} {one:6.1f} MB after minute 1, {other:6.1f} after minute {full + 1}, "
+              f"{size:6.1f} at the end: {size / one - 1:+.1%} and {size / other - 1:+.1%}")
 
 
 def capacity(options, engine, folder):

@@ -49,9 +49,23 @@ def calibrate(
     given |= {key: value for key, value in numbers.items() if value is not None}
     chosen = dataclasses.replace(loaded.calibrate, **given)
     videos = _videos(chosen.inputs)
-    scoring = dataclasses.replace(loaded.score, inputs=videos, model=model or loaded.score.model)
+    scoring = dataclasses.replace(_scoring(loaded, chosen), inputs=videos)
+    scoring = dataclasses.replace(scoring, model=model or scoring.model)
     stages = ["stages.score", "stages.calibrate"] if videos else ["stages.calibrate"]
     return run(stages, dataclasses.replace(loaded, calibrate=chosen, score=scoring), modifies_run=False)
+
+
+def _scoring(loaded, chosen):
+    """Return how footage is scored: as `vad watch` does, with the model and the zones of the camera."""
+    from pipelines.live.cameras import camera_named
+    from pipelines.run.folder import RunFolder
+
+    camera = camera_named(chosen.cameras, chosen.camera) if chosen.cameras else None
+    own = {"model": camera.model, "zones": camera.zones} if camera else {}
+    own = {key: value for key, value in own.items() if value}
+    if own.get("zones") and not loaded.score.output:  # apart from the scores of the whole picture
+        own["output"] = str(RunFolder.of(loaded).calibration / camera.name / "scores")
+    return dataclasses.replace(loaded.score, **own)
 
 
 def _videos(inputs):

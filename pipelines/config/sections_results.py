@@ -88,6 +88,9 @@ class ScoreConfig:
     inputs: tuple[str, ...] = setting((), "Video files or folders")
     output: str = setting("", "Folder of the results; empty: scores/ in work_dir")
     threshold: Fraction = setting(0.0, "A score at or above it is an alarm; 0: the threshold of the model")
+    zones: tuple[tuple[tuple[float, ...], ...], ...] = setting(
+        (), "Polygons that count, in fractions of the picture, as in cameras.toml; empty: all of it"
+    )
     force: bool = setting(False, "Score again what this model has already scored")
     annotate: bool = setting(False, "Also write each video with its score, its patch map and its alarms drawn over it")
     top_frames: NonNegativeInt = setting(6, "Frames shown under the timeline and as heat maps; 0: none", "frames")

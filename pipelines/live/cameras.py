@@ -100,6 +100,21 @@ def named_apart(cameras):
     return apart
 
 
+def camera_named(path, name=""):
+    """Return the camera of a ``cameras.toml`` with a name; without one, its only camera.
+
+    Raises:
+        UserError: There is none, or the file has several and none is named.
+    """
+    cameras = {camera.name: camera for camera in read_cameras(path)}
+    if name in cameras:
+        return cameras[name]
+    if name or len(cameras) > 1:
+        what = f"has no camera `{name}`" if name else "has several cameras"
+        raise UserError(f"{path} {what}. Name one with --camera: {', '.join(cameras)}.")
+    return next(iter(cameras.values()))
+
+
 def read_cameras(path):
     """Read the cameras of a ``cameras.toml``, in order.
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 from pipelines.run.failures import describe
-from pipelines.run.files import replacing
+from pipelines.serving.events import Event
 
 SUBSCRIBER_MESSAGES = 1000
 WAITING_SCORES = 20_000  # per camera
@@ -30,6 +30,11 @@ class Recorder:
         self._subscribers, self._lock = [], threading.Lock()
         self._jobs, self._scores = queue.SimpleQueue(), {}
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def recover(self):
+        """Put the store in order after a process that was killed, and publish the end of its open events."""
+        for event in self.store.recover():
+            self.publish({"type": "event", "change": "end", "event": Event.from_dict(event.to_dict()).to_dict()})
 
     def start(self):
         """Start to write."""
@@ -84,22 +89,17 @@ class Recorder:
 
     def event(self, change, event, picture=None):
         """Publish and store an event and, where there is one, its picture (JPEG)."""
-        self._jobs.put((self._save, event, picture))
+        self._jobs.put((self.store.save, event, picture))
         self.publish({"type": "event", "change": change, "event": event.to_dict()})
 
     def clip(self, camera, event_id, problem):
-        """Publish that the clip of an event was written, or why not."""
+        """Publish and store that the clip of an event was written, or why not."""
+        self._jobs.put((self.store.note_clip, event_id, problem))
         self.publish({"type": "clip", "camera": camera, "event_id": event_id, "problem": problem})
 
     def later(self, function, *arguments):
         """Call a function in the thread that writes, after everything that was handed over before."""
         self._jobs.put((function, *arguments))
-
-    def _save(self, event, picture):
-        self.store.save(event)
-        if picture is not None:
-            with replacing(self.store.snapshot_path(event.event_id)) as temporary:
-                temporary.write_bytes(picture)
 
     def _run(self):
         upkeep_time = flush_time = time.monotonic()

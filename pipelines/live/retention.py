@@ -4,6 +4,7 @@ import time as clock
 from typing import NamedTuple
 
 from pipelines.live.store import EventStore
+from pipelines.run.disk import size_of
 
 DAY_SEC = 86_400.0
 STRAY_SEC = 3600.0  # a file without an event may belong to one that is about to be saved
@@ -36,6 +37,6 @@ def enforce(store: EventStore, max_days, max_gigabytes, now=None) -> Removed:
     """
     now = clock.time() if now is None else now
     events = store.delete_before(now - max_days * DAY_SEC) if max_days else 0
-    stray_files = store.remove_stray_media(now - STRAY_SEC)
-    excess = store.total_bytes() - max_gigabytes * 1e9
+    stray_files = store.media.remove_strays(store.get, now - STRAY_SEC)
+    excess = size_of(store.folder) - max_gigabytes * 1e9
     return Removed(events, stray_files, store.remove_oldest_media(excess) if max_gigabytes and excess > 0 else 0)

@@ -53,11 +53,18 @@ class Source:
         self._connected = ("connecting", "")  # what the state is when nothing is paused
         self._lost, self._ever_live = False, False
         self._sending, self._last_frame = threading.Lock(), 0.0
+        self._clips, self._discards = set(), False  # ids of the events whose clips are being written
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self):
         """Start the reader."""
         self._thread.start()
+
+    def discard(self):
+        """Take no more frames, because watching ends. Clips may still be asked for."""
+        with self._changed:
+            self._discards = True
+            self._changed.notify_all()
 
     def stop(self):
         """Stop the reader. It takes at most a second or two."""
@@ -90,9 +97,15 @@ class Source:
             self._change(*(("paused", "") if paused else self._connected))
 
     def ask_for_clip(self, event_id, path, start, end):
-        """Ask for a clip; ``on_clip`` says when it is there."""
+        """Ask for a clip; ``on_clip`` says when it is there, or why it never will be."""
+        self._clips.add(event_id)
         if not self._order("clip", event_id, str(path), start, end):
-            self.on_clip(ClipMessage(event_id, "the camera is not connected"))
+            self._clip_done(ClipMessage(event_id, "the camera is not connected"))
+
+    def _clip_done(self, message):
+        if message.event_id in self._clips:
+            self._clips.remove(message.event_id)
+            self.on_clip(message)
 
     def take(self, num_frames):
         """Return what waits, in order, as soon as there are ``num_frames`` frames; else ``[]``.
@@ -137,6 +150,9 @@ class Source:
         finally:
             with self._sending:
                 self._connection.close()
+                clips = list(self._clips)
+            for event_id in clips:
+                self._clip_done(ClipMessage(event_id, "the reader ended before the clip was written"))
             self._process.join(1.0)
             if self._process.is_alive():
                 self._process.kill()
@@ -187,20 +203,25 @@ class Source:
                     self._put(BeginMessage())  # what waits is scored now
                 self._change(*self._connected)
         elif isinstance(message, ClipMessage):
-            self.on_clip(message)
+            self._clip_done(message)
         elif isinstance(message, (BeginMessage, EndMessage)):
             self._put(message)
 
     def _put(self, item):
         with self._changed:
-            while not self.drops and self._num_frames >= self.capacity and not self._stopping.is_set():
+            while not self.drops and self._num_frames >= self.capacity and not self._is_over():
                 self._changed.wait(POLL_SEC)
+            if self._discards:
+                return
             self._items.append(item)
             if isinstance(item, FrameMessage):
                 self._num_frames += 1
                 if self._num_frames > self.capacity:
                     self._drop_oldest()
         self.on_change()
+
+    def _is_over(self):
+        return self._stopping.is_set() or self._discards
 
     def _drop_oldest(self):
         position = next(i for i, item in enumerate(self._items) if isinstance(item, FrameMessage))

@@ -1,6 +1,5 @@
 """The store of ``vad watch``: events with their verdicts, clips and snapshots, scores and states of the cameras."""
 
-import contextlib
 import math
 import re
 from collections import defaultdict
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.live.database import Database
-from pipelines.run.disk import size_of
+from pipelines.live.media import CLIP, SNAPSHOT, Media
+from pipelines.run.files import replacing
 from pipelines.serving.alarms import LEVELS, Event
 
 VERDICTS = ("true_alarm", "false_alarm")
@@ -39,7 +39,10 @@ MIGRATIONS = (
         camera TEXT NOT NULL, time REAL NOT NULL, state TEXT NOT NULL, health TEXT NOT NULL, reason TEXT NOT NULL);
     CREATE INDEX states_by_time ON states (camera, time)
     """,
+    "ALTER TABLE events ADD COLUMN clip_problem TEXT",
 )
+STOPPED = "vad watch was stopped before the clip was written"
+REMOVED = "removed because the store was larger than watch.keep_gigabytes"
 
 
 @dataclass
@@ -49,11 +52,13 @@ class StoredEvent(Event):
     Args:
         verdict: ``"true_alarm"``, ``"false_alarm"`` or None.
         reviewed_time: Unix time of the verdict; None without one.
+        clip_problem: Why there is no clip; None while there is one, or while it is still to come.
         has_clip, has_snapshot: Whether the files are there.
     """
 
     verdict: Literal["true_alarm", "false_alarm"] | None = None
     reviewed_time: float | None = None
+    clip_problem: str | None = None
     has_clip: bool = False
     has_snapshot: bool = False
 
@@ -74,15 +79,20 @@ class EventStore:
 
     def __init__(self, folder, clock=lambda: datetime.now(UTC).timestamp()):
         self.folder, self._clock = Path(folder), clock
-        self.media = self.folder / "media"
+        self.media = Media(self.folder / "media")
         self._database = Database(self.folder / "events.sqlite", MIGRATIONS)
 
     def close(self):
         """Close the database."""
         self._database.close()
 
-    def save(self, event):
+    def save(self, event, snapshot=None):
         """Write an event, or its new state; a verdict that it has stays.
+
+        Args:
+            event: ``Event``.
+            snapshot: JPEG picture of its peak; None: that which it has stays. It is written first, so that no event
+                misses it when the process is killed.
 
         Raises:
             ValueError: Its id, camera or level cannot be one.
@@ -93,6 +103,9 @@ class EventStore:
                 "an event needs an id of 32 hexadecimal digits, a camera of letters, digits, - and _, the level notice "
                 f"or alarm and a start. Received: {event}."
             )
+        if snapshot is not None:
+            with replacing(self.media.path(event, SNAPSHOT)) as temporary:
+                temporary.write_bytes(snapshot)
         names = ("event_id", "camera", "level", "start", "end", "peak_time", "peak_score")
         changed = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
         sql = f"INSERT INTO events ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "
@@ -121,17 +134,37 @@ class EventStore:
         return [self._stored(row) for row in self._database.read(sql, (*wanted.values(), limit))]
 
     def open_events(self):
-        """Return the events that have not ended, oldest first. After a crash, ``end_left_open`` ends them."""
+        """Return the events that have not ended, oldest first. After a crash, ``recover`` ends them."""
         rows = self._database.read("SELECT * FROM events WHERE end IS NULL ORDER BY start")
         return [self._stored(row) for row in rows]
 
-    def end_left_open(self):
-        """End the events that a stopped process left open at their peak. Return them. Call it before watching."""
+    def recover(self):
+        """Put in order what a stopped process left. Call it before watching, while no other process does.
+
+        1. Events that are open end at their peak.
+        2. Ended events without a clip say that it will not come.
+        3. Files that were being written are removed.
+
+        Returns:
+            The events that were open.
+        """
         left = self.open_events()
         for event in left:
             event.end = max(event.start, event.peak_time)
             self.save(Event.from_dict(event.to_dict()))
+        for row in self._database.read("SELECT * FROM events WHERE clip_problem IS NULL"):
+            event = self._stored(row)
+            if not event.has_clip:
+                self.note_clip(event.event_id, STOPPED)
+        for path in self.folder.rglob(".tmp-*"):
+            path.unlink(missing_ok=True)
         return left
+
+    def note_clip(self, event_id, problem):
+        """Write why an event has no clip; an empty text: it has one."""
+        with self._database.transaction() as connection:
+            sql = "UPDATE events SET clip_problem = ? WHERE event_id = ?"
+            connection.execute(sql, (problem or None, str(event_id)))
 
     def review(self, event_id, verdict):
         """Write a verdict: ``"true_alarm"``, ``"false_alarm"``, or None to take it back. Return the ``StoredEvent``.
@@ -210,11 +243,11 @@ class EventStore:
         Raises:
             KeyError: There is no such event.
         """
-        return self._media_path(self._known(event_id), ".mp4")
+        return self.media.path(self._known(event_id), CLIP)
 
     def snapshot_path(self, event_id):
         """Return where the snapshot of an event is, or is to be written; else as ``clip_path``."""
-        return self._media_path(self._known(event_id), ".jpg")
+        return self.media.path(self._known(event_id), SNAPSHOT)
 
     def delete_before(self, time):
         """Delete ended events without a verdict, with their media, and the scores and states, from before a time.
@@ -233,12 +266,8 @@ class EventStore:
             sql = "DELETE FROM states WHERE time < ? AND time < (SELECT max(time) FROM states AS newer "
             connection.execute(f"{sql} WHERE newer.camera = states.camera AND newer.time < ?)", (time, time))
         for event in gone:  # after the rows: a file without its event is removed by the next retention
-            self._remove_media(event)
+            self.media.remove(event)
         return len(gone)
-
-    def total_bytes(self):
-        """Return the space that the store takes on the disk."""
-        return size_of(self.folder)
 
     def remove_oldest_media(self, num_bytes=1):
         """Remove media of the oldest ended events, those with a verdict last, until ``num_bytes`` are freed.
@@ -251,27 +280,11 @@ class EventStore:
         for row in self._database.read(sql):
             if freed >= num_bytes:
                 break
-            freed += self._remove_media(self._stored(row))
+            event = self._stored(row)
+            freed += self.media.remove(event)
+            if event.has_clip:
+                self.note_clip(event.event_id, REMOVED)
         return freed
-
-    def remove_stray_media(self, older_than):
-        """Remove files under ``media`` that belong to no event, as a crash leaves them.
-
-        Args:
-            older_than: Unix time; a file changed since then may be at work, and stays.
-
-        Returns:
-            The number of removed files.
-        """
-        removed = 0
-        for path in self.media.rglob("*"):
-            event = self.get(path.stem)
-            is_own = event is not None and path in (self._media_path(event, ".mp4"), self._media_path(event, ".jpg"))
-            with contextlib.suppress(OSError):
-                if not is_own and not path.is_dir() and path.lstat().st_mtime < older_than:
-                    path.unlink()
-                    removed += 1
-        return removed
 
     def _known(self, event_id):
         event = self.get(event_id)
@@ -281,18 +294,5 @@ class EventStore:
 
     def _stored(self, row):
         event = StoredEvent(**dict(row))
-        event.has_clip = self._media_path(event, ".mp4").is_file()
-        event.has_snapshot = self._media_path(event, ".jpg").is_file()
+        event.has_clip, event.has_snapshot = self.media.has(event, CLIP), self.media.has(event, SNAPSHOT)
         return event
-
-    def _media_path(self, event, suffix):
-        day = datetime.fromtimestamp(event.start, UTC).strftime("%Y-%m-%d")
-        return self.media / event.camera / day / f"{event.event_id}{suffix}"
-
-    def _remove_media(self, event):
-        freed = 0
-        for suffix in (".mp4", ".jpg"):
-            path = self._media_path(event, suffix)
-            freed += size_of(path)
-            path.unlink(missing_ok=True)
-        return freed

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.live import CameraStatus
 from pipelines.live.health import REASONS
 from pipelines.live.reader import EndMessage, FrameMessage
-from pipelines.live.zones import zone_mask, zone_score
+from pipelines.live.zones import deciding_patches, zone_mask, zone_score
 from pipelines.serving.alarms import AlarmTracker
 from pipelines.serving.stream import StreamScorer
 
@@ -99,8 +99,12 @@ class WatchedCamera:
     @property
     def is_finished(self):
         """Whether its file has ended, and everything of it is scored and written."""
-        writing = self._due or (self._asked and self.source.pid)
-        return self.source.state == "ended" and not self.source.num_waiting and not writing
+        return self.source.state == "ended" and not self.source.num_waiting and not self.awaits_clips
+
+    @property
+    def awaits_clips(self):
+        """Whether clips of its events are still to be written."""
+        return bool(self._due or self._asked)
 
     def work(self):
         """Score the next block of frames; return whether there was one."""
@@ -127,16 +131,13 @@ class WatchedCamera:
         over = self.source.state in ("lost", "ended") and not self.source.num_waiting
         if over and (self._waiting or self.tracker.open_event):
             self._break()
-        for event_id, (due, start, end) in list(self._due.items()):
-            if over or self._frame_time >= due:
-                del self._due[event_id]
-                self._asked.add(event_id)
-                self.recorder.later(self._ask_for_clip, event_id, start, end)  # after the event itself is stored
+        self._ask_for_clips(self._frame_time if not over else math.inf)
         self._ask_for_quiet_clip()
 
     def end(self):
-        """Score what waits and end the event, because watching ends."""
+        """Score what waits, end the event and ask for its clip, because watching ends."""
         self._break()
+        self._ask_for_clips(math.inf)
 
     def clip_written(self, message):
         """Take note of a ``ClipMessage``."""
@@ -144,6 +145,14 @@ class WatchedCamera:
             return
         self._asked.discard(message.event_id)
         self.recorder.clip(self.camera.name, message.event_id, message.problem)
+
+    def _ask_for_clips(self, now):
+        """Ask for the clips whose time has come."""
+        for event_id, (due, start, end) in list(self._due.items()):
+            if now >= due:
+                self._asked.add(event_id)
+                del self._due[event_id]
+                self.recorder.later(self._ask_for_clip, event_id, start, end)  # after the event itself is stored
 
     def _ask_for_clip(self, event_id, start, end):
         self.source.ask_for_clip(event_id, self.recorder.store.clip_path(event_id), start, end)
@@ -185,7 +194,7 @@ class WatchedCamera:
             self._note(self.tracker.finish(self._frame_time))
 
     def _deliver(self, scores):
-        deciding = _deciding_patches(scores, self.engine.info)
+        deciding = deciding_patches(scores, self.engine.info)
         now = time.time()
         for position, anomaly_score in enumerate(scores.anomaly_score.tolist()):
             frame = self._waiting.popleft()
@@ -194,17 +203,25 @@ class WatchedCamera:
             self.frames_scored, self.latency_sec = self.frames_scored + 1, now - frame.decoded_time
             self.recorder.score(self.camera.name, frame.unix_time, score)
             if score >= self.rules.lowest:
-                self._peaks.append((frame.unix_time, frame.picture))
+                self._keep_picture(frame, score)
             self._note(self.tracker.update(frame.unix_time, score))
             if self.tracker.open_event or score >= self.rules.lowest:
                 self._quiet_since = None
             elif self._quiet_since is None:
                 self._quiet_since = frame.unix_time
 
+    def _keep_picture(self, frame, score):
+        """Keep the picture of a possible peak. A later frame with a higher score replaces all lower ones."""
+        while self._peaks and self._peaks[-1][1] < score:
+            self._peaks.pop()
+        self._peaks.append((frame.unix_time, score, frame.picture))
+
     def _note(self, changes):
         """Publish the changes of events, with the picture of the peak, and plan their clips."""
         for change, event in changes:
-            picture = next((picture for moment, picture in self._peaks if moment == event.peak_time), None)
+            picture = next((picture for moment, _, picture in self._peaks if moment == event.peak_time), None)
+            if picture is None and change == "new" and self._peaks:
+                picture = self._peaks[-1][-1]  # the peak is too long ago
             self.recorder.event(change, event, picture)
             end = event.start + self.clips.longest_sec
             if event.end is not None:
@@ -212,11 +229,3 @@ class WatchedCamera:
             if change == "new" or event.event_id in self._due:
                 until = end + self.clips.after_sec
                 self._due[event.event_id] = (until, event.start - self.clips.before_sec, until)
-
-
-def _deciding_patches(scores, info):
-    """Return the patch scores ``(n, G)`` from which the model takes the score of a frame."""
-    if info.score_from == "scorer":
-        return scores.patch_score
-    return scores.after_crf if info.score_from == "marginals" else (scores.patch_score + scores.after_crf) / 2
-

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 from pipelines.config import UserError
 from pipelines.live.cameras import change_camera
@@ -14,6 +15,7 @@ from pipelines.serving.alarms import AlarmRules
 from pipelines.serving.stream import StreamScorer
 
 IDLE_SEC = 0.25
+CLIPS_SEC = 5.0  # for the clips that are still to be written at the end
 WAITING_SNIPPETS = 2
 
 
@@ -94,12 +96,17 @@ class Watcher:
         return done
 
     def stop(self):
-        """End the readers, score what waits, end open events, and write everything. It takes a few seconds."""
-        for watched in self._watched.values():
-            watched.source.stop()
+        """Score what waits, end open events, write everything and end the readers. It takes a few seconds."""
         self._stopping.set()
+        for watched in self._watched.values():
+            watched.source.discard()
         self._wake.set()
         self._thread.join()
+        end = time.monotonic() + (CLIPS_SEC if self.error is None else 0.0)
+        while any(watched.awaits_clips for watched in self._watched.values()) and time.monotonic() < end:
+            time.sleep(CLIPS_SEC / 100)
+        for watched in self._watched.values():
+            watched.source.stop()
         for watched in self._watched.values():
             watched.source.join()
         self.recorder.close()

@@ -1,8 +1,11 @@
 """Zones: polygons over the picture of a camera, and the patches of the model that they let count."""
 
+import dataclasses
+
 import numpy as np
 
 from pipelines.config import UserError
+from pipelines.data.snippets import expand_to_frames
 
 MIN_CELL_SHARE = 0.5  # of a patch that lies in a zone
 MIN_ZONE_SHARE = 0.25  # of a zone that lies in a patch of the finest grid
@@ -104,6 +107,28 @@ def zone_score(patch_scores, mask, anomaly_score):
     if mask.all() or not highest > 0 or allowed == highest:
         return float(anomaly_score)
     return float(anomaly_score * (allowed / highest))
+
+
+def deciding_patches(scores, info):
+    """Return the patch scores ``(n, G)`` of ``FrameScores`` from which the model takes the score of a frame."""
+    if info.score_from == "scorer":
+        return scores.patch_score
+    return scores.after_crf if info.score_from == "marginals" else (scores.patch_score + scores.after_crf) / 2
+
+
+def score_zones(video, zones, info):
+    """Return the ``VideoScores`` of a video when only zones of its picture count, as ``vad watch`` scores a camera.
+
+    Args:
+        video: ``VideoScores``.
+        zones: As for ``check_zones``.
+        info: ``ModelInfo`` of the model that has scored it.
+    """
+    mask, scores = zone_mask(zones, info.scales), video.sampled.anomaly_score
+    pairs = zip(deciding_patches(video.sampled, info), scores.tolist(), strict=True)
+    scores = np.array([zone_score(patches, mask, score) for patches, score in pairs], np.float32)
+    every = expand_to_frames(scores, video.sampled_indices, len(video.scores)).astype(float)
+    return dataclasses.replace(video, scores=every, sampled=video.sampled._replace(anomaly_score=scores))
 
 
 def _inside(points):

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from pipelines.config import UserError
 from pipelines.data.listing.files import VIDEO_SUFFIXES
-from pipelines.live.cameras import change_camera, read_cameras
+from pipelines.live.cameras import camera_named, change_camera
 from pipelines.report.plots.calibration_curve import plot_calibration
 from pipelines.report.terminal.summary import counted, printable, write_summary
 from pipelines.run.files import write_json
@@ -41,7 +41,8 @@ def run(config) -> Path:
             not in ``calibrate.cameras``.
     """
     start, options = time.monotonic(), config.calibrate
-    camera = _camera(options)
+    own = camera_named(options.cameras, options.camera) if options.cameras else None
+    camera = own.name if own else options.camera or "camera"
     rules = AlarmRules.of(config.alarms)
     if options.confidence >= 1:
         raise UserError("`calibrate.confidence` must be below 1: no footage makes it certain. Try 0.95.")
@@ -65,7 +66,8 @@ def run(config) -> Path:
     write_json(with_suffix(target, ".json"), content)
     if options.cameras:
         change_camera(options.cameras, camera, threshold=found.threshold)
-    _print_notes(found, options, rules, content["models"])
+    unzoned = sum(result.get("zones") is None for _, result in results) if own and own.zones else 0
+    _print_notes(found, options, rules, content["models"], unzoned)
     done = f"threshold {found.threshold:.6g} from {found.days:.3g} camera-days of {counted(len(footage), 'video')}: "
     done += f"at most {_rate(found.bound_per_day)} {_promise(options)}"
     done += f"; written into {options.cameras}" if options.cameras else ""
@@ -108,19 +110,6 @@ def find_results(inputs, scores):
     if not results:
         raise UserError(NO_FOOTAGE)
     return list(results.values()), skipped
-
-
-def _camera(options):
-    """Return the name of the camera, which is in ``cameras.toml`` if there is one."""
-    if not options.cameras:
-        return options.camera or "camera"
-    names = [camera.name for camera in read_cameras(options.cameras)]
-    if options.camera in names:
-        return options.camera
-    if options.camera or len(names) > 1:
-        what = f"has no camera `{options.camera}`" if options.camera else "has several cameras"
-        raise UserError(f"{options.cameras} {what}. Name one with --camera: {', '.join(names)}.")
-    return names[0]
 
 
 def _footage(target, result):
@@ -179,7 +168,7 @@ def _rate(per_day):
     return f"{number} false alarm{'' if number == '1' else 's'} per camera-day"
 
 
-def _print_notes(found, options, rules, models):
+def _print_notes(found, options, rules, models, unzoned):
     """Print what weakens the promise."""
     notes = []
     if options.block_sec and rules.cooldown_sec < options.block_sec:
@@ -194,6 +183,11 @@ def _print_notes(found, options, rules, models):
         )
     if found.days < 1:
         notes.append(f"{_duration(found.days)} of footage do not show a whole day: night and day may differ")
+    if unzoned:
+        notes.append(
+            f"{counted(unzoned, 'result')} without the zones of the camera: scores of the whole picture are higher, "
+            "and so may be the threshold. Give the videos to have them scored with its zones"
+        )
     if len(models) > 1:
         notes.append("the scores come from several models; score the footage with the one that watches")
     for note in notes:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import time
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipelines.data.decode_pool import DecodeProcess
 from pipelines.data.frame_reading import FrameRequest, read_frames
 from pipelines.data.listing.files import find_videos
 from pipelines.data.video import VideoError
+from pipelines.live.zones import check_zones, score_zones
 from pipelines.report.html.score_page import refuse_other_files, write_score_report, write_thumbnails
 from pipelines.report.plots.canvas import format_time
 from pipelines.report.plots.heat_map import plot_heat_maps, score_maps
@@ -73,6 +75,7 @@ def run(config) -> Path:
         UserError: There is no model that takes frames, no server, no input, or an input that does not exist.
     """
     start = time.monotonic()
+    check_zones(config.score.zones)
     found = find_videos(config.score.inputs, without=is_annotated)
     engine = _open_engine(config)
     Scorer(engine)  # refuses a model that takes no frames
@@ -182,6 +185,7 @@ def _identity(engine, path, config):
         "alarm_rules": {key: getattr(rules, key) for key in ("hysteresis", "min_length_sec", "merge_gap_sec")},
         "max_top_frames": options.top_frames,
         "source": source,
+        "zones": json.loads(json.dumps(options.zones)) or None,  # as they are read again
     }
 
 
@@ -197,6 +201,8 @@ def _score_file(config, engine, decoder, path, target, identity, stamp, show_pro
     info, threshold = engine.info, identity["threshold"]
     progress = partial(track, description=f"Scoring {path.name}", unit="snippets") if show_progress else iter
     video = score_with(engine, path, threshold, progress, decoder, config.alarms)
+    if identity["zones"]:
+        video = score_zones(video, identity["zones"], info)
     sampled, frame_indices, scores, times_sec = video.sampled, video.sampled_indices, video.scores, video.times_sec
     warning = video.warning
     top = find_top_frames(sampled.anomaly_score, times_sec[frame_indices], identity["max_top_frames"])
@@ -206,7 +212,7 @@ def _score_file(config, engine, decoder, path, target, identity, stamp, show_pro
         identity["source"]["sha256"], warning = "", "the file changed while it was scored; score it again"
     result = {
         "video": source_of(path),
-        **identity,
+        **{key: value for key, value in identity.items() if value is not None},
         "fps": round(video.fps, 3),
         "num_frames": len(scores),
         "num_sampled": len(frame_indices),

@@ -45,8 +45,8 @@ def run(config) -> Path:
     with run_lock(folder):
         store = EventStore(folder)
         try:
-            store.end_left_open()
             watcher = make_watcher(config, cameras, engines, store)
+            watcher.recorder.recover()
             _watch(config, watcher, store)
         finally:
             store.close()

@@ -164,16 +164,20 @@ def other_value(setting):
         other = next(choice for choice in setting.choices if choice != setting.default)
         return [other] if isinstance(setting.default, tuple) else other
     if isinstance(setting.default, tuple):
-        return ["x"] if setting.type == tuple[str, ...] else [3]
+        return next(value for value in (["x"], [3], [[[3.0]]]) if _is_allowed(setting, value, as_tuple))
     if isinstance(setting.default, str):
         return "elsewhere"
     larger = 2 * setting.default or 1
     return larger if _is_allowed(setting, larger) else type(setting.default)(setting.default / 2)
 
 
-def _is_allowed(setting, value):
+def as_tuple(value):
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+
+def _is_allowed(setting, value, expected=lambda value: value):
     try:
-        return convert(setting.type, value, "") == value
+        return convert(setting.type, value, "") == expected(value)
     except UserError:
         return False
 

@@ -3,6 +3,8 @@
 import os
 
 from pipelines.live.retention import DAY_SEC, enforce
+from pipelines.live.store import REMOVED
+from pipelines.run.disk import size_of
 
 NOON = 1_790_000_000.0
 ID = "{:032x}".format
@@ -39,19 +41,20 @@ def test_the_oldest_media_go_first_and_reviewed_ones_last(store, make_event):
     for number in range(4):
         fill(store, make_event, number, end=None if number == 1 else NOON + 1000)
     store.review(ID(0), "true_alarm")
-    full = store.total_bytes()
+    full = size_of(store.folder)
     removed = enforce(store, max_days=0, max_gigabytes=(full - 60_000) / 1e9, now=NOON)
     assert removed.media_bytes >= 100_000
     assert ids(event for event in store.events() if event.has_clip) == [0, 1, 3]
     enforce(store, max_days=0, max_gigabytes=1e-9, now=NOON)
     assert ids(event for event in store.events() if event.has_clip or event.has_snapshot) == [1], "it is open"
     assert ids(store.events()) == [0, 1, 2, 3], "events outlive their media"
+    assert {event.clip_problem for event in store.events()} == {None, REMOVED}
 
 
 def test_files_that_belong_to_no_event_are_removed(store, make_event):
     fill(store, make_event, 1, end=NOON)
     folder = store.clip_path(ID(1)).parent
-    stray = [folder / f"{ID(9)}.mp4", folder / f".tmp-{ID(1)}.mp4", store.media / "yard" / f"{ID(1)}.mp4"]
+    stray = [folder / f"{ID(9)}.mp4", folder / f".tmp-{ID(1)}.mp4", store.media.folder / "yard" / f"{ID(1)}.mp4"]
     for path in stray:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")

@@ -99,6 +99,14 @@ def test_a_clip_of_a_camera_without_a_reader_is_refused_with_the_reason():
     assert clips == [ClipMessage("7", "the camera is not connected")]
 
 
+def test_frames_of_a_source_that_is_to_end_are_not_kept_and_hold_up_no_reader():
+    source = idle(drops=False)
+    source.discard()
+    for number in range(9):
+        source._handle(frame(number))
+    assert source.num_waiting == 0
+
+
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("source") / "a.mp4")
@@ -119,14 +127,18 @@ def test_a_file_is_read_in_a_process_of_its_own_to_its_end(video):
 
 def test_a_killed_reader_is_replaced(monkeypatch):
     monkeypatch.setattr(watching.Backoff, "next", lambda self: 0.05)
-    reasons = []
+    reasons, clips = [], []
     task = task_of(f"rtsp://127.0.0.1:{free_port()}/a", "network")
-    source = Source(task, 8, True, lambda: reasons.append(source.reason), lambda message: None)
+    source = Source(task, 8, True, lambda: reasons.append(source.reason), clips.append)
     source.start()
     wait_until(lambda: source.state == "lost")
     first = source.pid
+    os.kill(first, signal.SIGSTOP)
+    os.waitpid(first, os.WUNTRACED)  # now it has stopped
+    source.ask_for_clip("7", "clip.mp4", 0.0, 1.0)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: any("signal 9 (SIGKILL)" in reason for reason in reasons) and source.pid not in (None, first))
+    assert clips == [ClipMessage("7", "the reader ended before the clip was written")]
     source.stop()
     source.join()
 

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from pipelines.config import UserError
-from pipelines.live.store import MIGRATIONS, EventStore
+from pipelines.live import store as store_module
+from pipelines.live.store import MIGRATIONS, STOPPED, EventStore
 from pipelines.serving.alarms import Event
 
 NOON = 1_790_000_000.0
@@ -114,8 +115,37 @@ def test_what_a_stopped_process_left_open_is_ended(store, make_event):
     store.save(make_event(1, end=NOON + 150))
     store.save(dataclasses.replace(make_event(2), peak_time=NOON + 230))
     store.review(f"{2:032x}", "true_alarm")
-    assert [event.end for event in store.end_left_open()] == [NOON + 230]
+    assert [event.end for event in store.recover()] == [NOON + 230]
     assert store.open_events() == [] and store.get(f"{2:032x}").verdict == "true_alarm"
+
+
+def test_events_without_a_clip_say_why_and_files_that_were_being_written_go(store, make_event):
+    with_media(store, make_event(1, end=NOON + 150))
+    for number in (2, 3):
+        store.save(make_event(number, end=NOON + 350))
+    store.note_clip(f"{3:032x}", "no packets of that time are left")
+    assert store.get(f"{2:032x}").clip_problem is None, "it is still to come"
+    paths = [store.clip_path(f"{1:032x}").with_name(".tmp-1.mp4"), store.folder / "quiet" / "door" / ".tmp-1-2.mp4"]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half a clip")
+    store.recover()
+    assert not any(path.exists() for path in paths) and store.get(f"{1:032x}").has_clip
+    problems = [store.get(f"{number:032x}").clip_problem for number in (1, 2, 3)]
+    assert problems == [None, STOPPED, "no packets of that time are left"]
+
+
+def test_an_event_is_not_there_before_its_snapshot(store, make_event, monkeypatch):
+    def fails(path):
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(store_module, "replacing", fails)
+    with pytest.raises(OSError, match="no space"):
+        store.save(make_event(1), b"a picture")
+    assert store.get(f"{1:032x}") is None
+    monkeypatch.undo()
+    store.save(make_event(1), b"a picture")
+    assert store.get(f"{1:032x}").has_snapshot
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
@@ -172,7 +202,7 @@ def test_a_killed_writer_leaves_whole_events(tmp_path):
         events = store.events(limit=10**6)
         assert set(finished) <= {event.event_id for event in events if event.end is not None}
         assert all((event.end is None) == (event.peak_score == 0.9) for event in events), "an event is half there"
-        assert len(store.end_left_open()) <= 1
+        assert len(store.recover()) <= 1
         with store._database.transaction() as connection:
             connection.execute("UPDATE events SET peak_score = 0.95")
         store.close()

@@ -46,11 +46,11 @@ def door(tmp_path):
     """Function that makes a watched camera; `run(levels)` gives it frames of a brightness and returns its messages."""
     store = EventStore(tmp_path / "live")
 
-    def make(alignment="causal", on_scored_file=None, quiet=None, **camera):
+    def make(alignment="causal", on_scored_file=None, quiet=None, min_length_sec=0.0, **camera):
         recorder = Recorder(store)
         messages, source = recorder.subscribe(), Queue()
         camera = Camera("door", "rtsp://h/a", **camera)
-        rules = AlarmRules(0.5, notice_threshold=camera.notice_threshold)
+        rules = AlarmRules(0.5, camera.notice_threshold, min_length_sec=min_length_sec)
         engine = BrightnessEngine(alignment=alignment)
         clips = ClipTimes(before_sec=1.0, after_sec=2.0, longest_sec=10.0)
         watched = WatchedCamera(camera, engine, source, rules, recorder, None, clips, on_scored_file, quiet)
@@ -112,6 +112,15 @@ def test_an_event_has_its_snapshot_at_the_peak_and_its_clip_when_its_time_has_co
     (event_id, path, start, end), = one.source.asked
     assert event_id == event.event_id and path == one.recorder.store.clip_path(event_id)
     assert (start - START, end - START) == (1.0, 5.0)
+
+
+def test_an_event_whose_peak_is_long_ago_has_a_snapshot(door):
+    one = door(min_length_sec=20.0)
+    one.run([0.1, 0.1, 0.9] + [0.8, 0.7] * 60)
+    one.recorder.start()
+    one.recorder.close()
+    (event,) = one.recorder.store.events()
+    assert one.recorder.store.snapshot_path(event.event_id).read_bytes() == b"picture 0.5"
 
 
 def test_a_long_event_has_a_clip_of_its_first_part_while_it_lasts(door):

@@ -96,6 +96,16 @@ def test_a_real_stream_is_scored_and_comes_back_after_its_server_died(watching, 
     assert one.watcher._named("door").source.pid == pid
 
 
+def test_an_event_that_is_open_at_the_end_has_its_clip(watching, tmp_path):
+    video = write_video(tmp_path / "a.mp4", num_frames=3000)
+    camera = Camera("door", str(video), threshold=0.0)
+    one = watching(camera, engine=BrightnessEngine(clip_frames=1))
+    wait_until(lambda: one.store.open_events())
+    one.watcher.stop()
+    (event,) = one.store.events()
+    assert event.end is not None and event.has_snapshot and event.has_clip
+
+
 def test_zones_are_used_and_written_into_the_list_of_cameras(watching, tmp_path):
     video = write_video(tmp_path / "a.mp4")
     path = tmp_path / "cameras.toml"

@@ -89,18 +89,22 @@ def test_a_push_returns_the_scores_that_have_become_final():
     assert scorer.margin_frames == 6
     frames = np.arange(30, dtype=np.uint8)[:, None, None, None] * np.ones((8, 8, 3), np.uint8)
     num_final = [len(scorer.push(frame[None]).anomaly_score) for frame in frames]
-    # nodes come 8 at a time; 4 frames are final as soon as 6 more are known
-    assert {position + 1: count for position, count in enumerate(num_final) if count} == {16: 8, 24: 8}
+    # nodes come a snippet of 2 frames at a time; 4 frames are final as soon as 6 more are known
+    assert {position + 1: count for position, count in enumerate(num_final) if count} == dict.fromkeys(
+        range(10, 31, 4), 4
+    )
     rest = scorer.finish()
-    assert rest.anomaly_score.tolist() == list(range(16, 30))
-    assert rest.patch_score.shape == (14, 1)
-    assert scorer.engine.extracted == [8, 8, 8, 6]
+    assert rest.anomaly_score.tolist() == list(range(24, 30))
+    assert rest.patch_score.shape == (6, 1)
+    assert scorer.engine.extracted == [2] * 15
     assert scorer.engine.scored == [
         list(range(10)),
         list(range(14)),
         list(range(2, 18)),
         list(range(6, 22)),
-        list(range(10, 30)),
+        list(range(10, 26)),
+        list(range(14, 30)),
+        list(range(18, 30)),
     ]
 
 

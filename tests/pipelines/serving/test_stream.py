@@ -41,6 +41,13 @@ class DetectorEngine:
         return {name: np.asarray(outputs[name])[0] for name in ("anomaly_score", "patch_score")}
 
 
+def test_files_and_streams_turn_as_many_frames_into_nodes_at_once():
+    engine = DetectorEngine()
+    for scorer in (Scorer(engine), StreamScorer(engine)):
+        score(scorer, some_frames(3 * CLIP_FRAMES + 1)[:, :8, :8], 5)
+    assert engine.extracted == 2 * [CLIP_FRAMES, CLIP_FRAMES, CLIP_FRAMES, 1], "kernels depend on the size of a batch"
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -66,6 +66,13 @@ def test_the_threshold_is_written_into_the_file_of_cameras(tmp_path, hours):
         calibrate.run(settings(tmp_path, *hours, cameras=str(cameras), camera="shed"))
 
 
+def test_scores_of_the_whole_picture_are_named_when_the_camera_has_zones(tmp_path, hours, capsys):
+    cameras = tmp_path / "cameras.toml"
+    cameras.write_text(CAMERAS + "zones = [[[0, 0], [0.5, 0], [0.5, 1]]]")
+    calibrate.run(settings(tmp_path, *hours, cameras=str(cameras)))
+    assert "4 results without the zones of the camera" in capsys.readouterr().err
+
+
 def test_too_little_footage_says_how_much_is_needed_and_changes_nothing(tmp_path, hours):
     cameras = tmp_path / "cameras.toml"
     cameras.write_text(CAMERAS)

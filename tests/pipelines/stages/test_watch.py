@@ -16,6 +16,8 @@ from pipelines.run.lock import run_lock
 from pipelines.stages import score, watch
 from tests.pipelines.live.sources import wait_until, write_video
 
+CORNER = [[[0.0, 0.0], [0.4, 0.0], [0.4, 0.4]]]
+
 
 def config_of(exported, tmp_path, *sources, **settings):
     config, settings = exported.config, {"web": "", "pace": False, "sources": tuple(map(str, sources)), **settings}
@@ -38,6 +40,23 @@ def test_a_watched_file_has_the_scores_of_vad_score(exported, tmp_path, capsys):
     found = [mean for _, _, mean, _ in store.scores("door", start - 1, start + 9, max_points=10_000)]
     store.close()
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_zones_count_alike_in_vad_watch_and_vad_score(exported, tmp_path):
+    video, cameras, zone = write_video(tmp_path / "door.mp4", num_frames=16), tmp_path / "cameras.toml", CORNER
+    cameras.write_text(f'[[cameras]]\nname = "door"\nsource = "{video}"\nzones = {zone}\n')
+    config = config_of(exported, tmp_path, cameras=str(cameras))
+    folder = watch.run(config)
+    scored = []
+    for zones in ((), zone):
+        section = dataclasses.replace(config.score, inputs=(str(video),), zones=zones)
+        result = json.loads((score.run(dataclasses.replace(config, score=section)) / "door.json").read_text())
+        assert result.get("zones") == (zones or None)
+        scored.append(result["scores"])
+    store = EventStore(folder)
+    found = [mean for _, _, mean, _ in store.scores("door", 0, 9e9, max_points=2)]
+    store.close()
+    assert found == pytest.approx([np.mean(scored[1])], abs=1e-5) and np.max(np.subtract(*scored)) > 1e-4
 
 
 def test_a_signal_ends_watching_and_everything_is_written(exported, tmp_path):

@@ -1,4 +1,5 @@
-// The scores of the patches over the picture: a pixel has the highest score of the patches that cover it.
+// The scores of the patches over the picture: a pixel has the mean of the patches that cover it, one per scale. The
+// highest would be that of the whole picture nearly everywhere, and would not say where.
 
 const STOPS = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
 const MAX_CELLS = 60;
@@ -13,7 +14,7 @@ export function heatMap(scores, scales) {
     for (let row = 0; row < side; row++) {
       for (let column = 0; column < side; column++) {
         const score = scores[first + Math.floor((row * scale) / side) * scale + Math.floor((column * scale) / side)];
-        map[row * side + column] = Math.max(map[row * side + column], score);
+        map[row * side + column] += score / scales.length;
       }
     }
     for (let index = 0; index < scale * scale; index++) {

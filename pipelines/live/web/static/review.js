@@ -37,7 +37,7 @@ export async function openReview(id) {
   function show() {
     const event = state.events.get(current), place = ids.indexOf(current);
     fill(title, levelPill(event), h("span", {}, event.camera), h("span", { class: "soft number" }, `${dayName(event.start)} ${clockTime(event.start)}`));
-    const key = `${current} ${event.has_clip} ${event.has_snapshot}`;
+    const key = `${current} ${event.has_clip} ${event.has_snapshot} ${event.clip_problem}`;
     if (key !== shownMedia) { shownMedia = key; fill(media, mediaOf(event)); }
     const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", { class: "number" }, value));
     fill(facts, fact("Length", lengthOf(event)), fact("Peak", `${scoreText(event.peak_score)} after ${duration(event.peak_time - event.start)}`),
@@ -81,6 +81,6 @@ function mediaOf(event) {
     video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     return video;
   }
-  if (event.has_snapshot) return [h("img", { src: api.snapshotAddress(event.event_id), alt: "Snapshot of the event" }), h("p", { class: "media-note" }, event.end === null ? "The clip follows when the event has ended." : "There is no clip of this event.")];
+  if (event.has_snapshot) return [h("img", { src: api.snapshotAddress(event.event_id), alt: "Snapshot of the event" }), h("p", { class: "media-note" }, event.end === null ? "The clip follows when the event has ended." : event.clip_problem ? `There is no clip: ${event.clip_problem}.` : "There is no clip of this event.")];
   return h("p", { class: "empty" }, "There is no picture of this event.");
 }

@@ -113,7 +113,7 @@ function receive(message) {
 }
 
 function receiveEvent({ type, change, event }) {
-  state.events.set(event.event_id, { verdict: null, reviewed_time: null, has_clip: false, has_snapshot: false, ...state.events.get(event.event_id), ...event });
+  state.events.set(event.event_id, { verdict: null, reviewed_time: null, clip_problem: null, has_clip: false, has_snapshot: false, ...state.events.get(event.event_id), ...event });
   const camera = state.cameras.get(event.camera);
   if (type === "event" && camera) {
     camera.open_event = change === "end" ? null : event.level;
@@ -135,7 +135,7 @@ function fetchMedia(id, waits = [2, 5, 10, 30]) {
     if (!event) return;
     keepEvents([event]);
     emit("events");
-    if (!event.has_snapshot || (event.end !== null && !event.has_clip)) fetchMedia(id, waits.slice(1));
+    if (!event.has_snapshot || (event.end !== null && !event.has_clip && !event.clip_problem)) fetchMedia(id, waits.slice(1));
   }, 1000 * waits[0]);
 }
 

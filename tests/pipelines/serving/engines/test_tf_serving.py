@@ -94,7 +94,7 @@ def test_a_request_holds_as_many_snippets_as_a_call_in_this_process(served, addr
         served.requests.clear()
         assert engine.extract(some_frames(35))["nodes"].shape == (35, 5, 96)
     shapes = sorted(inputs["frames"][:2] for _, _, inputs in served.requests)
-    assert shapes == [(1, 3), (1, 16), (1, 16)]
+    assert shapes == [(1, 3), *[(1, 4)] * 8]
 
 
 def test_never_more_requests_are_in_flight_than_allowed(served, address):
