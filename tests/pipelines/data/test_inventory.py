@@ -151,14 +151,23 @@ def test_each_video_is_opened_and_what_cannot_be_used_is_named(folder, take, mak
     inventory, seen = take("folder", folder), []
     assert not inventory.is_complete and inventory.num_opened == 3
     assert [text.partition(" (")[0] for text in inventory.unreadable] == [
-        "a: not a video, or cut off before its index",
-        "b: the file is empty",
-        "c: not a video, or cut off before its index",
+        "a.mp4: not a video, or cut off before its index",
+        "b.mp4: the file is empty",
+        "c.mp4: not a video, or cut off before its index",
     ]
-    assert len(inventory.cut_off) == 1 and re.match(r"e: cut off: it ends at [123]\.\d of 6\.0 s", inventory.cut_off[0])
+    (cut_off,) = inventory.cut_off
+    assert re.match(r"e\.mp4: cut off: it ends at [123]\.\d of 6\.0 s", cut_off)
     config = load_config(overrides=["data.dataset=folder", f"data.root={folder}"])
     take_inventory(config, lambda loop, text, total: seen.append((text, total)) or loop)
     assert ("Opening videos", 6) in seen
+
+
+def test_videos_that_cannot_be_read_cannot_be_trained_on(folder, take):
+    (folder / "labels.csv").write_text("file,label\n" + "".join(f"{name}.mp4,{name in 'ab':d}\n" for name in "abcdef"))
+    assert not take("folder", folder).untrainable
+    for name in "ab":
+        (folder / f"{name}.mp4").write_bytes(b"no video")
+    assert "4 normal and 0 abnormal training videos" in take("folder", folder).untrainable
 
 
 def test_videos_that_cannot_be_trained_on_are_told(folder, take):
