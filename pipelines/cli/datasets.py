@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipelines.cli.options import completing
 from pipelines.config import UserError, choices, load_config
+from pipelines.report.terminal.summary import counted
 
 SHOWN = 5
 EXIT_INCOMPLETE = 1
@@ -116,9 +117,12 @@ def _print_inventory(inventory, name, about, root, shown, console):
     fits = f"{inventory.num_measured:,} videos compared with the length of their labels"
     say(f"{_mark(not unusable)} {fits}{f', {num_unmeasured:,} of unknown length' if num_unmeasured else ''}")
     unreadable, cut_off = inventory.unreadable, inventory.cut_off
-    _print_some(say, "✗", unreadable, "cannot be read; vad prepare skips them", shown)
-    _print_some(say, "✗", cut_off, "are cut off; vad prepare uses what is left", shown)
-    say(f"{_mark(not unreadable + cut_off)} {inventory.num_opened:,} videos opened")
+    _print_some(say, "✗", unreadable, "unreadable, skipped by vad prepare", shown)
+    _print_some(say, "✗", cut_off, "cut off; vad prepare uses what is left", shown)
+    opened = f"{inventory.num_opened:,} videos opened"
+    if unreadable:
+        opened = f"{inventory.num_opened:,} of {counted(inventory.num_opened + len(unreadable), 'video')} opened"
+    say(f"{_mark(not unreadable)} {opened}")
     if inventory.untrainable:
         say(f"{_mark(False)} {escape(inventory.untrainable)}")
     if inventory.is_complete:
@@ -129,16 +133,16 @@ def _print_inventory(inventory, name, about, root, shown, console):
 
 
 def _print_counts(rows, console):
-    counted = any(row.official is not None for row in rows)
+    official = any(row.official is not None for row in rows)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for column in ("", "listed", "there", *(["official"] if counted else [])):
+    for column in ("", "listed", "there", *(["official"] if official else [])):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for row in rows:
         expected = row.listed if row.official is None else row.official
         style = ("bold", "", "dim")[row.depth]
         there = f"{row.there:,}" if row.there == expected else f"[yellow]{row.there:,}[/]"
-        official = [] if not counted else ["" if row.official is None else f"{row.official:,}"]
-        table.add_row("  " * row.depth + escape(row.name), f"{row.listed:,}", there, *official, style=style)
+        published = ["" if row.official is None else f"{row.official:,}"] if official else []
+        table.add_row("  " * row.depth + escape(row.name), f"{row.listed:,}", there, *published, style=style)
     console.print(table)
 
 
@@ -146,7 +150,7 @@ def _print_some(say, sign, texts, what, shown):
     if not texts:
         return
     colour = "red" if sign == "✗" else "yellow"
-    say(f"[{colour}]{sign}[/] {len(texts):,} videos {what}:")
+    say(f"[{colour}]{sign}[/] {counted(len(texts), 'video')} {what}:")
     for text in texts[:shown]:
         say(f"    [dim]{escape(text)}[/]")
     if shown is not None and len(texts) > shown:

@@ -95,10 +95,18 @@ class Clips:
         return indices
 
     def read_frame(self, video, frame_index):
-        """Return the last sampled frame up to an original frame, uint8 ``(S, S, 3)``."""
+        """Return the last sampled frame up to an original frame, uint8 ``(S, S, 3)``.
+
+        Raises:
+            UserError: The shard is damaged.
+        """
         sampled = np.searchsorted(self.frame_indices(video), frame_index, side="right") - 1
         snippet, position = divmod(max(int(sampled), 0), self.clip_frames)
-        clip = parse_clip(self.read(video.video_id, snippet), self.clip_frames, self.image_size_px)
+        record = self.read(video.video_id, snippet)
+        try:
+            clip = parse_clip(record, self.clip_frames, self.image_size_px)
+        except tf.errors.InvalidArgumentError:
+            raise damaged(self._locations[video.video_id, snippet][0], "a picture cannot be decoded") from None
         return clip["frames"].numpy()[position]
 
     def dataset(self, snippets, videos=None):

@@ -1,5 +1,6 @@
 """Compare the files of a dataset with its official lists and counts, and open each video."""
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ class Inventory:
         num_opened: Number of videos whose first frame could be decoded.
         unreadable: One message per video that ``vad prepare`` will skip.
         cut_off: One message per video whose end is missing; ``vad prepare`` uses what is left.
-        untrainable: Why no training is possible with these videos; ``""`` when one is.
+        untrainable: Why no training is possible with the videos that can be read; ``""`` when one is.
     """
 
     lists: tuple = ()
@@ -97,9 +98,9 @@ def take_inventory(config, track=lambda loop, description, total: loop):
     found = [_misfit(video, length) for video, length in lengths if length is not None]
     there = [video for video in videos if not video.missing]
     opened = dict(track(DecodePool(config.data, inspect_video).run(there), "Opening videos", len(there)))
-    opened = [(there[job].video_id, opened[job]) for job in sorted(opened)]
-    unreadable = tuple(f"{name}: {result.reason}" for name, result in opened if isinstance(result, Failed))
-    whole = [(name, result) for name, result in opened if not isinstance(result, Failed)]
+    opened = [(there[job], opened[job]) for job in sorted(opened)]
+    failed = [(video, result) for video, result in opened if isinstance(result, Failed)]
+    usable = [(video, result) for video, result in opened if not isinstance(result, Failed)]
     return Inventory(
         lists,
         rows=tuple(_rows(videos, module.ABOUT)),
@@ -108,11 +109,18 @@ def take_inventory(config, track=lambda loop, description, total: loop):
         unusable=tuple(unusable for _, unusable in found if unusable),
         num_measured=len(found),
         num_unmeasured=len(measured) - len(found),
-        num_opened=len(whole),
-        unreadable=unreadable,
-        cut_off=tuple(f"{name}: {result.warning}" for name, result in whole if result.warning),
-        untrainable=training_problem(videos, config),
+        num_opened=len(usable),
+        unreadable=tuple(f"{_file_of(video, config)}: {result.reason}" for video, result in failed),
+        cut_off=tuple(f"{_file_of(video, config)}: {result.warning}" for video, result in usable if result.warning),
+        untrainable=training_problem([video for video, _ in usable], config),
     )
+
+
+def _file_of(video, config):
+    """Return the path of a video, below ``data.root`` where it is there."""
+    with contextlib.suppress(ValueError):
+        return video.path.relative_to(config.data.root).as_posix()
+    return str(video.path)
 
 
 def _misfit(video, length):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import config_to_dict
+from pipelines.config import UserError, config_to_dict
+from pipelines.data.datasets import load_dataset
 from pipelines.data.listing.manifest import read_manifest
 from pipelines.data.splits import draw_folds
 from pipelines.experiments.fold import Fold
@@ -26,7 +27,7 @@ from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
 from pipelines.run.provenance import provenance
 from pipelines.run.workers import in_own_process, usable_cores
-from pipelines.stages import import_features, prepare
+from pipelines.stages import import_features, prepare, train_detector, train_extractor
 from pipelines.stages.evaluate import as_evaluated
 from pipelines.training.trials import write_trials
 
@@ -68,12 +69,13 @@ def run_systems(config, systems, command, folder, facts=None):
         Path of ``metrics.json``.
     """
     start, origin = time.monotonic(), provenance()  # the commit now: the trainings may take days
+    twins = _twins(systems)
+    check_experiment(config, list(dict.fromkeys(twins.values())))
     records = import_features.run(config) if config.features.root else prepare.run(config)
     manifest = read_manifest(records)
     videos = [video for video in manifest.videos if video.label is not None]
     seeds = range(config.seed, config.seed + config.repeat.seeds)
     folds = {seed: _folds(config, records, manifest, videos, seed) for seed in seeds}
-    twins = _twins(systems)
     _train(config, [fold for of_seed in folds.values() for fold in of_seed], list(dict.fromkeys(twins.values())))
     trainings = {
         system: [
@@ -88,6 +90,36 @@ def run_systems(config, systems, command, folder, facts=None):
     count = f"{counted(len(videos), 'video')}, {split_name(config)}, {counted(len(systems), 'system')}"
     write_summary(config, command, count, output=folder, seconds=time.monotonic() - start)
     return folder / "metrics.json"
+
+
+def check_experiment(config, systems):
+    """Draw the folds and build the models before hours are spent on the videos.
+
+    Raises:
+        UserError: The listed videos do not fill the folds, or settings of a system contradict each other.
+    """
+    if config.data.dataset != "synthetic":  # generated, with both labels
+        labelled = [video for video in load_dataset(config) if video.label is not None]
+        draw_folds(labelled, config.repeat.folds, config.seed)
+    in_own_process(check_models, systems)
+
+
+def check_models(systems):
+    """Build the extractor and the detector of each system, once for equal settings."""
+    checked = set()
+    for system in systems:
+        config = system.config
+        parts = {train_detector: (config.detector, config.train_detector)}
+        if not config.features.root:
+            parts[train_extractor] = (config.extractor, config.data, config.train_extractor)
+        for stage, sections in parts.items():
+            if (stage, repr(sections)) in checked:
+                continue
+            checked.add((stage, repr(sections)))
+            try:
+                stage.check_settings(config)
+            except UserError as error:
+                raise UserError(f"{system.title}: {error}") from None
 
 
 def split_name(config):

@@ -95,14 +95,15 @@ class NodeSignatures:
         def describe(query):
             return {DESCRIPTION: tf.fill(tf.shape(query), description)}
 
-        archive = keras.export.ExportArchive()
-        for model in self.models:
-            archive.track(model)
-        for name, (function, specifications) in self.endpoints().items():
-            archive.add_endpoint(name, function, specifications)
         # An input with a batch axis, because a server may batch requests and its REST API wants one.
-        archive.add_endpoint(DESCRIBE, describe, [tf.TensorSpec((None,), tf.string, QUERY)])
-        archive.write_out(str(folder), verbose=False)
+        endpoints = {**self.endpoints(), DESCRIBE: (describe, [tf.TensorSpec((None,), tf.string, QUERY)])}
+        graphs = {}  # by function; `keras.export.ExportArchive` would trace a function twice for each of its names
+        for function, inputs in endpoints.values():
+            if function not in graphs:
+                graphs[function] = tf.function(function, inputs, autograph=False).get_concrete_function()
+        module = tf.Module()
+        module.weights = [variable.value for model in self.models for variable in model.variables]
+        tf.saved_model.save(module, str(folder), {name: graphs[function] for name, (function, _) in endpoints.items()})
 
     def _scores(self, inputs):
         """Score a dict of nodes and, for a detector that takes it, their prior."""

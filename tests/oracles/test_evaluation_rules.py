@@ -22,6 +22,7 @@ from pipelines.data.listing.dataset import ListedVideo
 from pipelines.data.snippets import expand_to_frames
 from pipelines.report.evaluation.measures import measure
 from pipelines.report.evaluation.scored_videos import smoothed
+from pipelines.stages import evaluate
 from vad_keras.losses import sparsity, temporal_smoothness
 from vad_keras.metrics import evaluate_draws, evaluate_videos, leave_one_out
 
@@ -89,12 +90,16 @@ def write_rows(path, rows):
         writer.writerows(rows)
 
 
+def overrides_of(folder, name):
+    """Settings of the run of this name."""
+    work = folder / name
+    return [f"work_dir={work}", f"data.root={work}_videos", f"export.root={work}/savedmodels", *SETTINGS]
+
+
 def run(stages, folder, *names):
     """Run stages for the runs of these names, one after the other in one process, because its start takes long."""
-    work = [folder / name for name in names]
-    runs = [[f"work_dir={x}", f"data.root={x}_videos", f"export.root={x}/savedmodels", *SETTINGS] for x in work]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, stages, json.dumps(runs)],
+        [sys.executable, "-c", RUN, stages, json.dumps([overrides_of(folder, name) for name in names])],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         capture_output=True,
         text=True,
@@ -245,7 +250,7 @@ def test_rule_7_a_second_inference_gives_the_same_bytes(runs):
     content = metrics_of(runs.true)
     for name in names:
         (evaluation / name).unlink()
-    run("evaluate", runs.folder, "true")
+    evaluate.run(load_config(overrides=overrides_of(runs.folder, "true")))  # in another process than the first
     assert {name: (evaluation / name).read_bytes() for name in names} == before
     again = metrics_of(runs.true)
     assert again.pop("origin").keys() == content.pop("origin").keys()

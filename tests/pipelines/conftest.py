@@ -12,6 +12,8 @@ def exported(tmp_path_factory):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("a SavedModel is written by the TensorFlow backend")
     from pipelines.config import load_config
+    from pipelines.serving.engines import saved_model
+    from pipelines.serving.model_info import version_hash
     from pipelines.stages import export
 
     work = tmp_path_factory.mktemp("exported")
@@ -21,8 +23,17 @@ def exported(tmp_path_factory):
     detector.save(work / "detector.keras")
     overrides = [f"work_dir={work}", f"export.root={work / 'savedmodels'}", "export.name=tiny"]
     config = load_config(overrides=[*overrides, "data.clip_frames=4", "data.image_size_px=32"])
-    folder = export.run(config)
-    return SimpleNamespace(config=config, extractor=extractor, detector=detector, folder=folder)
+    folder, load, loaded = export.run(config), saved_model._load, {}
+
+    def load_once(version):
+        content = version_hash(version)
+        if content not in loaded:
+            loaded[content] = load(version)
+        return loaded[content]
+
+    with pytest.MonkeyPatch.context() as patch:  # loading is most of the time of a test that scores
+        patch.setattr(saved_model, "_load", load_once)
+        yield SimpleNamespace(config=config, extractor=extractor, detector=detector, folder=folder)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ TINY = (
     "train_extractor.snippets_per_video=2",
     "detector.key_dim=4",
     "detector.value_dim=8",
-    "train_detector.epochs=2",
+    "train_detector.epochs=1",
     "train_detector.batch_size=4",
     "score.top_frames=2",
 )

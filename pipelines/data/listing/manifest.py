@@ -55,7 +55,14 @@ class VideoInfo:
 
     @classmethod
     def from_json(cls, entry):
-        """Build from an entry of the manifest; the inverse of ``dataclasses.asdict``."""
+        """Build from an entry of the manifest; the inverse of ``dataclasses.asdict``.
+
+        Raises:
+            ValueError: A count or a size is no integer of at least 0.
+        """
+        for key in ("num_frames", "width", "height", "num_sampled"):
+            if not isinstance(entry[key], int) or entry[key] < 0:
+                raise ValueError(f"`{key}` must be an integer of at least 0. Received: {entry[key]!r}")
         intervals = entry["frame_labels"]
         if intervals is not None:
             intervals = tuple((int(start), int(end)) for start, end in intervals)

@@ -42,8 +42,8 @@ def test_what_cannot_be_read_is_named_and_ends_with_1(folder, capsys):
     (folder / "c.mp4").write_bytes(b"no video")
     assert main(["datasets", "check", "folder", "--root", str(folder)]) == 1
     text = capsys.readouterr().out
-    assert "1 videos cannot be read; vad prepare skips them:" in text and "c: not a video, or cut off" in text
-    assert "✗ 7 videos opened" in text and "not complete" in text
+    assert "✗ 1 video unreadable, skipped by vad prepare:" in text and "c.mp4: not a video, or cut off" in text
+    assert "✗ 7 of 8 videos opened" in text and "not complete" in text
 
 
 def test_videos_of_one_label_end_with_1(folder, capsys):

@@ -104,3 +104,14 @@ def test_a_cut_shard_is_named_when_the_clips_are_opened(folder, count):
     path.write_bytes(path.read_bytes()[:-count])
     with pytest.raises(UserError, match=r"clips-00001-of-00002\.tfrecord is damaged \(truncated"):
         Clips(folder, 2, 8)
+
+
+def test_a_picture_that_was_written_damaged_names_its_shard(folder):
+    shard = folder / shard_name("clips", 1, 2)
+    with tf.io.TFRecordWriter(str(shard)) as writer:  # with the right checksums
+        for snippet in range(2):
+            indices = [6 * snippet, 6 * snippet + 3]
+            writer.write(serialize_clip([b"\xff\xd8no JPEG"] * 2, indices, indices, "c", snippet, 0, 30.0))
+    clips = Clips(folder, 2, 8)
+    with pytest.raises(UserError, match=rf"{shard.name} is damaged \(a picture cannot be decoded\)\. Run"):
+        clips.read_frame(clips.manifest.by_id["c"], 3)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import UserError, load_config
+from pipelines.data import inventory
 from pipelines.data.inventory import Inventory, Row, take_inventory
 
 
@@ -110,20 +111,33 @@ def ucf(shared_data, make_video, tmp_path_factory):
     return root, lists, len(lengths)
 
 
-def test_the_whole_of_ucf_crime_is_complete_with_five_ends_to_cut(ucf, take):
+class LinksOnce(inventory.DecodePool):
+    """Opens each file once, however many names it has."""
+
+    def run(self, videos):
+        names = {}
+        for number, video in enumerate(videos):
+            names.setdefault(video.path.stat().st_ino, []).append(number)
+        files = list(names.values())
+        for job, result in super().run([videos[numbers[0]] for numbers in files]):
+            yield from ((number, result) for number in files[job])
+
+
+def test_the_whole_of_ucf_crime_is_complete_with_five_ends_to_cut(ucf, take, monkeypatch):
+    monkeypatch.setattr(inventory, "DecodePool", LinksOnce)
     root, lists, num_true = ucf
-    inventory = take("ucf_crime", root, f"data.annotations={lists}")
-    assert num_true >= 10 and inventory.is_complete
-    assert [text.partition(":")[0] for text in inventory.cut] == [
+    found = take("ucf_crime", root, f"data.annotations={lists}")
+    assert num_true >= 10 and found.is_complete
+    assert [text.partition(":")[0] for text in found.cut] == [
         "Arson011_x264",
         "Arson016_x264",
         "Explosion033_x264",
         "Fighting003_x264",
         "Shooting015_x264",
     ]
-    assert (inventory.missing, inventory.unusable, inventory.num_measured) == ((), (), 140)
-    assert [(row.name, row.there) for row in inventory.rows if not row.depth] == [("train", 1610), ("test", 290)]
-    assert len({row.name for row in inventory.rows if row.depth == 2}) == 13
+    assert (found.missing, found.unusable, found.num_measured) == ((), (), 140)
+    assert [(row.name, row.there) for row in found.rows if not row.depth] == [("train", 1610), ("test", 290)]
+    assert len({row.name for row in found.rows if row.depth == 2}) == 13
 
 
 def test_the_masks_of_shanghaitech_fit_their_true_lengths(shared_data, make_video, tmp_path, take):
@@ -151,14 +165,23 @@ def test_each_video_is_opened_and_what_cannot_be_used_is_named(folder, take, mak
     inventory, seen = take("folder", folder), []
     assert not inventory.is_complete and inventory.num_opened == 3
     assert [text.partition(" (")[0] for text in inventory.unreadable] == [
-        "a: not a video, or cut off before its index",
-        "b: the file is empty",
-        "c: not a video, or cut off before its index",
+        "a.mp4: not a video, or cut off before its index",
+        "b.mp4: the file is empty",
+        "c.mp4: not a video, or cut off before its index",
     ]
-    assert len(inventory.cut_off) == 1 and re.match(r"e: cut off: it ends at [123]\.\d of 6\.0 s", inventory.cut_off[0])
+    (cut_off,) = inventory.cut_off
+    assert re.match(r"e\.mp4: cut off: it ends at [123]\.\d of 6\.0 s", cut_off)
     config = load_config(overrides=["data.dataset=folder", f"data.root={folder}"])
     take_inventory(config, lambda loop, text, total: seen.append((text, total)) or loop)
     assert ("Opening videos", 6) in seen
+
+
+def test_videos_that_cannot_be_read_cannot_be_trained_on(folder, take):
+    (folder / "labels.csv").write_text("file,label\n" + "".join(f"{name}.mp4,{name in 'ab':d}\n" for name in "abcdef"))
+    assert not take("folder", folder).untrainable
+    for name in "ab":
+        (folder / f"{name}.mp4").write_bytes(b"no video")
+    assert "4 normal and 0 abnormal training videos" in take("folder", folder).untrainable
 
 
 def test_videos_that_cannot_be_trained_on_are_told(folder, take):

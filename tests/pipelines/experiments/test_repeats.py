@@ -118,8 +118,10 @@ def prepared(tmp_path, monkeypatch):
     """Function that returns the `Config` of a run whose clips are there; it takes overrides."""
     write_clips(tmp_path / "clips")
     monkeypatch.setattr(repeats.prepare, "run", lambda config: RunFolder.of(config).clips)
+    monkeypatch.setattr(repeats, "check_experiment", lambda *_: None)  # no video is there; tested by itself below
     monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments, **_: function(*arguments))
     sizes = [f"data.clip_frames={CLIP_FRAMES}", f"data.image_size_px={SIZE_PX}", "extractor.backbone=small"]
+    sizes += ["evaluate.images=false"]
     return lambda *overrides: load_config(overrides=[f"work_dir={tmp_path}", *sizes, *overrides])
 
 
@@ -255,7 +257,7 @@ def test_a_search_decides_the_final_training_and_is_reported(prepared, monkeypat
         return changed, {"curves": {"0.25": [0.5, 0.75]}, "search_seconds": 12.0}
 
     monkeypatch.setattr(fold.search, "run", found)
-    config = prepared("search.inner_folds=2", "repeat.rivals=[]")
+    config = prepared("search.inner_folds=2", "repeat.rivals=[]", "evaluate.images=true")
     content = json.loads(repeats.run(config).read_text())
     assert [one.train_detector.learning_rate for name, one, _ in calls if name == "train_detector"] == [0.25]
     facts = content["systems"]["full model"]["facts"]
@@ -311,6 +313,27 @@ def test_imported_features_replace_the_extractors(prepared, monkeypatch, tmp_pat
     calls = record_stages(monkeypatch)
     repeats.run(prepared("features.root=features", "repeat.folds=2"))
     assert [name for name, *_ in calls] == ["train_detector", "evaluate"] * 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["repeat.folds=3"], r"`repeat\.folds` must lie in 2\.\.2, the number of videos of the rarer label"),
+        (["repeat.folds=2", "detector.memory_nodes=5"], r"full model: detector: `memory_nodes`=5 needs `unary_from="),
+        (["repeat.folds=2", "extractor.weights=nowhere.h5"], r"full model: .*nowhere\.h5 does not exist"),
+        (["repeat.folds=2", "train_detector.batch_size=3"], r"full model: .*batch_size"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_a_video_is_decoded(tmp_path, monkeypatch, overrides, message):
+    monkeypatch.setattr(repeats, "in_own_process", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(repeats.prepare, "run", lambda config: pytest.fail("a video was decoded"))
+    rows = [f"{name}.mp4,{label}" for name, label in LABELS.items() if label is not None and name not in ("n2", "n3")]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    for name in LABELS:
+        (tmp_path / f"{name}.mp4").touch()
+    settings = [f"work_dir={tmp_path / 'run'}", f"data.root={tmp_path}", "extractor.backbone=small"]
+    with pytest.raises(UserError, match=message):
+        repeats.run(load_config(overrides=[*settings, "extractor.weights=none", *overrides]))
 
 
 def test_small_run_of_the_real_stages_reads_no_test_video_for_training(prepared, monkeypatch):

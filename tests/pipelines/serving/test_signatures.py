@@ -160,3 +160,11 @@ def test_a_memory_of_normal_nodes_is_exported_with_its_detector(tmp_path):
     for key in ("anomaly_score", "marginals", "unary_probability"):
         np.testing.assert_allclose(found[key], expected[key], atol=1e-5, err_msg=key)
     assert signature.structured_input_signature[1].keys() == {"nodes"}
+
+
+def test_a_function_of_two_names_is_traced_once(exported, tmp_path, monkeypatch):
+    signatures, traced = NodeSignatures(exported.detector, 5, 96), []
+    scores = signatures._scores
+    monkeypatch.setattr(signatures, "_scores", lambda inputs: traced.append(inputs) or scores(inputs))
+    signatures.save(tmp_path)
+    assert set(signatures.endpoints()) == {"serving_default", "score_nodes"} and len(traced) == 1

@@ -126,7 +126,8 @@ def node_config(folder, *overrides):
         "train_detector.learning_rate=0.01",
         "train_detector.margin=20.0",  # so that the contrast of so few channels is not 0
         "train_detector.validation_fraction=0.4",
-        ]
+        "evaluate.images=false",
+    ]
     return load_config(overrides=[*settings, *overrides])
 
 
@@ -139,13 +140,15 @@ def with_nodes(tmp_path, write_nodes):
 
 @pytest.fixture(scope="session")
 def detector_run(tmp_path_factory, write_nodes):
-    """`Config` of a run whose detector was trained; to be read, not changed."""
+    """`Config` of a run whose detector was trained, with images of the last epoch; to be read, not changed."""
     from pipelines.stages import train_detector
 
     folder = tmp_path_factory.mktemp("detector")
     write_nodes(folder / "nodes", NODE_VIDEOS)
-    config = node_config(folder)
-    train_detector.run(config)
+    config = node_config(folder, "evaluate.images=true")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_detector, "IMAGES_PER_TRAINING", 1)
+        train_detector.run(config)
     return config
 
 
@@ -158,6 +161,6 @@ def sultani_run(tmp_path_factory, write_nodes):
     write_nodes(folder / "nodes", NODE_VIDEOS)
     options = ("model=sultani", "sampling=segment_mean", "optimizer=adagrad", "bag_frames=6", "epochs=2")
     options += ('model_options=["segments=6"]',)
-    config = node_config(folder, *(f"train_detector.{option}" for option in options), "evaluate.images=false")
+    config = node_config(folder, *(f"train_detector.{option}" for option in options))
     train_detector.run(config)
     return config

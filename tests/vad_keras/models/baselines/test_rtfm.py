@@ -25,7 +25,7 @@ def network():
 @pytest.mark.parametrize(("form", "rate"), [("squared", 1e-5), ("printed", 1e-3)])
 def test_one_step_makes_abnormal_magnitudes_grow_and_normal_ones_shrink(form, rate):
     model = small(magnitude_form=form, magnitude_weight=1.0)
-    model.compile(keras.optimizers.SGD(rate))
+    model.compile(keras.optimizers.SGD(rate), run_eagerly=True)
     before = toy.to_numpy(model(toy.INPUTS, training=True))["bag_magnitude"]  # with the statistics of the batch
     model.train_on_batch(toy.INPUTS, toy.LABELS)
     moved = toy.to_numpy(model(toy.INPUTS, training=True))["bag_magnitude"] - before

@@ -130,7 +130,7 @@ def test_triplet_and_distance_are_over_pairs_of_both_labels_by_hand():
 
 def test_training_fills_each_memory_with_its_moments():
     model = small(memory_weight=10.0)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     model.fit(toy.INPUTS, toy.LABELS, epochs=10, batch_size=6, verbose=0)
     found = toy.to_numpy(model(toy.INPUTS))
     normal = np.logical_and(toy.MASK, (toy.LABELS == 0)[:, None])

@@ -77,7 +77,7 @@ def test_the_labels_of_videos_are_taken_until_the_warm_up_is_over():
 
 def test_a_validation_loss_never_counts_the_warm_up():
     model = small()
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     model.train_on_batch(toy.INPUTS, toy.LABELS)
     assert int(model.steps) == 1
     found = model.test_on_batch(toy.INPUTS, toy.LABELS, return_dict=True)

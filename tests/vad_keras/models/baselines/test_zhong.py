@@ -64,7 +64,7 @@ def test_the_cleaner_moves_a_wrong_label_to_those_of_similar_snippets():
     model = small(**options, warmup_steps=0, phase_steps=1000, normalize=False)
     inputs, labels = {"nodes": nodes, "mask": np.ones((2, 8), bool)}, np.array([1, 0])
     model.score_frames = with_given_scores(model, given)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     for _ in range(200):
         model.train_on_batch(inputs, labels)
     cleaned = toy.to_numpy(model(inputs))["cleaned_label"][0]
@@ -120,7 +120,7 @@ def test_only_the_network_whose_turn_it_is_learns():
 
 def test_training_counts_steps_and_moves_the_average_of_the_cleaner():
     model = small(warmup_steps=0, ensemble_momentum=0.75)
-    model.compile(keras.optimizers.SGD(0.5))
+    model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
     model.evaluate(toy.INPUTS, toy.LABELS, verbose=0)  # makes the weights inside a compiled function
     started = [np.array(weight) for weight in model.cleaner.get_weights()]
     for average, weight in zip(model.ensemble.get_weights(), started, strict=True):
@@ -145,7 +145,7 @@ def test_a_saved_model_goes_on_in_the_same_turn(tmp_path):
 
 def test_a_validation_loss_is_the_cross_entropy_of_videos_in_every_turn():
     model = small()
-    model.compile("adam")
+    model.compile("adam", jit_compile=False)
     for steps in (0, 20, 30):
         model(toy.INPUTS)
         model.steps.assign(steps)
