@@ -109,7 +109,7 @@ def check_models(systems):
     checked = set()
     for system in systems:
         config = system.config
-        parts = {train_detector: (config.detector, config.train_detector)}
+        parts: dict = {train_detector: (config.detector, config.train_detector)}
         if not config.features.root:
             parts[train_extractor] = (config.extractor, config.data, config.train_extractor)
         for stage, sections in parts.items():
