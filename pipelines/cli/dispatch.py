@@ -10,7 +10,6 @@ from rich.console import Console
 
 from pipelines.cli import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SKIPPED
 from pipelines.cli.inputs import check_inputs
-from pipelines.cli.plan import print_plan
 from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import LOCK_NAME, run_lock
@@ -37,6 +36,8 @@ def run(modules, config, *arguments, modifies_run=True, dry_run=False) -> int:
     trainings = TRAININGS.intersection(modules[1:])
     tensorflow = any(_needs_tensorflow(name, config) for name in modules)
     if dry_run:
+        from pipelines.cli.plan import print_plan  # loads NumPy
+
         print_plan(modules, config, trainings, tensorflow)
         return EXIT_DONE
     check_inputs(modules[0], config, *arguments)

@@ -18,25 +18,27 @@ class InputWait(keras.callbacks.Callback):
     def __init__(self, log_dir):
         super().__init__()
         self.log_dir, self.writer = str(log_dir), None
-        with tf.device("CPU"):
-            self._waited_sec = tf.Variable(0.0, dtype="float64", trainable=False)
-        self._steps_sec = self._start = 0.0
+        self._waited_sec = self._steps_sec = self._start = 0.0
 
     def timed(self, dataset):
         """Return the same batches of a ``tf.data.Dataset``; the time that each request waits is added up."""
-        requested = tf.data.Dataset.counter().map(lambda _: tf.timestamp())  # made before the batch is asked for
+        # Made before the batch is asked for. Not `tf.timestamp`, which fails where operations are deterministic.
+        requested = tf.data.Dataset.counter().map(lambda _: tf.numpy_function(time.perf_counter, [], tf.float64))
 
         def arrived(start, batch):
-            with tf.control_dependencies([self._waited_sec.assign_add(tf.timestamp() - start)]):
+            with tf.control_dependencies([tf.numpy_function(self._add, [start], tf.float64)]):
                 return tf.nest.map_structure(tf.identity, batch)
 
         options = tf.data.Options()
         options.experimental_optimization.inject_prefetch = False  # it would ask before the model does
         return tf.data.Dataset.zip((requested, dataset)).map(arrived).with_options(options)
 
+    def _add(self, start):
+        self._waited_sec += time.perf_counter() - start
+        return start
+
     def on_epoch_begin(self, epoch, logs=None):
-        self._waited_sec.assign(0.0)
-        self._steps_sec = 0.0
+        self._waited_sec = self._steps_sec = 0.0
 
     def on_train_batch_begin(self, batch, logs=None):
         self._start = time.perf_counter()
@@ -47,7 +49,7 @@ class InputWait(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.writer = self.writer or tf.summary.create_file_writer(self.log_dir)
         with self.writer.as_default(step=epoch):
-            share = min(1.0, float(self._waited_sec) / self._steps_sec) if self._steps_sec else 0.0
+            share = min(1.0, self._waited_sec / self._steps_sec) if self._steps_sec else 0.0
             tf.summary.scalar("share of a step that waits for input", share)
         self.writer.flush()
 

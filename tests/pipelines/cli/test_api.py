@@ -57,7 +57,7 @@ def test_the_functions_are_names_of_the_package_and_load_nothing_before_their_us
 def test_training_on_a_folder_takes_the_steps_of_the_commands(folder, tmp_path, monkeypatch):
     ran = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(commands, "run", lambda modules, config: ran.append((modules, config)) or EXIT_SKIPPED)
+    monkeypatch.setattr(commands, "run", lambda modules, config, **_: ran.append((modules, config)) or EXIT_SKIPPED)
     monkeypatch.setattr(commands.cli_datasets, "refuse_untrainable", lambda config: None)
     run = pipelines.train(folder, settings=["train_detector.epochs=3"])
     ((modules, config),) = ran
@@ -69,7 +69,7 @@ def test_training_on_a_folder_takes_the_steps_of_the_commands(folder, tmp_path, 
     assert pipelines.train(folder).folder == run.folder and written.stat().st_mtime_ns == before
     with pytest.raises(UserError, match="either a folder of videos or a configuration"):
         pipelines.train(folder, config="demo")
-    monkeypatch.setattr(commands, "run", lambda modules, config: EXIT_INTERRUPTED)
+    monkeypatch.setattr(commands, "run", lambda *_, **__: EXIT_INTERRUPTED)
     with pytest.raises(KeyboardInterrupt):
         pipelines.train(folder)
 

@@ -23,7 +23,7 @@ def test_a_server_gives_the_same_files_and_a_dead_one_costs_only_what_it_did_not
 
     with servers.grpc_server(served) as address:
         remote = config(videos, model="", server=address, server_model="tiny", output=output)
-        served.failures.extend([die] * 9)
+        served.failures.extend([die] * 99)
         score.run(remote)
         served.failures.clear()
         (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]

@@ -108,5 +108,5 @@ def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     assert [type(callback) for callback in callbacks] == kinds
     assert str(callbacks[1].log_dir) == str(tmp_path / "logs" / "train_x")
     if monitor:
-        assert (callbacks[2].monitor, callbacks[2].patience_epochs) == (monitor, 4)
-        assert callbacks[2].folder == tmp_path / "state" / "train_x"
+        assert (callbacks[3].monitor, callbacks[3].patience_epochs) == (monitor, 4)
+        assert callbacks[3].folder == tmp_path / "state" / "train_x"
