@@ -152,7 +152,7 @@ class AnomalyDetector(MemoryModel):
         self._make_heads()
 
     def _make_heads(self):
-        policy = self.dtype_policy
+        policy, dense = self.dtype_policy, keras.layers.Dense
         # every map that follows is linear: a scale and a shift would add nothing
         self.normalize = {
             "layer": lambda: keras.layers.LayerNormalization(center=False, scale=False, dtype=policy),
@@ -161,20 +161,16 @@ class AnomalyDetector(MemoryModel):
         }[self.node_normalization]()
         self.project = None
         if self.projection_dim:
-            self.project = keras.layers.Dense(self.projection_dim, activation="relu", dtype=policy, name="project")
+            self.project = dense(self.projection_dim, activation="relu", dtype=policy, name="project")
         self.node_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
-        self.skip: Any = (
-            keras.layers.Dense(self.attention.value_dim, dtype=policy, name="skip") if self.residual else None
-        )
-        self.f_u = None
-        if self.unary_from != "prior":
-            self.f_u = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_u")
+        self.skip: Any = dense(self.attention.value_dim, dtype=policy, name="skip") if self.residual else None
+        self.f_u = dense(spec.NUM_LABELS, dtype="float32", name="f_u") if self.unary_from != "prior" else None
         self.f_p = None
         if self.self_attention_crf and self.crf.inference == "algorithm_1":
-            self.f_p = keras.layers.Dense(spec.NUM_LABELS, dtype="float32", name="f_p")
+            self.f_p = dense(spec.NUM_LABELS, dtype="float32", name="f_p")
         self.scorer_dropout = keras.layers.Dropout(self.dropout_rate, dtype=policy)
-        self.f_s_hidden = keras.layers.Dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
-        self.f_s = keras.layers.Dense(1, dtype="float32", name="f_s")
+        self.f_s_hidden = dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
+        self.f_s = dense(1, dtype="float32", name="f_s")
 
     def build_nodes(self, nodes_shape):
         """Make the weights for nodes of ``(B, T, G, C)``."""
