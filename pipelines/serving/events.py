@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipelines.config import UserError
 
 LEVELS = ("notice", "alarm")
+RECORDING_RULES = ("hysteresis", "min_length_sec", "merge_gap_sec")  # that count in a recorded video
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ class AlarmRules:
             config: ``AlarmsConfig``.
             threshold: Taken in place of its threshold, such as that of the model.
         """
-        values = {name: getattr(config, name) for name in ("hysteresis", "min_length_sec", "merge_gap_sec")}
-        return cls(threshold, **values)
+        return cls(threshold, **{name: getattr(config, name) for name in RECORDING_RULES})
 
     @property
     def lowest(self):

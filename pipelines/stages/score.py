@@ -31,6 +31,7 @@ from pipelines.serving.alarms import AlarmRules
 from pipelines.serving.annotated import write_annotated
 from pipelines.serving.clients import ServerError
 from pipelines.serving.engines import open_engine
+from pipelines.serving.events import RECORDING_RULES
 from pipelines.serving.exported import exported_model
 from pipelines.serving.results import (
     ANNOTATED,
@@ -182,7 +183,7 @@ def _identity(engine, path, config):
     return {
         "model": {"name": info.name, "version": engine.version, "weights": info.weights, "sha256": engine.sha256},
         "threshold": rules.threshold,
-        "alarm_rules": {key: getattr(rules, key) for key in ("hysteresis", "min_length_sec", "merge_gap_sec")},
+        "alarm_rules": {name: getattr(rules, name) for name in RECORDING_RULES},
         "max_top_frames": options.top_frames,
         "source": source,
         "zones": json.loads(json.dumps(options.zones)) or None,  # as they are read again

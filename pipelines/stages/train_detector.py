@@ -26,7 +26,7 @@ from pipelines.data.listing.manifest import read_manifest
 from pipelines.data.splits import split_videos
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.folder import RunFolder
-from pipelines.training.board import LearnedState, training_callbacks
+from pipelines.training.board import LearnedState, checked_profile_steps, training_callbacks
 from pipelines.training.callbacks import use_xla, validation_warning
 from pipelines.training.checkpoints import HISTORY_NAME, best_epoch, first_epoch, read_history
 from pipelines.training.images import score_images
@@ -103,6 +103,7 @@ def check_settings(config):
         UserError: Settings contradict each other.
     """
     check_batch(config.train_detector.batch_size)
+    checked_profile_steps(config)
     build_detector(config)
 
 

@@ -16,7 +16,7 @@ from pipelines.report.terminal.progress import print_line, track
 from pipelines.report.terminal.summary import counted, write_summary
 from pipelines.run.disk import check_space
 from pipelines.run.folder import RunFolder
-from pipelines.training.board import training_callbacks
+from pipelines.training.board import checked_profile_steps, training_callbacks
 from pipelines.training.callbacks import use_xla, validation_warning, warm_up
 from pipelines.training.checkpoints import best_epoch, first_epoch
 from pipelines.training.input_wait import with_wait
@@ -121,6 +121,7 @@ def check_settings(config):
     Raises:
         UserError: The weights cannot be loaded, or settings contradict each other.
     """
+    checked_profile_steps(config)
     build_extractor(config)
 
 

@@ -21,6 +21,18 @@ from pipelines.training.input_wait import InputWait
 from vad_keras import spec
 
 
+def checked_profile_steps(config):
+    """Return the setting ``profile_steps``.
+
+    Raises:
+        UserError: It is neither empty nor a first and a last step.
+    """
+    steps = config.profile_steps
+    if steps and (len(steps) != 2 or steps[0] > steps[1]):
+        raise UserError(f"`profile_steps` takes a first and a last step, such as [10, 20]. Received: {list(steps)}.")
+    return steps
+
+
 class Curves(keras.callbacks.TensorBoard):
     """Write each metric once per epoch, for training and validation, and the settings as text.
 
@@ -31,13 +43,11 @@ class Curves(keras.callbacks.TensorBoard):
         config: ``Config`` of the run.
 
     Raises:
-        UserError: ``profile_steps`` is neither empty nor two numbers.
+        UserError: As for ``checked_profile_steps``.
     """
 
     def __init__(self, log_dir, config):
-        if len(config.profile_steps) not in (0, 2):
-            raise UserError(f"`profile_steps` takes a first and a last step. Received: {list(config.profile_steps)}.")
-        super().__init__(log_dir, write_graph=False, profile_batch=config.profile_steps or 0)
+        super().__init__(log_dir, write_graph=False, profile_batch=checked_profile_steps(config) or 0)
         self.settings = config_to_dict(config)
 
     def on_train_begin(self, logs=None):

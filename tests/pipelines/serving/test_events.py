@@ -24,3 +24,8 @@ def test_the_rules_of_the_settings_have_notices_only_if_they_are_set():
     assert (rules.threshold, rules.notice_threshold, rules.lowest) == (0.5, None, 0.5)
     settings = load_config(overrides=["alarms.notice_threshold=0.2", "alarms.cooldown_sec=7"]).alarms
     assert (AlarmRules.of(settings).lowest, AlarmRules.of(settings).cooldown_sec) == (0.2, 7.0)
+
+
+def test_a_recorded_video_has_no_notices_and_no_cool_down():
+    settings = load_config(overrides=["alarms.notice_threshold=0.2", "alarms.merge_gap_sec=7"]).alarms
+    assert AlarmRules.of_recording(settings, 0.6) == AlarmRules(0.6, None, 0.05, 1.0, 7.0, 0.0)

@@ -8,8 +8,9 @@ import pytest
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.util.tensor_util import make_ndarray
 
-from pipelines.config import load_config
+from pipelines.config import UserError, load_config
 from pipelines.run.folder import RunFolder
+from pipelines.stages import train_detector, train_extractor
 from pipelines.training.board import Curves, KeptEpoch, LearnedState, training_callbacks
 from pipelines.training.callbacks import TrainingProgress
 from pipelines.training.checkpoints import KeepBest, Resume
@@ -110,3 +111,11 @@ def test_every_stage_trains_with_the_same_callbacks(tmp_path, monitor):
     if monitor:
         assert (callbacks[3].monitor, callbacks[3].patience_epochs) == (monitor, 4)
         assert callbacks[3].folder == tmp_path / "state" / "train_x"
+
+
+@pytest.mark.parametrize("steps", ["[5]", "[20, 10]", "[1, 2, 3]"])
+def test_profile_steps_that_are_no_range_are_refused_before_anything_is_decoded(steps):
+    config = load_config(overrides=[f"profile_steps={steps}"])
+    for stage in (train_extractor, train_detector):
+        with pytest.raises(UserError, match=r"`profile_steps` takes a first and a last step, such as \[10, 20\]"):
+            stage.check_settings(config)
