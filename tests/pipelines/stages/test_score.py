@@ -61,7 +61,7 @@ def test_every_original_frame_gets_a_score_and_its_time(config, tmp_path):
     assert result["model"]["name"] == "tiny" and result["model"]["version"] == "1"
 
 
-def test_alarms_are_spans_in_seconds_by_the_rules_of_the_settings(config, tmp_path):
+def test_alarms_are_spans_in_seconds_by_the_rules_of_the_settings(config, tmp_path, monkeypatch):
     video = write_video(tmp_path / "door.mp4")
     scores = read_json(score.run(config(video)) / "door.json")["scores"]
     threshold = float(np.median(scores))
@@ -74,9 +74,12 @@ def test_alarms_are_spans_in_seconds_by_the_rules_of_the_settings(config, tmp_pa
         assert alarm["end_sec"] == pytest.approx(alarm["end_frame"] / FPS)
     covered = sum(alarm["end_frame"] - alarm["start_frame"] for alarm in result["alarms"])
     assert covered == sum(value >= threshold for value in scores)
+    drawn = []
+    monkeypatch.setattr(score, "plot_timeline", lambda *_, **options: drawn.append(len(options["alarms_sec"])))
     for change, number in (("merge_gap_sec", 1), ("min_length_sec", 0)):
         changed = config(video, threshold=threshold, alarms=rules | {change: 9.0})
         assert len(read_json(score.run(changed) / "door.json")["alarms"]) == number < len(result["alarms"])
+    assert drawn == [1, 0]
 
 
 def test_a_timeline_and_the_heat_maps_of_the_top_frames_are_drawn(config, tmp_path):

@@ -24,9 +24,10 @@ def slow_batches(pause_sec):
 
 
 @pytest.mark.parametrize(("input_sec", "step_sec", "prefetch", "lowest", "highest"), [
-    (0.02, 0.0, 0, 0.5, 1.0),  # nothing is ready when it is asked for
-    (0.005, 0.02, 2, 0.0, 0.35),  # batches are made during the steps
-    (0.0, 0.01, 0, 0.0, 0.35),
+    (0.05, 0.0, 0, 0.5, 1.0),  # nothing is ready when it is asked for
+    (0.05, 0.05, 0, 0.3, 0.75),  # one after the other: nothing asks for a batch before the model does
+    (0.01, 0.05, 2, 0.0, 0.35),  # batches are made during the steps
+    (0.0, 0.05, 0, 0.0, 0.35),
 ])  # fmt: skip
 def test_the_share_is_that_of_the_time_in_which_no_batch_is_ready(
     input_sec, step_sec, prefetch, lowest, highest, tmp_path

@@ -38,6 +38,8 @@ def test_no_alarm_is_plotted_where_the_score_stays_below_the_threshold(tmp_path)
 
     in_legend = alarm_pixels(0.95)
     assert alarm_pixels(0.5) > 5 * in_legend
+    none = plot_timeline(tmp_path / "a.png", TIMES, SCORES, 0.5, alarms_sec=[])
+    assert count(none, ALARM) == in_legend, "the given alarms count, not the threshold"
 
 
 def test_title_axes_and_legend_name_what_is_shown():
