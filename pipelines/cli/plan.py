@@ -40,4 +40,4 @@ def print_plan(modules, config, trainings=(), tensorflow=True):
         rows.append({"stage": stage, "would": todo or FINISHED})
         if todo and stage not in READ_BY_NO_STAGE:
             first = first or stage
-    print_table(rows, COLUMNS, f"Nothing was done. In {RunFolder.of(config).path}:")
+    print_table(rows, COLUMNS, f"Dry run of {RunFolder.of(config).path}: nothing is written.")
