@@ -1,8 +1,9 @@
 """Kill a whole `vad watch` at random moments and check what it leaves, and what the next one makes of it.
 
 `python -m benchmarks.kill_live VIDEO MODEL --moments 10` watches a real RTSP server over TCP and UDP and a file, with a
-threshold that scores cross all the time. Every second kill waits for the moment in which a clip is written. Of each four
-kills, the first two reach the whole process group, the others the main process alone: its readers must end by themselves.
+threshold that scores cross all the time. Every second kill waits for the moment in which a clip is written. Of each
+four kills, the first two reach the whole process group, the others the main process alone: its readers must end by
+themselves.
 It needs Debian's gst-rtsp-server, as `benchmarks.live`.
 """
 

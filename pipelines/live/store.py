@@ -210,7 +210,8 @@ class EventStore:
         """Return ``(time, lowest, mean, highest)`` of at most ``max_points`` equal buckets from ``since`` to ``until``.
 
         A bucket has the time of its start; one without scores is left out. Buckets are of minutes where they are that
-        wide, or where single scores are no longer kept; then they are at least a minute wide, and each minute weighs alike.
+        wide, or where single scores are no longer kept; then they are at least a minute wide, and each minute weighs
+        alike.
         """
         width = max((until - since) / max_points, 1e-3)
         rows = self._database.read("SELECT min(time) FROM scores WHERE camera = ?", (camera,))

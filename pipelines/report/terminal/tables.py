@@ -115,19 +115,20 @@ def print_table(
     Args:
         rows: As for ``markdown_table``.
         columns: As for ``markdown_table``.
-        title: Title above the table.
+        title: Title above the table, on a line of its own.
         decimals: Digits after the point.
         console: Where to print; standard output by default.
     """
     headings, cells, right = table_cells(rows, columns, decimals)
-    table = Table(
-        title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for heading, is_right in zip(headings, right, strict=True):
         table.add_column(escape(heading), justify="right" if is_right else "left", overflow="fold")
     for line in cells:
         table.add_row(*map(escape, line))
-    (console or Console()).print(table)
+    console = console or Console()
+    if title:  # not that of ``Table``, which is wrapped to the width of a narrow table
+        console.print(escape(title), style="italic", highlight=False)
+    console.print(table)
 
 
 def table_cells(rows, columns, decimals=3):

@@ -24,9 +24,11 @@ def planned(stages, monkeypatch):
 
 
 def rows(capsys):
-    """The printed table as ``{stage: what it would do}``."""
-    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[4:] if line.strip()]
-    return {stage: text.strip() for stage, text in lines}
+    """The printed table, below its title and headings, as ``{stage: what it would do}``."""
+    title, _, headings, _, *lines = capsys.readouterr().out.splitlines()
+    assert title.startswith("Dry run of ") and title.endswith(": nothing is written.")
+    assert headings.split() == ["stage", "would"]
+    return {stage: text.strip() for stage, text in (line.split(maxsplit=1) for line in lines if line.strip())}
 
 
 def test_stages_after_one_with_work_are_not_asked(stages, planned, capsys, tmp_path):

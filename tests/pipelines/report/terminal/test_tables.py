@@ -44,3 +44,9 @@ def test_the_terminal_shows_the_same_cells():
     text = console.file.getvalue()
     for cell in ("Results [test]", "Frame AUC", "0.640 ± 0.026", "1,542", "a|b", "–"):
         assert cell in text
+
+
+def test_a_long_title_is_not_wrapped_to_the_width_of_a_narrow_table():
+    console = Console(file=io.StringIO(), width=80, _environ={})
+    print_table([{"n": 1}], ["n"], title="Dry run of runs/my_cameras: nothing is written.", console=console)
+    assert console.file.getvalue().splitlines()[0] == "Dry run of runs/my_cameras: nothing is written."
