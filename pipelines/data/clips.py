@@ -1,5 +1,6 @@
 """Random access to the snippets of ``clips/``: each is read from its byte range, without scanning the shard."""
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -102,12 +103,30 @@ class Clips:
         """
         sampled = np.searchsorted(self.frame_indices(video), frame_index, side="right") - 1
         snippet, position = divmod(max(int(sampled), 0), self.clip_frames)
-        record = self.read(video.video_id, snippet)
+        with self.naming_damage():
+            record = self.read(video.video_id, snippet)
+            return parse_clip(record, self.clip_frames, self.image_size_px)["frames"].numpy()[position]
+
+    @contextlib.contextmanager
+    def naming_damage(self):
+        """Name the shard when a picture inside the block cannot be decoded, although its checksum is right.
+
+        The pictures are searched only after an error, since that decodes all of them.
+
+        Raises:
+            UserError: In place of the error of TensorFlow.
+        """
         try:
-            clip = parse_clip(record, self.clip_frames, self.image_size_px)
+            yield
         except tf.errors.InvalidArgumentError:
-            raise damaged(self._locations[video.video_id, snippet][0], "a picture cannot be decoded") from None
-        return clip["frames"].numpy()[position]
+            for location in self._locations.values():
+                try:
+                    parse_clip(_read(*location), self.clip_frames, self.image_size_px)
+                except tf.errors.InvalidArgumentError:
+                    raise UserError(
+                        f"{location[0]} is damaged (a picture cannot be decoded). Delete it, then run `vad prepare`."
+                    ) from None
+            raise
 
     def dataset(self, snippets, videos=None):
         """Read snippets in a given order. Their shards are checked first.

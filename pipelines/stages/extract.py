@@ -146,8 +146,16 @@ def extract_nodes(config, extractor, videos):
 
     Yields:
         ``(VideoInfo, nodes float16 (T, G, C), original frame indices (T,), prior float32 (T, G) or None)``.
+
+    Raises:
+        UserError: A shard of the clips is damaged.
     """
     clips = open_clips(config)
+    with clips.naming_damage():
+        yield from _nodes(config, clips, extractor, videos)
+
+
+def _nodes(config, clips, extractor, videos):
     if not extractor.train_backbone:
         maps = MapCache(RunFolder.of(config).maps, clips, extractor, past_only(config))
         if maps.is_complete:

@@ -91,9 +91,10 @@ def fit_extractor(config, clips, videos, state):
     _check_labels(training)
     extractor = build_extractor(config)
     state.discard_other()  # after all checks: a wrong setting costs no finished training
-    source = clips if config.extractor.train_backbone else _filled_maps(config, clips, extractor)
-    if config.train_extractor.epochs:  # 0: the backbone as it is
-        _fit(config, extractor, clips, source, training, validation, state)
+    with clips.naming_damage():
+        source = clips if config.extractor.train_backbone else _filled_maps(config, clips, extractor)
+        if config.train_extractor.epochs:  # 0: the backbone as it is
+            _fit(config, extractor, clips, source, training, validation, state)
     trained = RelationAwareExtractor.from_config(extractor.get_config())
     trained.set_weights(extractor.get_weights())
     return trained

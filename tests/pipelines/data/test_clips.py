@@ -113,5 +113,10 @@ def test_a_picture_that_was_written_damaged_names_its_shard(folder):
             indices = [6 * snippet, 6 * snippet + 3]
             writer.write(serialize_clip([b"\xff\xd8no JPEG"] * 2, indices, indices, "c", snippet, 0, 30.0))
     clips = Clips(folder, 2, 8)
-    with pytest.raises(UserError, match=rf"{shard.name} is damaged \(a picture cannot be decoded\)\. Run"):
+    with pytest.raises(UserError, match=rf"{shard.name} is damaged \(a picture cannot be decoded\)\. Delete"):
         clips.read_frame(clips.manifest.by_id["c"], 3)
+
+
+def test_errors_of_other_causes_keep_their_text(folder):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shapes"), Clips(folder, 2, 8).naming_damage():
+        raise tf.errors.InvalidArgumentError(None, None, "shapes do not fit")

@@ -184,6 +184,24 @@ def test_damaged_clips_stop_the_extraction_before_it_begins(trained, frozen):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
+def test_a_picture_that_was_written_damaged_is_named_by_its_shard(trained, frozen):
+    config = trained(f"extractor.train_backbone={str(not frozen).lower()}", "train_extractor.epochs=1")
+    path = RunFolder.of(config).clips / "clips-00001-of-00003.tfrecord"
+    records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+    with tf.io.TFRecordWriter(str(path)) as writer:  # with the right checksums
+        for record in records:
+            writer.write(record.replace(b"\xff\xda", b"\xff\xff"))
+    extractor = keras.saving.load_model(RunFolder.of(config).extractor)
+    videos = open_clips(config).manifest.videos
+    named = r"clips-00001-of-00003\.tfrecord is damaged \(a picture .*Delete it, then run `vad prepare`"
+    shutil.rmtree(RunFolder.of(config).maps, ignore_errors=True)
+    with pytest.raises(UserError, match=named):
+        list(extract.extract_nodes(config, extractor, videos))
+    with pytest.raises(UserError, match=named):
+        train_extractor.run(config)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
 def test_a_video_that_fails_costs_no_neighbour_and_is_tried_again(trained, monkeypatch, frozen):
     config = trained(f"extractor.train_backbone={str(not frozen).lower()}")
     if frozen:

@@ -27,10 +27,10 @@ NUM_FRAMES, FPS = 22, 10
 
 @pytest.fixture
 def config(exported, tmp_path):
-    """A configuration that scores with the tiny model into a folder of its own."""
+    """A configuration that scores with the tiny model into a folder of its own, by default without heat maps."""
 
     def make(*inputs, alarms=None, **settings):
-        settings = {"inputs": tuple(map(str, inputs)), "top_frames": 2, "model": str(exported.folder), **settings}
+        settings = {"inputs": tuple(map(str, inputs)), "top_frames": 0, "model": str(exported.folder), **settings}
         section = dataclasses.replace(exported.config.score, **settings)
         rules = dataclasses.replace(exported.config.alarms, **(alarms or {}))
         return dataclasses.replace(exported.config, work_dir=str(tmp_path / "run"), score=section, alarms=rules)
@@ -83,19 +83,19 @@ def test_alarms_are_spans_in_seconds_by_the_rules_of_the_settings(config, tmp_pa
 
 
 def test_a_timeline_and_the_heat_maps_of_the_top_frames_are_drawn(config, tmp_path):
-    output = score.run(config(write_video(tmp_path / "door.mp4")))
+    output = score.run(config(write_video(tmp_path / "door.mp4"), top_frames=2))
     for name in ("door.png", "door_top_frames.png"):
         with Image.open(output / name) as picture:
             assert picture.width > 300 and np.asarray(picture.convert("L")).std() > 10
     assert len(read_json(output / "door.json")["top_frames"]) == 2
-    without = score.run(config(tmp_path / "door.mp4", top_frames=0, output=str(tmp_path / "plain")))
+    without = score.run(config(tmp_path / "door.mp4", output=str(tmp_path / "plain")))
     assert sorted(path.name for path in files_of(without)) == ["door.csv", "door.json", "door.png"]
 
 
 def test_the_brightest_patch_of_a_top_frame_has_the_score_of_the_frame(config, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(score, "plot_heat_maps", lambda path, *arguments: shown.append(arguments))
-    output = score.run(config(write_video(tmp_path / "door.mp4")))
+    output = score.run(config(write_video(tmp_path / "door.mp4"), top_frames=2))
     result = read_json(output / "door.json")
     ((pictures, maps, scales, titles),) = shown
     expected = [result["scores"][frame] for frame in result["top_frames"]]
@@ -109,7 +109,7 @@ def test_all_videos_share_a_page_and_lists_of_alarms(config, tmp_path):
     for number, name in enumerate(("hall", "door", "alarms")):
         write_video(tmp_path / f"videos/{name}.mp4", seed=number)
     (tmp_path / "videos/bad.mp4").write_bytes(b"no video")
-    output = score.run(config(tmp_path / "videos"))
+    output = score.run(config(tmp_path / "videos", top_frames=2))
     results = {path.stem: read_json(path) for path in files_of(output, "*.json")}
     assert set(results) == {"hall", "door", "alarms_2"}
     expected = sum(len(result["alarms"]) for result in results.values())
@@ -118,7 +118,7 @@ def test_all_videos_share_a_page_and_lists_of_alarms(config, tmp_path):
     page = (output / "report.html").read_text()
     assert page.count("<article") == 3 and page.count("data:image/jpeg") == 6 and "bad.mp4" in page
     assert 'data-src="../../videos/door.mp4"' in page
-    score.run(config(tmp_path / "videos"))  # of kept results
+    score.run(config(tmp_path / "videos", top_frames=2))  # of kept results
     assert (output / "report.html").read_text() == page
     (output / "report.html").write_text("my own page")
     with pytest.raises(UserError, match=r"report\.html exists and was not written by `vad score`"):
@@ -223,11 +223,11 @@ def test_two_cameras_files_of_one_name_size_and_time_have_results_of_their_own(c
 def test_a_timeline_does_not_overwrite_the_top_frames_of_another_video(config, tmp_path):
     write_video(tmp_path / "videos/door.mp4")
     write_video(tmp_path / "videos/door_top_frames.mp4", seed=1)
-    together = score.run(config(tmp_path / "videos"))
+    together = score.run(config(tmp_path / "videos", top_frames=2))
     written = {path.name: path.read_bytes() for path in files_of(together)}
     assert len(written) == 10
     for name in ("door_top_frames", "door"):  # one after the other, in the other order
-        output = score.run(config(tmp_path / f"videos/{name}.mp4", output=str(tmp_path / "one")))
+        output = score.run(config(tmp_path / f"videos/{name}.mp4", top_frames=2, output=str(tmp_path / "one")))
     assert {path.name: path.read_bytes() for path in files_of(output)} == written
 
 
@@ -290,7 +290,7 @@ def test_a_strange_video_or_name_costs_no_neighbour(config, tmp_path, name, size
         write_video(videos / f"{good}.mp4")
     source = write_video(tmp_path / "source.mkv", size=size)
     source.rename(videos / f"{name}.mkv")
-    output = score.run(config(videos))
+    output = score.run(config(videos, top_frames=1))
     summary, results = read_json(tmp_path / "run/summaries/score.json"), len(files_of(output, "*.json"))
     assert (output / "a.json").exists() and (output / "z.json").exists()
     assert results + len(summary["skipped"]) == 3
@@ -314,12 +314,12 @@ def test_any_exception_of_one_video_is_recorded_and_the_others_go_on(config, tmp
         return plot(path, *arguments, title=title, **options)
 
     monkeypatch.setattr(score, "plot_timeline", fail)
-    output = score.run(config(tmp_path / "videos", top_frames=0))
+    output = score.run(config(tmp_path / "videos"))
     (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]
     assert skipped["input"] == str(tmp_path / "videos/m.mp4") and skipped["reason"]
     assert sorted(path.stem for path in files_of(output, "*.json")) == ["a", "z"]
     monkeypatch.undo()
-    score.run(config(tmp_path / "videos", top_frames=0))
+    score.run(config(tmp_path / "videos"))
     assert sorted(path.stem for path in files_of(output, "*.json")) == ["a", "m", "z"]
 
 
@@ -355,7 +355,7 @@ def test_inputs_that_cannot_be_meant_are_answered_with_the_way_out(config, tmp_p
 
 
 def test_a_corrupt_neighbour_among_the_real_unit_videos_costs_no_other_file(config, shared_data, tmp_path):
-    output = score.run(config(shared_data / "unit_videos", top_frames=0))
+    output = score.run(config(shared_data / "unit_videos"))
     summary = read_json(tmp_path / "run" / "summaries" / "score.json")
     scored = files_of(output, "*.json")
     assert len(scored) >= 15 and len(scored) + len(summary["skipped"]) == len(
@@ -377,7 +377,7 @@ def test_a_decoder_that_hangs_or_crashes_costs_one_video(config, tmp_path, monke
                 yield result
 
     monkeypatch.setattr(score, "DecodeProcess", Watched)
-    output = score.run(config(tmp_path / "videos", top_frames=0))
+    output = score.run(config(tmp_path / "videos"))
     (skipped,) = read_json(tmp_path / "run/summaries/score.json")["skipped"]
     assert hit and skipped["input"].endswith("m.mp4") and "ended by signal SIGSEGV" in skipped["reason"]
     assert sorted(path.stem for path in output.glob("?.json")) == ["a", "z"]
