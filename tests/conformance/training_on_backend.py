@@ -40,7 +40,7 @@ def losses(make, inputs):
         model = make()
         if change:
             change(model)
-        model(inputs)
+        model({name: keras.Input(batch_shape=value.shape, dtype=str(value.dtype)) for name, value in inputs.items()})
         for number, weight in enumerate(model.trainable_weights):
             values = np.random.default_rng(number).normal(size=weight.shape) * 0.1
             weight.assign(values)
