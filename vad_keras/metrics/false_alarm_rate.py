@@ -1,12 +1,13 @@
 """False alarms on normal videos."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vad_keras import checks
 from vad_keras.metrics.roc import flatten
 
 
-def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
+def false_alarm_rate(scores_of_normal_videos: ArrayLike, threshold: float = 0.5) -> float:
     """Share of the frames of normal videos whose score reaches the threshold, in percent.
 
     Args:

@@ -1,13 +1,14 @@
 """Metrics of the place: is a heat map high where the event is?"""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras.metrics.roc import check_frames
 
 LOCATION_METRICS = ("pointing_game", "pointing_game_pixel", "pixel_auc", "pixel_auc_mean_over_frames")
 
 
-def evaluate_location(values, event_pixels, cell_pixels):
+def evaluate_location(values: ArrayLike, event_pixels: ArrayLike, cell_pixels: ArrayLike) -> dict[str, float]:
     """Metrics of heat maps inside abnormal frames whose event is marked by a pixel mask.
 
     A heat map consists of cells, parts of the picture in which it is constant: single pixels, or the areas into which
@@ -65,11 +66,12 @@ def evaluate_location(values, event_pixels, cell_pixels):
     return found | {"num_frames": int(marked.sum())}
 
 
-def _share(part, whole):
-    return part.sum(axis=1) / whole.sum(axis=1)
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = part.sum(axis=1) / whole.sum(axis=1)
+    return shares
 
 
-def _auc(values, positive, negative):
+def _auc(values: NDArray[np.float64], positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
     """Area under the ROC curve of cells that hold several pixels of both kinds; nan without one of them."""
     pairs = positive.sum() * negative.sum()
     if not pairs:

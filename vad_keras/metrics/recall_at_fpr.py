@@ -1,12 +1,13 @@
 """Recall at a given false positive rate."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vad_keras import checks
 from vad_keras.metrics.roc import counts_above
 
 
-def recall_at_fpr(labels, scores, fpr):
+def recall_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float) -> float:
     """Highest share of abnormal frames found by a threshold that flags at most the share ``fpr`` of the normal frames.
 
     Only thresholds that exist count; nothing is interpolated between them.

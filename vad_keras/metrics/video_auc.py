@@ -1,11 +1,15 @@
 """Area under the ROC curve of whole videos."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras.metrics.frame_auc import frame_auc
 
 
-def video_auc(video_labels, scores):
+def video_auc(video_labels: Sequence[int] | NDArray[Any], scores: Sequence[ArrayLike]) -> float:
     """Area under the ROC curve of whole videos, the score of a video being the maximum over its frames.
 
     Args:
