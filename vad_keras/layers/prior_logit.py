@@ -56,14 +56,14 @@ class PriorLogit(keras.layers.Layer):
         Raises:
             ValueError: when none of them is finite. Equal values leave the deviation at 1.
         """
-        values = np.asarray(values, "float64")
-        values = values[np.isfinite(values)]
-        if not values.size:
+        known = np.asarray(values, "float64")
+        known = known[np.isfinite(known)]
+        if not known.size:
             raise ValueError("`values` must hold at least one finite number.")
         if not self.built:
             self.build()
-        deviation = values.std()
-        self.mean.assign(values.mean())
+        deviation = known.std()
+        self.mean.assign(known.mean())
         self.deviation.assign(deviation if deviation > 0 else 1.0)
 
     def call(self, prior: Tensor) -> Tensor:

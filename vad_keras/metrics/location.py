@@ -39,19 +39,19 @@ def evaluate_location(values: ArrayLike, event_pixels: ArrayLike, cell_pixels: A
     >>> found["pointing_game"], found["pointing_game_chance"], found["pointing_game_pixel"]
     (1.0, 0.5, 0.5)
     """
-    values, event = np.asarray(values, dtype=np.float64), np.asarray(event_pixels, dtype=np.float64)
-    if values.ndim != 2 or values.shape != event.shape or np.shape(cell_pixels)[-1:] != values.shape[1:]:
+    cells, event = np.asarray(values, dtype=np.float64), np.asarray(event_pixels, dtype=np.float64)
+    if cells.ndim != 2 or cells.shape != event.shape or np.shape(cell_pixels)[-1:] != cells.shape[1:]:
         raise ValueError(
             "`values`, `event_pixels` and `cell_pixels` must have shape (F, C), (F, C) and (C,) or (F, C). "
-            f"Received: {values.shape}, {event.shape} and {np.shape(cell_pixels)}."
+            f"Received: {cells.shape}, {event.shape} and {np.shape(cell_pixels)}."
         )
-    pixels = np.broadcast_to(np.asarray(cell_pixels, dtype=np.float64), values.shape)
-    check_frames(np.zeros(values.shape), values)
+    pixels = np.broadcast_to(np.asarray(cell_pixels, dtype=np.float64), cells.shape)
+    check_frames(np.zeros(cells.shape), cells)
     if (event > pixels).any() or (event < 0).any():
         raise ValueError("`event_pixels` must lie between 0 and `cell_pixels`. Count the pixels of each cell anew.")
     marked = event.sum(axis=1) > 0
-    values, event, pixels = values[marked], event[marked], pixels[marked]
-    brightest = values == values.max(axis=1, keepdims=True, initial=-np.inf)
+    cells, event, pixels = cells[marked], event[marked], pixels[marked]
+    brightest = cells == cells.max(axis=1, keepdims=True, initial=-np.inf)
     touching = pixels * (event > 0)
     shares = {
         "pointing_game": _share(touching * brightest, pixels * brightest),
@@ -59,10 +59,10 @@ def evaluate_location(values: ArrayLike, event_pixels: ArrayLike, cell_pixels: A
         "pointing_game_pixel": _share(event * brightest, pixels * brightest),
         "pointing_game_pixel_chance": _share(event, pixels),
     }
-    areas = [_auc(*frame) for frame in zip(values, event, pixels - event, strict=True)]
+    areas = [_auc(*frame) for frame in zip(cells, event, pixels - event, strict=True)]
     shares["pixel_auc_mean_over_frames"] = np.array([area for area in areas if not np.isnan(area)])
     found = {name: float(np.mean(share)) if share.size else float("nan") for name, share in shares.items()}
-    found["pixel_auc"] = _auc(values.ravel(), event.ravel(), (pixels - event).ravel())
+    found["pixel_auc"] = _auc(cells.ravel(), event.ravel(), (pixels - event).ravel())
     return found | {"num_frames": int(marked.sum())}
 
 
@@ -77,5 +77,5 @@ def _auc(values: NDArray[np.float64], positive: NDArray[np.float64], negative: N
     if not pairs:
         return float("nan")
     distinct, level = np.unique(values, return_inverse=True)
-    positive, negative = (np.bincount(level.ravel(), part, distinct.size) for part in (positive, negative))
-    return float(np.sum(positive * (np.cumsum(negative) - negative / 2)) / pairs)
+    positives, negatives = (np.bincount(level.ravel(), part, distinct.size) for part in (positive, negative))
+    return float(np.sum(positives * (np.cumsum(negatives) - negatives / 2)) / pairs)

@@ -118,10 +118,10 @@ def _average_precision(
     """Step 3, given which detections are right."""
     of_class = [video["label"] == spec.NORMAL or video["class_name"] == kind for video in videos]
     num_events = sum(len(runs(video["frame_labels"])) for video, chosen in zip(videos, of_class, strict=True) if chosen)
-    scores, right = (
+    scores, hits = (
         np.concatenate([rows for rows, chosen in zip(columns, of_class, strict=True) if chosen])
         for columns in ([rows[:, 2] for rows in detections], right)
     )
-    right = right[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(right) / np.arange(1, right.size + 1)
-    return float(np.sum(precision * right) / num_events)
+    hits = hits[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, hits.size + 1)
+    return float(np.sum(precision * hits) / num_events)

@@ -58,9 +58,9 @@ class ActionLogits(layers.Dense):
         """
         self.check_abnormal(abnormal)
         logits = self(features)
-        abnormal = [index for index, label in enumerate(self.labels) if label in abnormal]
-        others = [index for index in range(len(self.labels)) if index not in abnormal]
-        return _log_sum(logits, abnormal) - _log_sum(logits, others)
+        chosen = [index for index, label in enumerate(self.labels) if label in abnormal]
+        others = [index for index in range(len(self.labels)) if index not in chosen]
+        return _log_sum(logits, chosen) - _log_sum(logits, others)
 
     def check_abnormal(self, abnormal: Sequence[str]) -> None:
         """Raise a ``ValueError`` unless these are some of ``labels``, and not all."""
