@@ -38,9 +38,9 @@ class MemoryModel(BagModel):
 
     def build_prior(self, nodes_shape: Shape) -> None:
         """Make the weights for nodes of ``(B, T, G, C)``."""
-        if self.prior is not None:
+        if self.prior is not None and not self.prior.built:  # `adapt` builds them too
             self.prior.build()
-        if self.memory is not None:
+        if self.memory is not None and not self.memory.built:
             self.memory.build(nodes_shape)
 
     def check_inputs(self, inputs: dict[str, Tensor]) -> None:
@@ -64,6 +64,9 @@ class MemoryModel(BagModel):
 
         Returns:
             List of float32 ``(T, G)``: the prior of these videos, without their own nodes in the memory.
+
+        Raises:
+            ValueError: for a model without a memory, or fewer than two videos.
         """
         if len(bags) < 2:
             raise ValueError(f"the memory needs at least two normal videos. Received: {len(bags)}.")

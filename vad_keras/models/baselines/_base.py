@@ -67,7 +67,7 @@ class Baseline(BagModel):
     def build_nodes(self, nodes_shape: Shape) -> None:
         """Make the weights for nodes of ``(B, T, G, C)``."""
         self.build_frames(checks.channels("nodes", nodes_shape))
-        if self.prior is not None:
+        if self.prior is not None and not self.prior.built:  # `adapt_prior` builds it too
             self.prior.build()
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
