@@ -14,7 +14,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
         scores: the same shape, high = abnormal.
 
     Returns:
-        float in [0, 1]; nan when no frame is abnormal.
+        In [0, 1]; nan when no frame is abnormal.
 
     Raises:
         ValueError: if lengths differ, a label is not 0 or 1, or a score is not finite.

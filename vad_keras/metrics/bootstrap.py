@@ -30,7 +30,7 @@ def bootstrap_videos(
         seed: of the draws; the same seed gives the same interval.
 
     Returns:
-        dict: ``low``, ``high`` (2.5 and 97.5 percentiles), ``standard_deviation`` and ``defined`` (draws that counted),
+        ``low``, ``high`` (2.5 and 97.5 percentiles), ``standard_deviation`` and ``defined`` (draws that counted),
         each of the shape of the statistic; nan where no draw counted.
 
     Raises:
@@ -77,7 +77,7 @@ def interval_of_draws(values: ArrayLike) -> dict[str, Any]:
         values: ``(samples,)`` or ``(samples, ...)``.
 
     Returns:
-        dict: ``low``, ``high``, ``standard_deviation`` and ``defined``, as of ``bootstrap_videos``.
+        ``low``, ``high``, ``standard_deviation`` and ``defined``, as of ``bootstrap_videos``.
 
     Example:
 

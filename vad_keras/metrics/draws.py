@@ -29,7 +29,7 @@ def evaluate_draws(videos: Sequence[Mapping[str, Any]], counts: ArrayLike, thres
         threshold: for the false alarm rate.
 
     Returns:
-        dict: every area, rate and recall of ``evaluate_videos`` under its name, ``(samples,)``; ``classes`` holds those
+        Every area, rate and recall of ``evaluate_videos`` under its name, ``(samples,)``; ``classes`` holds those
         of each class. A metric that is not defined in a draw is nan there.
 
     Raises:

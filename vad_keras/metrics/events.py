@@ -38,7 +38,7 @@ def evaluate_events(videos: Sequence[Mapping[str, Any]], rates: Sequence[float] 
         rates: false alarms per camera-day.
 
     Returns:
-        dict. A value that cannot be computed is nan, and ``missing`` holds its name and the reason.
+        A value that cannot be computed is nan, and ``missing`` holds its name and the reason.
         ``event_recall_<point>``: share of the events with a frame that reaches the threshold. A point is
         ``no_false_alarm`` or ``at_<rate>_per_day``.
         ``time_to_detection_sec_<point>``: median over the events found of the seconds from the start of the event to

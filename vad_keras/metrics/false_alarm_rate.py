@@ -15,7 +15,7 @@ def false_alarm_rate(scores_of_normal_videos: ArrayLike, threshold: float = 0.5)
         threshold: a score of at least this is an alarm. The "threshold of 0.5%" of Sec 4.1 is 0.5, as in [1].
 
     Returns:
-        float in percent, 0 to 100; nan without a frame.
+        In percent, 0 to 100; nan without a frame.
 
     Raises:
         ValueError: if a score is not finite.

@@ -16,7 +16,7 @@ def frame_auc(labels: ArrayLike, scores: ArrayLike) -> float:
         scores: the same shape, high = abnormal.
 
     Returns:
-        float in [0, 1]; nan when one of the two classes is missing.
+        In [0, 1]; nan when one of the two classes is missing.
 
     Raises:
         ValueError: if lengths differ, a label is not 0 or 1, or a score is not finite.

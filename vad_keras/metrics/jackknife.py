@@ -52,7 +52,7 @@ def interval_of_jackknife(value: float, left_out: ArrayLike, limits: Sequence[fl
         limits: ``(low, high)`` of the metric, such as ``(0, 1)``; ``None`` for a difference.
 
     Returns:
-        dict of floats: ``low``, ``high``, ``standard_error`` (on the scale of step 1) and ``degrees_of_freedom``. All
+        ``low``, ``high``, ``standard_error`` (on the scale of step 1) and ``degrees_of_freedom``. All
         are nan where nothing is known of the spread: the metric is undefined without one of the videos, it is at one of
         its limits, or a single video decides it.
 

@@ -20,7 +20,7 @@ def evaluate_location(values: ArrayLike, event_pixels: ArrayLike, cell_pixels: A
         cell_pixels: ``(C,)`` or ``(F, C)``, number of its pixels.
 
     Returns:
-        dict of floats; nan without such a frame. Means over frames unless stated otherwise:
+        Means over frames unless stated otherwise; nan without such a frame.
         ``pointing_game``: whether the brightest cell touches the event. Of equally bright cells, the share of their
         area that lies in cells that touch it.
         ``pointing_game_chance``: the same for a map of equal values, the area of all cells that touch the event.

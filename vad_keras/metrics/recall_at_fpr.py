@@ -18,7 +18,7 @@ def recall_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float) -> float:
         fpr: share of normal frames in [0, 1], e.g. 0.01 for one in a hundred.
 
     Returns:
-        float in [0, 1]; nan when one of the two classes is missing.
+        In [0, 1]; nan when one of the two classes is missing.
 
     Raises:
         ValueError: if ``fpr`` lies outside [0, 1], lengths differ, a label is not 0 or 1, or a score is not finite.

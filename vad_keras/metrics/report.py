@@ -26,7 +26,7 @@ def evaluate_videos(videos: Sequence[Mapping[str, Any]], threshold: float = 0.5)
         threshold: for the false alarm rate.
 
     Returns:
-        dict. Areas and shares lie in [0, 1]; a metric that is not defined (a class is missing) is nan.
+        Areas and shares lie in [0, 1]; a metric that is not defined (a class is missing) is nan.
         ``frame_auc``: all frames pooled.
         ``frame_auc_abnormal_videos``: frames of abnormal videos pooled, shows localization.
         ``frame_auc_mean_over_videos``: mean of the AUC of each abnormal video that has normal frames too.

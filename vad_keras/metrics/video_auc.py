@@ -17,7 +17,7 @@ def video_auc(video_labels: Sequence[int] | NDArray[Any], scores: Sequence[Array
         scores: list of N arrays, the scores of the frames of each video.
 
     Returns:
-        float in [0, 1]; nan when all videos have the same label.
+        In [0, 1]; nan when all videos have the same label.
 
     Raises:
         ValueError: if the numbers of videos differ or a video has no frame.

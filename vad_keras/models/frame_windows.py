@@ -42,7 +42,7 @@ def plan_windows(num_frames: int, window_frames: int, stride_frames: int, causal
         causal: take the context from the past only.
 
     Returns:
-        List of ``Window``, in the order of time.
+        In the order of time.
 
     Raises:
         ValueError: for a negative number of frames, or a stride outside 1..``K``.
