@@ -43,7 +43,9 @@ def test_every_setting_command_and_public_name_has_its_entry(site):
     assert len(names) > 15 and not [name for name in names if name not in commands]
     for part in API:
         page = (site / f"reference/{part}.html").read_text(encoding="utf-8")
-        assert not [name for name in public_names(part)[1] if f'id="vad_keras.{part}.{name}"' not in page], part
+        assert not [name for name, path in public_names(part)[1].items() if f'id="{path}"' not in page], part
+        functions = [name for name in public_names(part)[1] if name.islower()]
+        assert not [name for name in functions if f"{name}(" not in html.unescape(re.sub("<[^>]+>", "", page))], part
 
 
 def test_the_call_arguments_of_a_layer_are_a_list(site):

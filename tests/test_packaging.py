@@ -101,6 +101,7 @@ def test_the_wheel_holds_both_packages_with_their_data_and_nothing_else(wheel):
     if tracked.returncode:
         pytest.skip("needs a git checkout")
     assert "pipelines/configs/demo.toml" in names and "pipelines/configs/systems/rivals.toml" in names
+    assert "vad_keras/py.typed" in names, "without it a checker ignores the types of an installed package"
     assert {name for name in names if ".dist-info/" not in name} >= set(tracked.stdout.split())
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"vad_keras", "pipelines"}
 

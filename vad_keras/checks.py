@@ -5,11 +5,14 @@ Each raises a ``ValueError`` that names the argument, what came and what was exp
 
 import math
 import numbers
+from collections.abc import Sequence
 
 import numpy as np
 
+from vad_keras.typing import Shape, Tensor
 
-def integers(minimum, **arguments):
+
+def integers(minimum: int, **arguments: object) -> None:
     """Refuse an argument that is not an integer of at least ``minimum``.
 
     Example:
@@ -24,15 +27,15 @@ def integers(minimum, **arguments):
             raise ValueError(f"`{name}` must be an integer of at least {minimum}. Received: {value!r}.")
 
 
-def integer_lists(minimum, length=None, **arguments):
+def integer_lists(minimum: int, length: int | None = None, **arguments: object) -> None:
     """Refuse an argument that is not a list of ``length`` (None: one or more) integers of at least ``minimum``."""
     for name, values in arguments.items():
-        _check_list(name, values, length, f"integers of at least {minimum}")
-        for position, value in enumerate(values):
+        expected = f"integers of at least {minimum}"
+        for position, value in enumerate(_checked_list(name, values, length, expected)):
             integers(minimum, **{f"{name}[{position}]": value})
 
 
-def numbers_in(interval, **arguments):
+def numbers_in(interval: str, **arguments: object) -> None:
     """Refuse an argument that is not a finite number in an interval.
 
     Args:
@@ -47,42 +50,56 @@ def numbers_in(interval, **arguments):
     """
     low, high = (float(edge) for edge in interval[1:-1].split(","))
     for name, value in arguments.items():
-        inside = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        if inside:
-            above = value >= low if interval[0] == "[" else value > low
-            inside = above and (value <= high if interval[-1] == "]" else value < high)
+        inside = False
+        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+            number = float(value)
+            above = number >= low if interval[0] == "[" else number > low
+            inside = above and (number <= high if interval[-1] == "]" else number < high)
         if not inside:
             raise ValueError(f"`{name}` must be a number in {interval}. Received: {value!r}.")
 
 
-def number_lists(interval, length=None, **arguments):
+def number_lists(interval: str, length: int | None = None, **arguments: object) -> None:
     """Refuse an argument that is not a list of ``length`` (None: one or more) finite numbers in an interval."""
     for name, values in arguments.items():
-        _check_list(name, values, length, f"numbers in {interval}")
-        for position, value in enumerate(values):
+        for position, value in enumerate(_checked_list(name, values, length, f"numbers in {interval}")):
             numbers_in(interval, **{f"{name}[{position}]": value})
 
 
-def _check_list(name, values, length, expected):
-    good = isinstance(values, (list, tuple)) and (len(values) == length if length else len(values) > 0)
-    if not good:
+def _checked_list(name: str, values: object, length: int | None, expected: str) -> Sequence[object]:
+    if not isinstance(values, (list, tuple)) or (len(values) != length if length else not values):
         raise ValueError(f"`{name}` must be a tuple of {length or 'one or more'} {expected}. Received: {values!r}.")
+    return values
 
 
-def seed(value):
+def channels(name: str, shape: Shape) -> int:
+    """The channels, the last axis of a shape. Refuse a shape that leaves them open.
+
+    Example:
+
+    >>> channels("nodes", (None, None, 14, 256))
+    256
+    """
+    size = shape[-1]
+    if size is None:
+        raise ValueError(f"the channels of `{name}` must be known. Received shape: {tuple(shape)}.")
+    return size
+
+
+def seed(value: object) -> None:
     """Refuse a seed that is neither None nor a non-negative integer."""
     if value is not None:
         integers(0, seed=value)
 
 
-def choice(choices, hint="", **arguments):
+def choice(choices: tuple[object, ...], hint: str = "", **arguments: object) -> None:
     """Refuse an argument that is none of the choices."""
     for name, value in arguments.items():
         if value not in choices:
             raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}.{hint and ' '}{hint}")
 
 
-def labels(values):
+def labels(values: Tensor) -> Tensor:
     """Refuse labels that are not one 0 or 1 per video, ``(B,)`` or ``(B, 1)``.
 
     The numbers are read where they are at hand, in a list or a NumPy array. Those of a tensor are not.

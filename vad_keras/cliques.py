@@ -8,11 +8,13 @@ in ``T``.
 The affinity of a batch is a ``BandedAffinity``.
 """
 
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from keras import ops
 
-ALIGNMENTS = ("centered", "causal")
+from vad_keras.typing import Tensor
+
+Alignment = Literal["centered", "causal"]
 FEWEST_NODES_OF_A_BLOCK = 16  # below, a matrix product costs more to start than to compute
 
 
@@ -23,21 +25,24 @@ class BandedAffinity(NamedTuple):
     The fields are in alphabetical order, in which Keras numbers the tensors of a saved functional model.
     """
 
-    key_frames: Any  # int32 (B, N, M), the frame that each of the M rows stands for, >= T where there is none
-    weights: Any  # (B, N, M, G, S, G), from node (key frame, patch) to node (query frame, patch), 0 outside the cliques
+    key_frames: Tensor  # int32 (B, N, M), the frame that each of the M rows stands for, >= T where there is none
+    weights: Tensor  # (B, N, M, G, S, G), from node (key frame, patch) to (query frame, patch), 0 outside the cliques
+
+
+Affinity: TypeAlias = BandedAffinity | Tensor  # a tensor if it is dense, (B, T, G, T, G)
 
 
 class Geometry(NamedTuple):
     """How time is cut into blocks. It stays inside one call: the sizes may be Python integers."""
 
-    block_frames: Any  # S
-    num_keys: Any  # M
-    lengths: Any  # int32 (B,), or (1,) without a mask
-    query_frames: Any  # int32 (N, S)
-    key_frames: Any  # int32 (B, N, M)
+    block_frames: int  # S
+    num_keys: int  # M
+    lengths: Tensor  # int32 (B,), or (1,) without a mask
+    query_frames: Tensor  # int32 (N, S)
+    key_frames: Tensor  # int32 (B, N, M)
 
 
-def banded(affinity):
+def banded(affinity: Affinity) -> BandedAffinity | None:
     """Return a banded affinity as a ``BandedAffinity``, and None for a dense tensor.
 
     A functional model that is saved and loaded passes on a list, or a dict if it was saved by an older version.
@@ -47,7 +52,7 @@ def banded(affinity):
     return BandedAffinity(*affinity) if isinstance(affinity, (list, tuple)) else None
 
 
-def block_size(num_frames, num_patches, widest):
+def block_size(num_frames: int | Tensor, num_patches: int, widest: int) -> tuple[int, int]:
     """Query and key frames of a block, ``(S, M)``.
 
     Of ``M`` key frames a query uses ``widest``, so small blocks waste little arithmetic but copy keys more often; half
@@ -65,7 +70,9 @@ def block_size(num_frames, num_patches, widest):
     return block_frames, num_keys
 
 
-def block_key_frames(lengths, num_blocks, size, widest, alignment):
+def block_key_frames(
+    lengths: Tensor, num_blocks: int | Tensor, size: tuple[int, int], widest: int, alignment: Alignment
+) -> Tensor:
     """Frames that a block of queries needs as keys.
 
     Args:
@@ -86,7 +93,9 @@ def block_key_frames(lengths, num_blocks, size, widest, alignment):
     return start[:, :, None] + ops.arange(num_keys, dtype="int32")
 
 
-def clique_members(query_frames, key_frames, lengths, locality, alignment):
+def clique_members(
+    query_frames: Tensor, key_frames: Tensor, lengths: Tensor, locality: int, alignment: Alignment
+) -> Tensor:
     """Whether a key frame belongs to the clique of a query frame.
 
     Centred cliques are shifted inwards at both ends and always hold ``min(tau, n)`` frames; causal ones end at the
@@ -113,7 +122,7 @@ def clique_members(query_frames, key_frames, lengths, locality, alignment):
     return inside & (key < length) & (query < length)
 
 
-def gather_frames(values, frames):
+def gather_frames(values: Tensor, frames: Tensor) -> Tensor:
     """Take the key frames of each block: ``(B, T, ...)`` -> ``(B, N, M, ...)``.
 
     Frames past the end repeat the last one; their affinity is 0.
@@ -131,7 +140,7 @@ def gather_frames(values, frames):
     return ops.take(flat, rows, axis=0)
 
 
-def split_blocks(values, block_frames):
+def split_blocks(values: Tensor, block_frames: int) -> Tensor:
     """Cut time into blocks: ``(B, T, ...)`` -> ``(B, N, S, ...)``, zeros behind the end."""
     shape = ops.shape(values)
     num_blocks = (shape[1] + block_frames - 1) // block_frames  # in this form: JAX compares symbolic sizes as text
@@ -141,13 +150,13 @@ def split_blocks(values, block_frames):
     return ops.reshape(values, (shape[0], num_blocks, block_frames, *shape[2:]))
 
 
-def join_blocks(blocks, num_frames):
+def join_blocks(blocks: Tensor, num_frames: int | Tensor) -> Tensor:
     """Undo ``split_blocks``: ``(B, N, S, ...)`` -> ``(B, T, ...)``."""
     shape = ops.shape(blocks)
     return ops.reshape(blocks, (shape[0], shape[1] * shape[2], *shape[3:]))[:, :num_frames]
 
 
-def without_own_weight(affinity):
+def without_own_weight(affinity: Affinity) -> Affinity:
     """Set the weight of each node to itself to 0: ``(i', j') != (i, j)`` in Eq. 2 and 6.
 
     Not by subtracting its part from the messages: a printed exponential of Eq. 1 may be so large that the rest drowns.
@@ -169,14 +178,14 @@ def without_own_weight(affinity):
     return BandedAffinity(key_frames, _without(weights, shape, row))
 
 
-def _without(weights, shape, row):
+def _without(weights: Tensor, shape: tuple[Tensor, ...], row: Tensor) -> Tensor:
     """Weights, seen as matrices of ``shape``, without the element ``row`` of each column."""
     own = ops.arange(shape[-2], dtype="int32")[:, None] == row
     matrix = ops.reshape(weights, shape)
     return ops.reshape(ops.where(own, 0.0, matrix), ops.shape(weights))
 
 
-def propagate(affinity, values):
+def propagate(affinity: Affinity, values: Tensor) -> Tensor:
     """Sum the values of all neighbours, weighted: ``sum_b' p(b, b') values(b')``.
 
     Args:
@@ -201,11 +210,11 @@ def propagate(affinity, values):
     return join_blocks(message, num_frames)
 
 
-def dense_affinity(affinity, num_frames):
+def dense_affinity(affinity: Affinity, num_frames: int) -> Tensor:
     """Write a banded affinity out as a dense tensor, to look at or to test: ``(B, T, G, T, G)``.
 
     Args:
-        affinity: banded affinity of ``T`` frames.
+        affinity: banded affinity of ``T`` frames; a dense one is returned as it is.
         num_frames: ``T``.
 
     Example:
@@ -218,18 +227,20 @@ def dense_affinity(affinity, num_frames):
     (1, 4, 3, 4, 3)
     """
     band = banded(affinity)
+    if band is None:
+        return affinity
     # not ops.one_hot, which torch refuses for the frames past the end
     rows = ops.cast(band.key_frames[..., None] == ops.arange(num_frames), band.weights.dtype)
     return join_blocks(ops.einsum("bnmhsg,bnmt->bnsgth", band.weights, rows), num_frames)
 
 
-def split_patches(nodes):
+def split_patches(nodes: Tensor) -> Tensor:
     """Make a video of each patch: ``(B, T, G, C)`` -> ``(B G, T, 1, C)``."""
     _, num_frames, _, channels = ops.shape(nodes)
     return ops.reshape(ops.transpose(nodes, (0, 2, 1, 3)), (-1, num_frames, 1, channels))
 
 
-def join_patches(values, num_patches):
+def join_patches(values: Tensor, num_patches: int) -> Tensor:
     """Undo ``split_patches``: ``(B G, T, 1, C)`` -> ``(B, T, G, C)``."""
     _, num_frames, _, channels = ops.shape(values)
     return ops.transpose(ops.reshape(values, (-1, num_patches, num_frames, channels)), (0, 2, 1, 3))

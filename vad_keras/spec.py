@@ -11,6 +11,8 @@ Axes, outermost first:
 Masks are boolean ``(B, T)``, True for a real frame; padding is at the end.
 """
 
+from collections.abc import Sequence
+
 NORMAL = 0
 ABNORMAL = 1
 NUM_LABELS = 2
@@ -33,11 +35,11 @@ EMBEDDING = "embedding"
 ITERATIONS = "iterations"
 
 
-def precision(compute_dtype):
+def precision(compute_dtype: str) -> str:
     """Type of scores, gates and energies: float32 at least, also under mixed precision; float64 for float64."""
     return "float64" if compute_dtype == "float64" else "float32"
 
 
-def num_patches(scales=DEFAULT_SCALES):
+def num_patches(scales: Sequence[int] = DEFAULT_SCALES) -> int:
     """Patches of one frame, ``sum(s * s)``: 14 for scales 1, 2 and 3."""
     return sum(scale * scale for scale in scales)

@@ -12,16 +12,24 @@ PACKAGE = Path(__file__).resolve().parents[2] / "vad_keras"
 
 
 def public_names(name):
-    """Return the first line and the public names of a part of ``vad_keras``, without importing Keras."""
+    """Return the first line and the public names of a part of ``vad_keras``, with their paths, without importing Keras.
+
+    A function that is called like its module has the path of the module in front: ``vad_keras.losses.sparsity`` alone
+    would be the module.
+    """
     tree = ast.parse((PACKAGE / name / "__init__.py").read_text(encoding="utf-8"))
     targets = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
-    return ast.get_docstring(tree).split("\n")[0], ast.literal_eval(targets[0].value)
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    modules = {alias.name: node.module for node in imports for alias in node.names}
+    paths = {one: f"vad_keras.{name}.{one}" for one in ast.literal_eval(targets[0].value)}
+    paths |= {one: f"{path}.{one}" for one, path in paths.items() if modules[one] == path}
+    return ast.get_docstring(tree).split("\n")[0], paths
 
 
 def api_page(name):
     """Return the page of a part of ``vad_keras``; mkdocstrings fills in the docstrings."""
-    about, names = public_names(name)
-    blocks = [f"# vad_keras.{name}\n\n{about.replace('``', '`')}", *(f"::: vad_keras.{name}.{one}" for one in names)]
+    about, paths = public_names(name)
+    blocks = [f"# vad_keras.{name}\n\n{about.replace('``', '`')}", *(f"::: {path}" for path in paths.values())]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -69,3 +69,9 @@ def test_there_is_one_label_per_video():
             checks.labels(labels)
     with pytest.raises(ValueError, match="labels are missing"):
         checks.labels(None)
+
+
+def test_channels_are_the_last_axis_and_known():
+    assert checks.channels("nodes", (None, None, 14, 256)) == 256
+    with pytest.raises(ValueError, match=r"channels of `x` must be known\. Received shape: \(None, 4, None\)"):
+        checks.channels("x", (None, 4, None))

@@ -1,6 +1,7 @@
 """Tests of vad_keras.cliques against loops over videos, frames and patches."""
 
 import itertools
+from typing import get_args
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vad_keras.cliques import (
-    ALIGNMENTS,
+    Alignment,
     BandedAffinity,
     banded,
     block_key_frames,
@@ -79,7 +80,7 @@ def written_out(affinity, num_frames):
     block_frames=st.integers(1, 6),
     locality=st.integers(1, 9),
     wider_by=st.integers(0, 4),
-    alignment=st.sampled_from(ALIGNMENTS),
+    alignment=st.sampled_from(get_args(Alignment)),
 )
 def test_keys_of_a_block_hold_exactly_the_clique_of_each_query(
     lengths, padding, block_frames, locality, wider_by, alignment
@@ -106,7 +107,7 @@ def test_cliques_of_four_frames_written_out():
     assert [frames[column].tolist() for column in members.T] == [[0], [0, 1], [0, 1, 2], [1, 2, 3]]
 
 
-@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("alignment", get_args(Alignment))
 def test_cliques_are_nested(alignment):
     queries, keys = geometry([11], 11, 4, 8, alignment)
     each = [members_of(queries, keys, [11], tau, alignment) for tau in range(1, 9)]
@@ -139,7 +140,7 @@ def test_gathering_takes_the_frames_of_each_video_and_repeats_the_last():
     num_patches=st.integers(1, 3),
     widest=st.integers(1, 6),
     block_frames=st.integers(1, 5),
-    alignment=st.sampled_from(ALIGNMENTS),
+    alignment=st.sampled_from(get_args(Alignment)),
     seed=st.integers(0, 1000),
 )
 def test_banded_and_dense_affinity_are_one(lengths, num_patches, widest, block_frames, alignment, seed):
@@ -154,13 +155,15 @@ def test_banded_and_dense_affinity_are_one(lengths, num_patches, widest, block_f
         np.testing.assert_allclose(to_numpy(propagate(form, values)), message, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("alignment", get_args(Alignment))
 def test_only_the_weight_of_a_node_to_itself_is_left_out(alignment):
     affinity = make_affinity([7, 4], 7, 3, widest=4, alignment=alignment)
     expected = written_out(affinity, 7)
     frames, patches = np.arange(7)[:, None], np.arange(3)
     assert expected[:1, frames, patches, frames, patches].all()
     expected[:, frames, patches, frames, patches] = 0
+    dense = dense_affinity(affinity, 7)
+    assert dense_affinity(dense, 7) is dense
     banded = to_numpy(dense_affinity(without_own_weight(affinity), 7))
     np.testing.assert_allclose(banded, expected, rtol=1e-6)
     np.testing.assert_allclose(to_numpy(without_own_weight(dense_affinity(affinity, 7))), expected, rtol=1e-6)

@@ -1,12 +1,17 @@
 """Self-attention over cliques of several temporal localities."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
 import keras
 from keras import ops
 
 from vad_keras import checks, cliques
+from vad_keras.cliques import Alignment, BandedAffinity, Geometry
 from vad_keras.spec import DEFAULT_TEMPORAL_LOCALITIES, precision
+from vad_keras.typing import Shape, Tensor
 
-NORMALIZATIONS = ("softmax", "none")
+Normalization = Literal["softmax", "none"]
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -60,21 +65,21 @@ class CliqueSelfAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        key_dim,
-        value_dim,
-        temporal_localities=DEFAULT_TEMPORAL_LOCALITIES,
-        alignment="centered",
-        normalization="softmax",
-        **kwargs,
-    ):
+        key_dim: int,
+        value_dim: int,
+        temporal_localities: Sequence[int] = DEFAULT_TEMPORAL_LOCALITIES,
+        alignment: Alignment = "centered",
+        normalization: Normalization = "softmax",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         checks.integers(1, key_dim=key_dim, value_dim=value_dim)
         checks.integer_lists(1, temporal_localities=temporal_localities)
         self.temporal_localities = tuple(int(locality) for locality in temporal_localities)
         if len(set(self.temporal_localities)) < len(self.temporal_localities):
             raise ValueError(f"`temporal_localities` must not repeat. Received: {temporal_localities}.")
-        checks.choice(cliques.ALIGNMENTS, alignment=alignment)
-        checks.choice(NORMALIZATIONS, normalization=normalization)
+        checks.choice(get_args(Alignment), alignment=alignment)
+        checks.choice(get_args(Normalization), normalization=normalization)
         self.key_dim = key_dim
         self.value_dim = value_dim
         self.alignment = alignment
@@ -84,7 +89,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         self.value = keras.layers.Dense(value_dim, use_bias=False, dtype=self.dtype_policy, name="value")
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 4:
             raise ValueError(f"`nodes` must have shape (B, T, G, C). Received: {tuple(input_shape)}.")
         for embedding in (self.query, self.key, self.value):
@@ -95,7 +100,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def _geometry(self, nodes, mask):
+    def _geometry(self, nodes: Tensor, mask: Tensor | None) -> Geometry:
         """How the frames of the nodes are cut into blocks."""
         num_frames, num_patches = ops.shape(nodes)[1], nodes.shape[2]
         if mask is None:
@@ -109,7 +114,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         key_frames = cliques.block_key_frames(lengths, num_blocks, size, widest, self.alignment)
         return cliques.Geometry(size[0], size[1], lengths, query_frames, key_frames)
 
-    def _scores(self, query, key, geometry):
+    def _scores(self, query: Tensor, key: Tensor, geometry: Geometry) -> Tensor:
         """Step 1: ``(B, N, M, G, S * G)`` in float32 at least."""
         batch, _, num_patches, _ = ops.shape(query)
         block_frames, num_keys = geometry.block_frames, geometry.num_keys
@@ -121,7 +126,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         scores = ops.reshape(scores, (batch, num_blocks, num_keys, num_patches, num_queries))
         return ops.cast(scores, precision(self.compute_dtype))
 
-    def _frame_weights(self, frame_logits, geometry):
+    def _frame_weights(self, frame_logits: Tensor, geometry: Geometry) -> Tensor:
         """Steps 2 and 3, between frames: ``sum_tau w_tau softmax_tau(frame_logits)``, ``(B, N, M, S, G)``.
 
         Without normalization ``exp`` stands in place of the softmax.
@@ -140,7 +145,7 @@ class CliqueSelfAttention(keras.layers.Layer):
         share = ops.exp(inside - ops.maximum(peak, -1e29))  # 0 outside, in an empty clique too
         return ops.sum(share * (weights / ops.maximum(ops.sum(share, axis=2, keepdims=True), 0.5)), axis=3)
 
-    def _weights(self, scores, geometry):
+    def _weights(self, scores: Tensor, geometry: Geometry) -> Tensor:
         """Steps 2 and 3: ``(B, N, M, G, S * G)``, from one exponential of each score."""
         peak = ops.max(ops.stop_gradient(scores), axis=3, keepdims=True)
         within = ops.exp(scores - peak)
@@ -151,7 +156,9 @@ class CliqueSelfAttention(keras.layers.Layer):
         between = ops.reshape(self._frame_weights(ops.reshape(frame_logits, by_patch), geometry), shape)
         return within * (between / mass)
 
-    def _attend(self, query, key, value, mask=None):
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, BandedAffinity]:
         """Steps 1 to 4 from theta1, theta2 and theta3, ``(B, T, G, E)`` and ``(B, T, G, F)``: ``h`` and affinity."""
         geometry = self._geometry(query, mask)
         block_frames, num_keys, key_frames = geometry.block_frames, geometry.num_keys, geometry.key_frames
@@ -166,17 +173,19 @@ class CliqueSelfAttention(keras.layers.Layer):
         key_frames = ops.broadcast_to(key_frames, (batch, num_blocks, num_keys))
         return cliques.join_blocks(h, ops.shape(query)[1]), cliques.BandedAffinity(key_frames, weights)
 
-    def call(self, nodes, mask=None, return_affinity=False):
+    def call(
+        self, nodes: Tensor, mask: Tensor | None = None, return_affinity: bool = False
+    ) -> Tensor | tuple[Tensor, BandedAffinity]:
         if mask is not None:
             mask = ops.cast(mask, "bool")
             nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
         h, affinity = self._attend(self.query(nodes), self.key(nodes), self.value(nodes), mask)
         return (h, affinity) if return_affinity else h
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         return mask
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "key_dim": self.key_dim,

@@ -1,12 +1,17 @@
 """Mean-field inference of the self-attention CRF, as a cell and as a recurrence."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
+
 import keras
 from keras import ops
 
 from vad_keras import checks, cliques
+from vad_keras.cliques import Affinity
 from vad_keras.spec import NUM_LABELS, precision
+from vad_keras.typing import Shape, Tensor
 
-INFERENCES = ("mean_field", "algorithm_1")
+Inference = Literal["mean_field", "algorithm_1"]
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -38,28 +43,28 @@ class MeanFieldCell(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021, Eq. 6 to 8; Zheng et al., CRF as RNN, ICCV 2015.
     """
 
-    def __init__(self, potts_weight=1.0, **kwargs):
+    def __init__(self, potts_weight: float = 1.0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
         checks.numbers_in("[0, inf)", potts_weight=potts_weight)
         self.potts_weight = potts_weight
 
-    def build(self, *_):
+    def build(self, *_: Any) -> None:
         shape = (NUM_LABELS, NUM_LABELS)
         self.raw_compatibility = self.add_weight(
             name="raw_compatibility", shape=shape, initializer=self._potts, autocast=False
         )
         self.built = True
 
-    def _potts(self, shape, dtype=None):
+    def _potts(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
         return self.potts_weight * (ops.ones(shape, dtype=dtype) - ops.eye(shape[0], dtype=dtype))
 
     @property
-    def compatibility(self):
+    def compatibility(self) -> Tensor:
         """U, symmetric, ``(2, 2)``."""
         raw = ops.convert_to_tensor(self.raw_compatibility)
         return (raw + ops.transpose(raw)) / 2.0
 
-    def call(self, marginals, unary_energy, affinity):
+    def call(self, marginals: Tensor, unary_energy: Tensor, affinity: Affinity) -> Tensor:
         dtype = precision(self.compute_dtype)
         marginals, unary_energy = ops.cast(marginals, dtype), ops.cast(unary_energy, dtype)
         messages = [cliques.propagate(affinity, marginals[..., label]) for label in range(NUM_LABELS)]
@@ -67,7 +72,9 @@ class MeanFieldCell(keras.layers.Layer):
         pairwise_energy = ops.matmul(message, ops.cast(self.compatibility, dtype))
         return ops.softmax(-(unary_energy + pairwise_energy), axis=-1)
 
-    def logit_update(self, unary_logits, affinity, mask=None):
+    def logit_update(
+        self, unary_logits: Tensor, affinity: Affinity, mask: Tensor | None = None
+    ) -> Callable[[Tensor], Tensor]:
         """The same update on logits, which ``MeanFieldCRF`` runs: the probabilities of two labels sum to 1.
 
         With ``q`` the probability of label 1 and ``r`` the weights of all neighbours together, the messages of the
@@ -84,7 +91,7 @@ class MeanFieldCell(keras.layers.Layer):
         neighbours = cliques.without_own_weight(affinity)
         real = None if mask is None else mask[:, :, None]  # padding sends no message, whatever a dense affinity holds
 
-        def message(values):
+        def message(values: Tensor) -> Tensor:
             values = values if real is None else ops.where(real, values, 0.0)
             return cliques.propagate(neighbours, values)
 
@@ -94,10 +101,10 @@ class MeanFieldCell(keras.layers.Layer):
         start = unary_logits - contrast * message(ops.ones_like(unary_logits))
         return lambda probability: start + slope * message(probability)
 
-    def compute_output_shape(self, marginals_shape, *_):
+    def compute_output_shape(self, marginals_shape: Shape, *_: Any) -> Shape:
         return marginals_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "potts_weight": self.potts_weight}
 
 
@@ -151,9 +158,16 @@ class MeanFieldCRF(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021, Sec 3.3.4, 3.3.5, Algorithm 1.
     """
 
-    def __init__(self, max_iterations=10, tolerance=1e-4, inference="mean_field", potts_weight=1.0, **kwargs):
+    def __init__(
+        self,
+        max_iterations: int = 10,
+        tolerance: float = 1e-4,
+        inference: Inference = "mean_field",
+        potts_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # energies stay in float32, or float64
-        checks.choice(INFERENCES, inference=inference)
+        checks.choice(get_args(Inference), inference=inference)
         checks.integers(1, max_iterations=max_iterations)
         checks.numbers_in("[0, inf)", tolerance=tolerance)
         self.max_iterations = max_iterations
@@ -162,18 +176,20 @@ class MeanFieldCRF(keras.layers.Layer):
         self.cell = MeanFieldCell(potts_weight, dtype=precision(self.compute_dtype), name="cell")
         self.supports_masking = True
 
-    def build(self, input_shape, *_):
+    def build(self, input_shape: Shape, *_: Any) -> None:
         if len(input_shape) != 4 or input_shape[-1] != NUM_LABELS:
             raise ValueError(f"`unary_energy` must have shape (B, T, G, 2). Received: {tuple(input_shape)}.")
         self.cell.build()
         self.built = True
 
     @property
-    def compatibility(self):
+    def compatibility(self) -> Tensor:
         """U, symmetric, ``(2, 2)``: the cost of label l beside label l'."""
         return self.cell.compatibility
 
-    def _iterate(self, state, update, mask):
+    def _iterate(
+        self, state: tuple[Tensor, Tensor], update: Callable[[Tensor], Tensor], mask: Tensor | None
+    ) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Apply ``update`` until each video has converged; returns the state and the updates of each video.
 
         A state is a pair of ``(B, T, G)``, logits and the probability of label 1 that they stand for; ``update`` makes
@@ -183,23 +199,25 @@ class MeanFieldCRF(keras.layers.Layer):
         iterations = ops.zeros_like(active, dtype="int32")
         for _ in range(self.max_iterations):
             logits = update(state[1])
-            updated = (logits, ops.sigmoid(logits))
-            change = ops.abs(updated[1] - state[1])
+            probability = ops.sigmoid(logits)
+            change = ops.abs(probability - state[1])
             if mask is not None:
                 change = ops.where(mask[:, :, None], change, 0.0)
             running = active[:, None, None]
-            state = tuple(ops.where(running, new, old) for new, old in zip(updated, state, strict=True))
+            state = ops.where(running, logits, state[0]), ops.where(running, probability, state[1])
             iterations = iterations + ops.cast(active, "int32")
             active = active & (ops.max(change, axis=(1, 2)) >= self.tolerance)
         return state, iterations
 
-    def _algorithm_1_update(self, pairwise, dtype):
+    def _algorithm_1_update(self, pairwise: Tensor, dtype: str) -> Callable[[Tensor], Tensor]:
         """The printed loop on logits: ``E_hat - f_p(H) U``, softmaxed."""
         pairwise_energy = ops.matmul(ops.cast(pairwise, dtype), self.compatibility)
         start = pairwise_energy[..., 0] - pairwise_energy[..., 1]
         return lambda probability: 2.0 * probability - 1.0 + start
 
-    def call(self, unary_energy, affinity, mask=None, return_iterations=False):
+    def call(
+        self, unary_energy: Tensor, affinity: Affinity, mask: Tensor | None = None, return_iterations: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         dtype = self.cell.compute_dtype
         unary_energy = ops.cast(unary_energy, dtype)
         if mask is not None:
@@ -215,14 +233,14 @@ class MeanFieldCRF(keras.layers.Layer):
         return (marginals, iterations) if return_iterations else marginals
 
     @staticmethod
-    def _in_energy_dtype(affinity, dtype):
+    def _in_energy_dtype(affinity: Affinity, dtype: str) -> Affinity:
         band = cliques.banded(affinity)
         return ops.cast(affinity, dtype) if band is None else band._replace(weights=ops.cast(band.weights, dtype))
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         return mask
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "max_iterations": self.max_iterations,

@@ -1,10 +1,15 @@
 """Distance of nodes to nodes of normal videos: a prior with a place, from videos that are normal everywhere."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from vad_keras import checks
+from vad_keras.typing import Shape, Tensor
 
 ROWS_PER_STEP = 128  # distances to so many rows are in memory at once
 
@@ -42,18 +47,18 @@ class NormalMemory(keras.layers.Layer):
         (PatchCore), whose memory holds patches of normal pictures.
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         checks.integers(1, size=size)
         self.size = size
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.rows = self.add_weight(
             name="rows", shape=(self.size, input_shape[-1]), initializer="zeros", trainable=False, autocast=False
         )
         self.built = True
 
-    def adapt(self, bags, seed=0):
+    def adapt(self, bags: Sequence[NDArray[Any]], seed: int = 0) -> NDArray[np.intp]:
         """Draw the rows from the nodes of normal videos.
 
         Args:
@@ -77,10 +82,10 @@ class NormalMemory(keras.layers.Layer):
         self.rows.assign(np.concatenate(rows).astype("float32"))
         return owners
 
-    def call(self, nodes):
+    def call(self, nodes: Tensor) -> Tensor:
         return self.distances(nodes, ops.convert_to_tensor(self.rows))
 
-    def distances(self, nodes, rows):
+    def distances(self, nodes: Tensor, rows: Tensor) -> Tensor:
         """Distance of nodes ``(..., C)`` to the nearest of some rows ``(M, C)``: ``(...)``."""
         nodes, rows = ops.stop_gradient(ops.cast(nodes, "float32")), ops.cast(rows, "float32")
         missing = -rows.shape[0] % min(ROWS_PER_STEP, rows.shape[0])
@@ -88,7 +93,7 @@ class NormalMemory(keras.layers.Layer):
         steps = ops.reshape(rows, (-1, min(ROWS_PER_STEP, rows.shape[0]), rows.shape[-1]))
         flat = ops.reshape(nodes, (-1, nodes.shape[-1]))
 
-        def nearer(nearest, rows):
+        def nearer(nearest: Tensor, rows: Tensor) -> tuple[Tensor, None]:
             parts = ops.sum(ops.square(rows), axis=-1) - 2.0 * ops.matmul(flat, ops.transpose(rows))
             return ops.minimum(nearest, ops.min(parts, axis=-1)), None
 
@@ -96,8 +101,8 @@ class NormalMemory(keras.layers.Layer):
         squared = ops.maximum(nearest + ops.sum(ops.square(flat), axis=-1), 0.0)
         return ops.stop_gradient(ops.reshape(ops.sqrt(squared), ops.shape(nodes)[:-1]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape[:-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size}

@@ -1,17 +1,20 @@
 """Multi-scale patches of a frame."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
 from vad_keras import checks
 from vad_keras.spec import DEFAULT_SCALES, num_patches
+from vad_keras.typing import Shape, Tensor
 
-MODES = ("max", "average")
+Pooling = Literal["max", "average"]
 
 
-def bin_edges(size, scale):
+def bin_edges(size: int, scale: int) -> list[tuple[int, int]]:
     """Adaptive bins ``[floor(i size / scale), ceil((i + 1) size / scale))``; they overlap where it does not divide.
 
     Example:
@@ -22,7 +25,7 @@ def bin_edges(size, scale):
     return [(i * size // scale, -(-(i + 1) * size // scale)) for i in range(scale)]
 
 
-def window(edges):
+def window(edges: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
     """Size and stride of bins that are alike and evenly spaced, else None.
 
     Example:
@@ -69,47 +72,48 @@ class MultiScalePatchPooling(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021, Sec 3.2 and 4.2.
     """
 
-    def __init__(self, scales=DEFAULT_SCALES, mode="max", **kwargs):
+    def __init__(self, scales: Sequence[int] = DEFAULT_SCALES, mode: Pooling = "max", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checks.integer_lists(1, scales=scales)
-        checks.choice(MODES, mode=mode)
+        checks.choice(get_args(Pooling), mode=mode)
         self.scales = tuple(int(scale) for scale in scales)
         self.mode = mode
         self.supports_masking = True
 
-    def _grid(self, maps, scale):
+    def _grid(self, maps: Tensor, scale: int) -> Tensor:
         """Patches of one scale: ``(N, H, W, C)`` -> ``(N, s * s, C)``."""
         rows, columns = (bin_edges(size, scale) for size in maps.shape[1:3])
-        if None in (window(rows), window(columns)):
+        of_rows, of_columns = window(rows), window(columns)
+        if of_rows is None or of_columns is None:
             bands = self._slices(maps, rows)
             return ops.stack([patch for band in bands for patch in self._slices(band, columns)], axis=1)
         # One operation, and a gradient 12 times as fast as that of the slices.
-        size, strides = zip(window(rows), window(columns), strict=True)
+        size, strides = zip(of_rows, of_columns, strict=True)
         pool = ops.max_pool if self.mode == "max" else ops.average_pool
         patches = pool(maps, size, strides, padding="valid", data_format="channels_last")
         return ops.reshape(patches, (-1, scale * scale, maps.shape[-1]))
 
-    def _slices(self, maps, edges):
+    def _slices(self, maps: Tensor, edges: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Pool bins along axis 1: a list with a map for each bin, that axis removed."""
         reduce = ops.max if self.mode == "max" else ops.mean
         return [reduce(maps[:, start:stop], axis=1) for start, stop in edges]
 
-    def call(self, maps):
+    def call(self, maps: Tensor) -> Tensor:
         self._check(maps.shape)
         flat = ops.reshape(maps, (-1, *maps.shape[-3:]))
         patches = ops.concatenate([self._grid(flat, scale) for scale in self.scales], axis=1)
         return ops.reshape(patches, (*ops.shape(maps)[:-3], *patches.shape[1:]))
 
-    def _check(self, shape):
+    def _check(self, shape: Shape) -> None:
         if len(shape) < 3 or shape[-3] is None or shape[-2] is None:
             raise ValueError(
                 f"`maps` must have shape (..., H, W, C) with H and W known. Received: {tuple(shape)}. "
                 "Fix the image size of the backbone's input."
             )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self._check(input_shape)
         return (*input_shape[:-3], num_patches(self.scales), input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scales": self.scales, "mode": self.mode}

@@ -1,10 +1,14 @@
 """A score from elsewhere as a logit of the detector, with a trainable weight."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from vad_keras import checks
+from vad_keras.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -33,12 +37,12 @@ class PriorLogit(keras.layers.Layer):
     [-1.0, 0.0, 3.0, 0.0]
     """
 
-    def __init__(self, initial_weight=1.0, **kwargs):
+    def __init__(self, initial_weight: float = 1.0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         checks.numbers_in("(-inf, inf)", initial_weight=initial_weight)
         self.initial_weight = initial_weight
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         fixed = {"shape": (), "trainable": False, "autocast": False}
         start = keras.initializers.Constant(self.initial_weight)
         self.weight = self.add_weight(name="weight", shape=(), initializer=start, autocast=False)
@@ -46,28 +50,28 @@ class PriorLogit(keras.layers.Layer):
         self.deviation = self.add_weight(name="deviation", initializer="ones", **fixed)
         self.built = True
 
-    def adapt(self, values):
+    def adapt(self, values: ArrayLike) -> None:
         """Take mean and standard deviation of the finite ``values``, numbers of any shape.
 
         Raises:
             ValueError: when none of them is finite. Equal values leave the deviation at 1.
         """
-        values = np.asarray(values, "float64")
-        values = values[np.isfinite(values)]
-        if not values.size:
+        known = np.asarray(values, "float64")
+        known = known[np.isfinite(known)]
+        if not known.size:
             raise ValueError("`values` must hold at least one finite number.")
         if not self.built:
             self.build()
-        deviation = values.std()
-        self.mean.assign(values.mean())
+        deviation = known.std()
+        self.mean.assign(known.mean())
         self.deviation.assign(deviation if deviation > 0 else 1.0)
 
-    def call(self, prior):
+    def call(self, prior: Tensor) -> Tensor:
         prior = ops.cast(prior, "float32")
         known = ops.isfinite(prior)
         prior = ops.where(known, prior, ops.zeros_like(prior))  # also in the gradient
         weight, mean, deviation = map(ops.convert_to_tensor, (self.weight, self.mean, self.deviation))
         return ops.where(known, weight * (prior - mean) / deviation, ops.zeros_like(prior))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "initial_weight": self.initial_weight}

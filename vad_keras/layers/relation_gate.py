@@ -1,10 +1,13 @@
 """Inner-product gate over the positions of a snippet."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks
 from vad_keras.spec import precision
+from vad_keras.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -49,19 +52,20 @@ class RelationGate(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021, Sec 3.2.
     """
 
-    def __init__(self, embedding_dim, **kwargs):
+    def __init__(self, embedding_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checks.integers(1, embedding_dim=embedding_dim)
         self.embedding_dim = embedding_dim
         self.supports_masking = True
 
-    def build(self, input_shape):
-        if len(input_shape) != 5 or None in input_shape[1:]:
+    def build(self, input_shape: Shape) -> None:
+        sizes = [size for size in input_shape[1:] if size is not None]
+        if len(input_shape) != 5 or len(sizes) != 4:
             raise ValueError(
                 "`maps` must have shape (B, K, H, W, C), all but B known: the gate has a weight for each position. "
                 f"Received: {tuple(input_shape)}."
             )
-        frames, height, width, channels = input_shape[1:]
+        frames, height, width, channels = sizes
         positions = frames * height * width
         near_zero = keras.initializers.RandomNormal(stddev=0.1 / positions)
         for name in ("psi1", "psi2"):
@@ -76,7 +80,7 @@ class RelationGate(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
         super().build(input_shape)
 
-    def _context(self, maps, mask):
+    def _context(self, maps: Tensor, mask: Tensor | None) -> Tensor:
         """Step 1: ``(B, E)``; psi2 after the sum, which is exact since psi2 is linear."""
         channels = maps.shape[-1]
         weight = ops.reshape(self.position_weight, (1, maps.shape[1], -1))
@@ -87,7 +91,7 @@ class RelationGate(keras.layers.Layer):
         pooled = ops.matmul(weight, ops.reshape(maps, (-1, weight.shape[2], channels)))[:, 0]
         return ops.matmul(pooled, self.psi2_kernel) + ops.sum(weight, axis=-1) * self.psi2_bias
 
-    def _logits(self, maps, context):
+    def _logits(self, maps: Tensor, context: Tensor) -> Tensor:
         """Step 2: ``(B, K, H, W, 1)`` in float32 at least."""
         frames, height, width, channels = maps.shape[1:]
         direction = self.feature_weight + ops.matmul(context, ops.transpose(self.psi1_kernel))
@@ -96,7 +100,7 @@ class RelationGate(keras.layers.Layer):
         logits = ops.matmul(flat, direction[:, :, None]) + offset[:, None]
         return ops.cast(ops.reshape(logits, (-1, frames, height, width, 1)), precision(self.compute_dtype))
 
-    def call(self, maps, mask=None):
+    def call(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         if tuple(maps.shape[1:4]) != tuple(self.position_weight.shape):
             raise ValueError(
                 f"The gate was built for maps of (K, H, W) = {tuple(self.position_weight.shape)}. "
@@ -107,8 +111,8 @@ class RelationGate(keras.layers.Layer):
             gate = ops.where(ops.cast(mask, "bool")[:, :, None, None, None], gate, 1.0)
         return maps * ops.cast(gate, maps.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "embedding_dim": self.embedding_dim}

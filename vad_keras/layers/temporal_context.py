@@ -1,11 +1,14 @@
 """The surroundings of each frame over a long stretch of time, and whether anything abnormal happens in them."""
 
+from typing import Any, get_args
+
 import keras
 from keras import ops
 
 from vad_keras import checks
-from vad_keras.cliques import ALIGNMENTS
+from vad_keras.cliques import Alignment
 from vad_keras.spec import precision
+from vad_keras.typing import Shape, Tensor
 
 LENGTH = 10.0  # of the surroundings: at length 1 an optimizer takes thousands of steps to the weights
 
@@ -36,15 +39,15 @@ class TemporalContext(keras.layers.Layer):
     [5.0, 5.0, 2.0, 2.0]
     """
 
-    def __init__(self, frames, alignment="centered", **kwargs):
+    def __init__(self, frames: int, alignment: Alignment = "centered", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checks.integers(1, frames=frames)
-        checks.choice(ALIGNMENTS, alignment=alignment)
+        checks.choice(get_args(Alignment), alignment=alignment)
         self.frames = frames
         self.alignment = alignment
         self.supports_masking = True
 
-    def call(self, features, mask=None):
+    def call(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         lowest = ops.full_like(features, float("-inf"))
         real = None if mask is None else _spread(ops.cast(mask, "bool"), features)
         values = features if real is None else ops.where(real, features, lowest)
@@ -58,10 +61,10 @@ class TemporalContext(keras.layers.Layer):
         values = ops.maximum(values[:, :num_frames], values[:, rest : rest + num_frames])
         return values if real is None else ops.where(real, values, ops.zeros_like(values))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "frames": self.frames, "alignment": self.alignment}
 
 
@@ -96,7 +99,9 @@ class ContextScore(keras.layers.Layer):
     (2, 5)
     """
 
-    def __init__(self, frames, alignment="centered", dropout=0.0, penalty=3e-4, **kwargs):
+    def __init__(
+        self, frames: int, alignment: Alignment = "centered", dropout: float = 0.0, penalty: float = 3e-4, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         checks.numbers_in("[0, 1)", dropout=dropout)
         checks.numbers_in("[0, inf)", penalty=penalty)
@@ -108,7 +113,7 @@ class ContextScore(keras.layers.Layer):
         self.classifier = keras.layers.Dense(1, kernel_regularizer=ridge, dtype="float32", name="classifier")
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 4:
             raise ValueError(f"`nodes` must have shape (B, T, G, C). Received: {tuple(input_shape)}.")
         shape = (*input_shape[:2], input_shape[3])
@@ -116,17 +121,17 @@ class ContextScore(keras.layers.Layer):
         self.classifier.build(shape)
         self.built = True
 
-    def call(self, nodes, mask=None, training=False):
+    def call(self, nodes: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         dtype = precision(self.compute_dtype)
         surroundings = self.context(ops.mean(ops.cast(nodes, dtype), axis=2), mask=mask)
         surroundings = self.dropout(LENGTH * self.unit(surroundings), training=training)
         score = ops.sigmoid(self.classifier(surroundings)[..., 0])
         return score if mask is None else ops.where(ops.cast(mask, "bool"), score, 0.0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape[:2])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "frames": self.context.frames,
@@ -136,13 +141,13 @@ class ContextScore(keras.layers.Layer):
         }
 
 
-def _pad(values, before, after):
+def _pad(values: Tensor, before: int, after: int) -> Tensor:
     """Add frames of minus infinity."""
     widths = [(0, 0), (before, after)] + [(0, 0)] * (len(values.shape) - 2)
     return ops.pad(values, widths, constant_values=float("-inf"))
 
 
-def _spread(mask, features):
+def _spread(mask: Tensor, features: Tensor) -> Tensor:
     for _ in features.shape[2:]:
         mask = ops.expand_dims(mask, -1)
     return mask

@@ -1,14 +1,16 @@
 """Multi-scale temporal relations of a snippet (TRN)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from vad_keras import checks
+from vad_keras.typing import Shape, Tensor
 
 
-def repeat_last_frame(frames, mask):
+def repeat_last_frame(frames: Tensor, mask: Tensor) -> Tensor:
     """Replace padded frames by the last real one (by zeros where no frame is real).
 
     Args:
@@ -35,7 +37,7 @@ def repeat_last_frame(frames, mask):
     return ops.where(some_real, repeated, ops.zeros_like(repeated))
 
 
-def even_tuples(num_frames, size, count):
+def even_tuples(num_frames: int, size: int, count: int) -> list[tuple[int, ...]]:
     """At most ``count`` of the ordered tuples of ``size`` frames, evenly spaced in lexicographic order.
 
     Example:
@@ -48,9 +50,9 @@ def even_tuples(num_frames, size, count):
     return [_nth_tuple((2 * i + 1) * total // (2 * count), num_frames, size) for i in range(count)]
 
 
-def _nth_tuple(rank, num_frames, size):
+def _nth_tuple(rank: int, num_frames: int, size: int) -> tuple[int, ...]:
     """The ``rank``-th ordered tuple in lexicographic order, without listing the ones before it."""
-    chosen = []
+    chosen: list[int] = []
     for frame in range(num_frames):
         behind = math.comb(num_frames - frame - 1, size - len(chosen) - 1) if len(chosen) < size else 0
         if rank < behind:
@@ -101,7 +103,15 @@ class TemporalRelation(keras.layers.Layer):
         Purwanto, Chen, Fang, ICCV 2021.
     """
 
-    def __init__(self, units, num_frames, max_tuples=3, dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        num_frames: int,
+        max_tuples: int = 3,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         checks.integers(1, units=units, max_tuples=max_tuples)
         checks.integers(2, num_frames=num_frames)  # a relation needs two frames
@@ -122,7 +132,7 @@ class TemporalRelation(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) != 3 or input_shape[1] != self.num_frames:
             raise ValueError(
                 f"`frames` must have shape (B, {self.num_frames}, D). Received: {tuple(input_shape)}. "
@@ -133,7 +143,7 @@ class TemporalRelation(keras.layers.Layer):
             relation.build((None, None, scale * self.units))
         super().build(input_shape)
 
-    def _tuples(self, scale, training):
+    def _tuples(self, scale: int, training: bool) -> Tensor:
         """Step 2: frame positions ``(tuples, scale)``."""
         chosen = even_tuples(self.num_frames, scale, self.max_tuples)
         if not training or len(chosen) == math.comb(self.num_frames, scale):
@@ -141,14 +151,14 @@ class TemporalRelation(keras.layers.Layer):
         order = ops.argsort(keras.random.uniform((len(chosen), self.num_frames), seed=self.seed_generator), axis=1)
         return ops.cast(ops.sort(order[:, :scale], axis=1), "int32")
 
-    def _relation(self, frames, scale, relation, training):
+    def _relation(self, frames: Tensor, scale: int, relation: keras.layers.Dense, training: bool) -> Tensor:
         """Step 3 for one scale: ``(B, units)``."""
         tuples = self._tuples(scale, training)
         members = ops.take(frames, ops.reshape(tuples, (-1,)), axis=1)
         members = ops.reshape(members, (-1, tuples.shape[0], scale * self.units))
         return ops.sum(relation(members), axis=1)
 
-    def call(self, frames, mask=None, training=False):
+    def call(self, frames: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         if mask is not None:
             frames = repeat_last_frame(frames, mask)
         embedded = ops.relu(self.embedding(self.dropout(frames, training=training)))
@@ -157,10 +167,10 @@ class TemporalRelation(keras.layers.Layer):
             for scale, relation in zip(self.scales, self.relations, strict=True)
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,

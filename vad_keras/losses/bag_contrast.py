@@ -1,13 +1,23 @@
 """Contrast between abnormal and normal bags, the term L_cs of Eq. 9, printed as Eq. 10."""
 
+from typing import Literal, get_args
+
 from keras import ops
 
 from vad_keras import checks
+from vad_keras.typing import Tensor
 
-FORMS = ("hinge", "printed")
+ContrastForm = Literal["hinge", "printed"]
 
 
-def bag_contrast(positive, negative, margin=1.0, form="hinge", positive_mask=None, negative_mask=None):
+def bag_contrast(
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    form: ContrastForm = "hinge",
+    positive_mask: Tensor | None = None,
+    negative_mask: Tensor | None = None,
+) -> Tensor:
     """Contrastive loss over all pairs of a positive and a negative embedding.
 
     With ``d_ij = ||positive_i - negative_j||_2``:
@@ -51,8 +61,8 @@ def bag_contrast(positive, negative, margin=1.0, form="hinge", positive_mask=Non
     return ops.sum(ops.square(ops.relu(margin - distance)) * taking_part) / num_pairs
 
 
-def _check(positive, negative, margin, form):
-    checks.choice(FORMS, "'printed' is Eq. 10 as in the paper.", form=form)
+def _check(positive: Tensor, negative: Tensor, margin: float, form: str) -> None:
+    checks.choice(get_args(ContrastForm), "'printed' is Eq. 10 as in the paper.", form=form)
     checks.numbers_in("(0, inf)", margin=margin)
     shapes = tuple(positive.shape), tuple(negative.shape)
     if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
@@ -62,13 +72,13 @@ def _check(positive, negative, margin, form):
         )
 
 
-def _squared_distances(positive, negative):
+def _squared_distances(positive: Tensor, negative: Tensor) -> Tensor:
     """``(n, F)``, ``(m, F)`` -> ``(n, m)``, by differences: the product form loses small distances to rounding."""
     positive, negative = ops.cast(positive, "float32"), ops.cast(negative, "float32")
     return ops.sum(ops.square(ops.expand_dims(positive, 1) - ops.expand_dims(negative, 0)), axis=-1)
 
 
-def _weights(embeddings, mask):
+def _weights(embeddings: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return ops.ones_like(embeddings[:, 0], dtype="float32")
     return ops.cast(mask, "float32")

@@ -1,12 +1,15 @@
 """Binary cross entropy of whole videos, the term L_bn of Eq. 9."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from vad_keras.losses.bags import bag_score, check_k, labels_of_bags
+from vad_keras.losses.bags import TopK, bag_score, check_k, labels_of_bags
+from vad_keras.typing import Tensor
 
 
-def bag_cross_entropy(labels, scores, mask=None, k=0.1):
+def bag_cross_entropy(labels: Tensor, scores: Tensor, mask: Tensor | None = None, k: TopK = 0.1) -> Tensor:
     """Binary cross entropy between the label of each video and the top-k mean of its node probabilities.
 
     ``p_b = mean of the k highest real scores of bag b``, ``loss_b = -(y_b log p_b + (1 - y_b) log(1 - p_b))``.
@@ -62,15 +65,21 @@ class BagCrossEntropy(keras.losses.Loss):
     Reference: Sec 3.4, Eq. 9.
     """
 
-    def __init__(self, k=0.1, reduction="sum_over_batch_size", name="bag_cross_entropy", dtype=None):
+    def __init__(
+        self,
+        k: TopK = 0.1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "bag_cross_entropy",
+        dtype: str | keras.DTypePolicy | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         check_k(k)
         self.k = k
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Labels ``(B,)`` and probabilities ``(B, T, ...)`` -> ``(B,)``."""
         return bag_cross_entropy(y_true, y_pred, k=self.k)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the loss."""
         return {**super().get_config(), "dtype": self.dtype, "k": self.k}

@@ -1,14 +1,17 @@
 """Arithmetic of masked bags that several losses need: labels, masks and the choice of the top-k nodes."""
 
 import numbers
-from typing import Any
+from typing import Literal, TypeAlias
 
 from keras import ops
 
 from vad_keras import checks
+from vad_keras.typing import Tensor
+
+TopK: TypeAlias = int | float | Literal["mean"]  # nodes that are averaged per bag: their number, share, or all
 
 
-def labels_of_bags(labels):
+def labels_of_bags(labels: Tensor) -> Tensor:
     """Video labels ``(B,)`` or ``(B, 1)`` as float32 ``(B,)``, 1 for abnormal.
 
     A label other than 0 and 1 raises a ``ValueError`` in an array. In a tensor it becomes NaN, and so does the loss: a
@@ -18,7 +21,7 @@ def labels_of_bags(labels):
     return ops.where(ops.logical_or(ops.equal(labels, 0.0), ops.equal(labels, 1.0)), labels, float("nan"))
 
 
-def spread_mask(scores, mask):
+def spread_mask(scores: Tensor, mask: Tensor | None) -> Tensor:
     """The mask of frames ``(B, T)`` spread over the trailing axes of ``scores`` ``(B, T, ...)``, boolean.
 
     ``None`` means that every frame is real.
@@ -44,12 +47,12 @@ def spread_mask(scores, mask):
     return ops.logical_and(mask, ops.ones_like(scores, dtype="bool"))
 
 
-def mean_of_bags(values, chosen):
+def mean_of_bags(values: Tensor, chosen: Tensor) -> Tensor:
     """Mean of ``values`` ``(B,)`` over the bags in which ``chosen`` ``(B,)`` is 1; 0 when there is none."""
     return ops.sum(values * chosen) / ops.maximum(ops.sum(chosen), 1.0)
 
 
-def top_k_weights(scores, mask=None, k=0.1):
+def top_k_weights(scores: Tensor, mask: Tensor | None = None, k: TopK = 0.1) -> Tensor:
     """Weights that average over the ``k`` highest-scored real nodes of each bag.
 
     Args:
@@ -79,7 +82,7 @@ def top_k_weights(scores, mask=None, k=0.1):
     return ops.reshape(weights, ops.shape(scores))
 
 
-def choose_highest(values, real, number):
+def choose_highest(values: Tensor, real: Tensor, number: Tensor) -> Tensor:
     """Mark the ``number`` ``(rows, 1)`` highest real values of each row: ``(rows, n)``, bool ``(rows, n)`` -> bool."""
     lowered = ops.where(real, ops.stop_gradient(ops.cast(values, "float32")), float("-inf"))
     order = ops.argsort(-lowered, axis=-1)
@@ -87,14 +90,14 @@ def choose_highest(values, real, number):
     return ops.logical_and(rank < number, real)
 
 
-def bag_score(scores, mask=None, k=0.1):
+def bag_score(scores: Tensor, mask: Tensor | None = None, k: TopK = 0.1) -> Tensor:
     """Mean of the ``k`` highest real scores of each bag, ``(B, T, ...)`` -> ``(B,)``; ``k=1`` is the maximum."""
     weights = top_k_weights(scores, mask, k)
     scores = ops.where(weights > 0, ops.cast(scores, "float32"), 0.0)
     return ops.sum(scores * weights, axis=tuple(range(1, len(scores.shape))))
 
 
-def check_k(k: Any):
+def check_k(k: object) -> None:
     """Raise a ``ValueError`` unless ``k`` is a count, a share or ``"mean"``."""
     if isinstance(k, str):
         good = k == "mean"
@@ -111,7 +114,7 @@ def check_k(k: Any):
         )
 
 
-def _number_to_choose(num_real, k):
+def _number_to_choose(num_real: Tensor, k: int | float) -> Tensor:
     if isinstance(k, numbers.Integral):
         return ops.minimum(num_real, float(k))
     return ops.ceil(num_real * float(k) - 1e-4)  # 1e-4: 0.1 * 10 is a little more than 1 in float32

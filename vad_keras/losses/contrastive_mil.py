@@ -2,30 +2,33 @@
 
 import difflib
 import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from keras import ops
 
 from vad_keras import checks, spec
-from vad_keras.losses.bag_contrast import FORMS, bag_contrast
+from vad_keras.losses.bag_contrast import ContrastForm, bag_contrast
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
-from vad_keras.losses.bags import check_k, labels_of_bags, mean_of_bags, top_k_weights
+from vad_keras.losses.bags import TopK, check_k, labels_of_bags, mean_of_bags, top_k_weights
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
+from vad_keras.typing import Tensor
 
 
 def contrastive_mil(
-    labels,
-    outputs,
-    mask=None,
-    sparsity_weight=8e-5,
-    smoothness_weight=8e-5,
-    contrast_weight=1.0,
-    k=0.1,
-    margin=1.0,
-    contrast_form="hinge",
-    normalize_embeddings=False,
-    cross_entropy_on=(spec.MARGINALS, spec.PATCH_SCORE),
-):
+    labels: Tensor,
+    outputs: Mapping[str, Tensor],
+    mask: Tensor | None = None,
+    sparsity_weight: float = 8e-5,
+    smoothness_weight: float = 8e-5,
+    contrast_weight: float = 1.0,
+    k: TopK = 0.1,
+    margin: float = 1.0,
+    contrast_form: ContrastForm = "hinge",
+    normalize_embeddings: bool = False,
+    cross_entropy_on: Sequence[str] = (spec.MARGINALS, spec.PATCH_SCORE),
+) -> dict[str, Tensor]:
     """Contrastive multi-instance loss: each term of Eq. 9 and their total.
 
     1. ``bag_cross_entropy``: top-k bag probability against the label of the video, mean over all bags, summed over the
@@ -95,24 +98,24 @@ def contrastive_mil(
 
 
 def check_options(
-    sparsity_weight=0.0,
-    smoothness_weight=0.0,
-    contrast_weight=0.0,
-    k=0.1,
-    margin=1.0,
-    contrast_form="hinge",
-    normalize_embeddings=False,
-    cross_entropy_on=(),
-):
+    sparsity_weight: float = 0.0,
+    smoothness_weight: float = 0.0,
+    contrast_weight: float = 0.0,
+    k: TopK = 0.1,
+    margin: float = 1.0,
+    contrast_form: ContrastForm = "hinge",
+    normalize_embeddings: bool = False,
+    cross_entropy_on: Sequence[str] = (),
+) -> None:
     """Raise a ``ValueError`` unless these are arguments of ``contrastive_mil``."""
     weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
     checks.numbers_in("[0, inf)", contrast_weight=contrast_weight, **weights)
     checks.numbers_in("(0, inf)", margin=margin)
-    checks.choice(FORMS, contrast_form=contrast_form)
+    checks.choice(get_args(ContrastForm), contrast_form=contrast_form)
     check_k(k)
 
 
-def checked_options(options):
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of these arguments of ``contrastive_mil``; an unknown key or a wrong value is a ``ValueError``."""
     known = list(inspect.signature(check_options).parameters)
     for name in options:
@@ -124,18 +127,18 @@ def checked_options(options):
     return dict(options)
 
 
-def bag_embedding(embedding, scores, mask=None, k=0.1):
+def bag_embedding(embedding: Tensor, scores: Tensor, mask: Tensor | None = None, k: TopK = 0.1) -> Tensor:
     """Mean embedding of the top-k scored nodes of each bag, ``(B, T, G, F)``, ``(B, T, G)`` -> float32 ``(B, F)``."""
     weights = ops.expand_dims(top_k_weights(scores, mask, k), -1)
     embedding = ops.where(weights > 0, ops.cast(embedding, "float32"), 0.0)
     return ops.sum(embedding * weights, axis=(1, 2))
 
 
-def _abnormal_probability(outputs, key):
+def _abnormal_probability(outputs: Mapping[str, Tensor], key: str) -> Tensor:
     return outputs[key][..., spec.ABNORMAL] if key == spec.MARGINALS else outputs[key]
 
 
-def _check_keys(outputs, keys):
+def _check_keys(outputs: Mapping[str, Tensor], keys: Sequence[str]) -> None:
     missing = [key for key in keys if key not in outputs]
     if missing:
         raise KeyError(

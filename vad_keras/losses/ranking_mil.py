@@ -1,5 +1,7 @@
 """The ranking loss of Sultani et al. [1], the usual loss of weakly supervised detection."""
 
+from typing import Any, Literal, get_args
+
 import keras
 from keras import ops
 
@@ -7,11 +9,20 @@ from vad_keras import checks
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
+from vad_keras.typing import Tensor
 
-PAIRINGS = ("all", "paired")
+Pairing = Literal["all", "paired"]
 
 
-def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5):
+def ranking_mil(
+    labels: Tensor,
+    scores: Tensor,
+    mask: Tensor | None = None,
+    pairing: Pairing = "all",
+    margin: float = 1.0,
+    sparsity_weight: float = 8e-5,
+    smoothness_weight: float = 8e-5,
+) -> dict[str, Tensor]:
     """Hinge between the highest score of an abnormal and of a normal video, with sparsity and smoothness.
 
     1. ``ranking``: mean over pairs (a, n) of ``max(0, margin - max_t scores_a + max_t scores_n)``.
@@ -62,7 +73,7 @@ def ranking_mil(labels, scores, mask=None, pairing="all", margin=1.0, sparsity_w
     return terms
 
 
-def _pairs(labels, pairing):
+def _pairs(labels: Tensor, pairing: Pairing) -> Tensor:
     """``(B, B)``, 1 where row (abnormal) and column (normal) are compared. A mask, so that shapes stay static."""
     pairs = ops.expand_dims(labels, 1) * ops.expand_dims(1.0 - labels, 0)
     if pairing == "paired":
@@ -72,9 +83,9 @@ def _pairs(labels, pairing):
     return pairs
 
 
-def check_ranking(pairing, margin, sparsity_weight, smoothness_weight):
+def check_ranking(pairing: str, margin: float, sparsity_weight: float, smoothness_weight: float) -> None:
     """Raise a ``ValueError`` unless these are arguments of ``ranking_mil``."""
-    checks.choice(PAIRINGS, "Use 'all' as in the code of [1].", pairing=pairing)
+    checks.choice(get_args(Pairing), "Use 'all' as in the code of [1].", pairing=pairing)
     weights = {"sparsity_weight": sparsity_weight, "smoothness_weight": smoothness_weight}
     checks.numbers_in("[0, inf)", margin=margin, **weights)
 
@@ -101,19 +112,25 @@ class RankingMIL(keras.losses.Loss):
     """
 
     def __init__(
-        self, pairing="all", margin=1.0, sparsity_weight=8e-5, smoothness_weight=8e-5, name="ranking_mil", dtype=None
-    ):
+        self,
+        pairing: Pairing = "all",
+        margin: float = 1.0,
+        sparsity_weight: float = 8e-5,
+        smoothness_weight: float = 8e-5,
+        name: str = "ranking_mil",
+        dtype: str | keras.DTypePolicy | None = None,
+    ) -> None:
         super().__init__(name=name, reduction="sum_over_batch_size", dtype=dtype)
         check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.pairing, self.margin = pairing, margin
         self.sparsity_weight, self.smoothness_weight = sparsity_weight, smoothness_weight
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Labels ``(B,)`` and scores ``(B, T, ...)`` -> scalar."""
         options = {name: value for name, value in self.get_config().items() if name not in ("name", "dtype")}
         return ranking_mil(y_true, y_pred, **options)["total"]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the loss."""
         return {
             "name": self.name,

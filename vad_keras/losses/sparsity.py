@@ -3,9 +3,10 @@
 from keras import ops
 
 from vad_keras.losses.bags import spread_mask
+from vad_keras.typing import Tensor
 
 
-def sparsity(scores, mask=None):
+def sparsity(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     """Sum over time of the anomaly score: an anomaly covers a small part of a video.
 
     ``sum_t m_t * mean_g(scores[t, g])`` with ``m_t`` the mask. The sum over time is that of [1]; the mean over patches

@@ -3,9 +3,10 @@
 from keras import ops
 
 from vad_keras.losses.bags import spread_mask
+from vad_keras.typing import Tensor
 
 
-def temporal_smoothness(scores, mask=None):
+def temporal_smoothness(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     """Sum over time of the squared difference between neighbouring moments of one video.
 
     ``sum_t m_t m_(t+1) * mean_g((scores[t+1, g] - scores[t, g])^2)`` with ``m_t`` the mask: a step into padding counts

@@ -1,11 +1,12 @@
 """Average precision."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vad_keras.metrics.roc import counts_above
 
 
-def average_precision(labels, scores):
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     """Average precision of all frames pooled, ``sum_n (R_n - R_(n-1)) P_n`` over the distinct thresholds.
 
     Args:
@@ -13,7 +14,7 @@ def average_precision(labels, scores):
         scores: the same shape, high = abnormal.
 
     Returns:
-        float in [0, 1]; nan when no frame is abnormal.
+        In [0, 1]; nan when no frame is abnormal.
 
     Raises:
         ValueError: if lengths differ, a label is not 0 or 1, or a score is not finite.

@@ -1,9 +1,12 @@
 """Video-level AUC while training, where only the labels of videos are known."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -32,11 +35,15 @@ class BagAUC(keras.metrics.AUC):
     1.0
     """
 
-    def __init__(self, num_thresholds=1000, name="bag_auc", dtype=None):
+    def __init__(
+        self, num_thresholds: int = 1000, name: str = "bag_auc", dtype: str | keras.DTypePolicy | None = None
+    ) -> None:
         checks.integers(2, num_thresholds=num_thresholds)
         super().__init__(num_thresholds=num_thresholds, name=name, dtype=dtype)
 
-    def update_state(self, y_true, y_pred, sample_weight=None, mask=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> None:
         """Add the bags of one batch."""
         scores = ops.cast(y_pred, "float32")
         if mask is not None:
@@ -48,6 +55,6 @@ class BagAUC(keras.metrics.AUC):
             scores = ops.max(scores, axis=tuple(range(1, len(scores.shape))))
         super().update_state(ops.reshape(checks.labels(y_true), (-1,)), scores, sample_weight=sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the metric."""
         return {"num_thresholds": self.num_thresholds, "name": self.name, "dtype": self.dtype}

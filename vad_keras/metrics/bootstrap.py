@@ -1,11 +1,22 @@
 """Bootstrap intervals of a metric over videos."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras import checks
 
+Video = TypeVar("Video")
 
-def bootstrap_videos(videos, statistic, samples=1000, seed=0):
+
+def bootstrap_videos(
+    videos: Sequence[Video],
+    statistic: Callable[[list[Video]], float | Sequence[float] | NDArray[Any]],
+    samples: int = 1000,
+    seed: int | None = 0,
+) -> dict[str, Any]:
     """95 % interval of a statistic by drawing whole videos with replacement.
 
     Frames of one video resemble each other, so videos are drawn, not frames. A draw in which the statistic is nan
@@ -19,7 +30,7 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
         seed: of the draws; the same seed gives the same interval.
 
     Returns:
-        dict: ``low``, ``high`` (2.5 and 97.5 percentiles), ``standard_deviation`` and ``defined`` (draws that counted),
+        ``low``, ``high`` (2.5 and 97.5 percentiles), ``standard_deviation`` and ``defined`` (draws that counted),
         each of the shape of the statistic; nan where no draw counted.
 
     Raises:
@@ -34,10 +45,10 @@ def bootstrap_videos(videos, statistic, samples=1000, seed=0):
     if not len(videos):
         raise ValueError("`videos` must hold at least one video. Received: none.")
     draws = ([videos[i] for i in drawn] for drawn in _drawn(len(videos), samples, seed))
-    return interval_of_draws([statistic(draw) for draw in draws])
+    return interval_of_draws(np.array([statistic(draw) for draw in draws], dtype=np.float64))
 
 
-def draw_videos(num_videos, samples=1000, seed=0):
+def draw_videos(num_videos: int, samples: int = 1000, seed: int | None = 0) -> NDArray[np.intp]:
     """How often each video is in each draw of as many videos with replacement.
 
     Args:
@@ -59,14 +70,14 @@ def draw_videos(num_videos, samples=1000, seed=0):
     return np.stack([np.bincount(drawn, minlength=num_videos) for drawn in _drawn(num_videos, samples, seed)])
 
 
-def interval_of_draws(values):
+def interval_of_draws(values: ArrayLike) -> dict[str, Any]:
     """95 % interval of a metric from its values in many draws; nan ones are left out and counted.
 
     Args:
         values: ``(samples,)`` or ``(samples, ...)``.
 
     Returns:
-        dict: ``low``, ``high``, ``standard_deviation`` and ``defined``, as of ``bootstrap_videos``.
+        ``low``, ``high``, ``standard_deviation`` and ``defined``, as of ``bootstrap_videos``.
 
     Example:
 
@@ -87,7 +98,7 @@ def interval_of_draws(values):
     return {name: value.item() if value.ndim == 0 else value for name, value in table.items()}
 
 
-def _drawn(num_videos, samples, seed):
+def _drawn(num_videos: int, samples: int, seed: int | None) -> NDArray[np.int64]:
     """Positions of the videos of each draw, ``(samples, N)``."""
     checks.integers(1, num_videos=num_videos, samples=samples)
     checks.seed(seed)

@@ -7,8 +7,11 @@ sums of halves that float64 holds exactly.
 """
 
 import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras import checks, spec
 from vad_keras.metrics.report import checked_video
@@ -17,7 +20,7 @@ from vad_keras.metrics.roc import check_frames
 BLOCK_NUMBERS = 100_000  # of one array of weighted counts: small ones stay in the cache
 
 
-def evaluate_draws(videos, counts, threshold=0.5):
+def evaluate_draws(videos: Sequence[Mapping[str, Any]], counts: ArrayLike, threshold: float = 0.5) -> dict[str, Any]:
     """The metrics of ``evaluate_videos`` for each of many draws of the same videos, such as those of a bootstrap.
 
     Args:
@@ -26,7 +29,7 @@ def evaluate_draws(videos, counts, threshold=0.5):
         threshold: for the false alarm rate.
 
     Returns:
-        dict: every area, rate and recall of ``evaluate_videos`` under its name, ``(samples,)``; ``classes`` holds those
+        Every area, rate and recall of ``evaluate_videos`` under its name, ``(samples,)``; ``classes`` holds those
         of each class. A metric that is not defined in a draw is nan there.
 
     Raises:
@@ -52,7 +55,7 @@ def evaluate_draws(videos, counts, threshold=0.5):
     known = np.array([video["frame_labels"] is not None for video in videos])
     normal, abnormal = known & (labels == spec.NORMAL), known & (labels == spec.ABNORMAL)
     above = (labels[:, None] > labels) + 0.5 * (labels[:, None] == labels)
-    figures = {
+    figures: dict[str, Any] = {
         "frame_auc": _area(pairs, positive, negative, counts),
         "frame_auc_abnormal_videos": _area(pairs, positive, negative, counts * abnormal),
         "frame_auc_mean_over_videos": _mean_area(pairs, positive, negative, counts * abnormal),
@@ -72,7 +75,7 @@ def evaluate_draws(videos, counts, threshold=0.5):
     return figures
 
 
-def _checked_counts(counts, num_videos):
+def _checked_counts(counts: ArrayLike, num_videos: int) -> NDArray[np.float64]:
     counts = np.asarray(counts)
     if counts.ndim != 2 or counts.shape[1] != num_videos or not np.issubdtype(counts.dtype, np.integer):
         raise ValueError(
@@ -82,9 +85,9 @@ def _checked_counts(counts, num_videos):
     return counts.astype(np.float64)
 
 
-def _levels(videos):
+def _levels(videos: list[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     """The distinct scores of each video whose frames are known, rising, and the frames at each, as flat columns."""
-    columns = {"video": [], "score": [], "positive": [], "negative": []}
+    columns: dict[str, list[NDArray[Any]]] = {"video": [], "score": [], "positive": [], "negative": []}
     for number, video in enumerate(videos):
         if video["frame_labels"] is None:
             continue
@@ -98,7 +101,7 @@ def _levels(videos):
     return {key: np.concatenate([empty.get(key, np.zeros(0)), *parts]) for key, parts in columns.items()}
 
 
-def _ranked_pairs(levels, num_videos):
+def _ranked_pairs(levels: dict[str, NDArray[Any]], num_videos: int) -> NDArray[np.float64]:
     """``P``, ``(N, N)``."""
     pairs = np.zeros((num_videos, num_videos))
     found = levels["positive"] > 0
@@ -112,29 +115,43 @@ def _ranked_pairs(levels, num_videos):
     return pairs
 
 
-def _area(pairs, positive, negative, counts):
+def _area(
+    pairs: NDArray[np.float64],
+    positive: NDArray[Any],
+    negative: NDArray[Any],
+    counts: NDArray[np.float64],
+) -> NDArray[np.float64]:
     return _share(np.sum((counts @ pairs) * counts, axis=1), (counts @ positive) * (counts @ negative))
 
 
-def _mean_area(pairs, positive, negative, counts):
+def _mean_area(
+    pairs: NDArray[np.float64],
+    positive: NDArray[Any],
+    negative: NDArray[Any],
+    counts: NDArray[np.float64],
+) -> NDArray[np.float64]:
     own = _share(np.diag(pairs), positive * negative)
     defined = ~np.isnan(own)
     return _share(counts[:, defined] @ own[defined], counts[:, defined].sum(axis=1))
 
 
-def _video_area(videos, labels, counts):
+def _video_area(
+    videos: list[Mapping[str, Any]], labels: NDArray[np.int64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
     highest = np.array([video["scores"].max() for video in videos])
     positive, negative = (labels == spec.ABNORMAL) * 1.0, (labels == spec.NORMAL) * 1.0
     above = (highest[:, None] > highest) + 0.5 * (highest[:, None] == highest)
     return _area(np.outer(positive, negative) * above, positive, negative, counts)
 
 
-def _false_alarm_rate(videos, counts, threshold):
+def _false_alarm_rate(
+    videos: list[Mapping[str, Any]], counts: NDArray[np.float64], threshold: float
+) -> NDArray[np.float64]:
     alarms = np.array([np.sum(video["scores"] >= threshold) for video in videos], np.float64)
     return 100.0 * _share(counts @ alarms, counts @ [float(video["scores"].size) for video in videos])
 
 
-def _ranking_figures(levels, counts):
+def _ranking_figures(levels: dict[str, NDArray[Any]], counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """Average precision and recalls: one sort, then weighted sums from the strictest threshold to the loosest."""
     order = np.argsort(-levels["score"], kind="stable")
     scores, video = levels["score"][order], levels["video"][order]
@@ -159,7 +176,8 @@ def _ranking_figures(levels, counts):
     return figures
 
 
-def _share(part, whole):
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """``part / whole``, nan where the whole is 0."""
     part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    shares: NDArray[np.float64] = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return shares

@@ -1,8 +1,11 @@
 """Metrics of whole events, as an operator counts them: events found at a number of false alarms, and how late."""
 
 import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vad_keras import checks
 from vad_keras.metrics.report import checked_video
@@ -14,8 +17,12 @@ NO_LABELS = "no test video has both frame labels and an event"
 NO_RATE = "the frame rate of a video is unknown"
 NONE_FOUND = "no event is found"
 
+Video: TypeAlias = dict[str, Any]  # of `checked_video`, with its frame rate
+Event: TypeAlias = tuple[NDArray[np.float64], float]  # its scores, and the frame rate
+Step: TypeAlias = tuple[float, float, float]  # low, high and weight, see `_step_sum`
 
-def evaluate_events(videos, rates=(1.0, 6.0, 24.0)):
+
+def evaluate_events(videos: Sequence[Mapping[str, Any]], rates: Sequence[float] = (1.0, 6.0, 24.0)) -> dict[str, Any]:
     """Metrics of events and alarms.
 
     An event is a run of abnormal frames of a video. An alarm is a run of frames whose score reaches a threshold; it is
@@ -31,7 +38,7 @@ def evaluate_events(videos, rates=(1.0, 6.0, 24.0)):
         rates: false alarms per camera-day.
 
     Returns:
-        dict. A value that cannot be computed is nan, and ``missing`` holds its name and the reason.
+        A value that cannot be computed is nan, and ``missing`` holds its name and the reason.
         ``event_recall_<point>``: share of the events with a frame that reaches the threshold. A point is
         ``no_false_alarm`` or ``at_<rate>_per_day``.
         ``time_to_detection_sec_<point>``: median over the events found of the seconds from the start of the event to
@@ -72,14 +79,17 @@ def evaluate_events(videos, rates=(1.0, 6.0, 24.0)):
     return found | segments | {"num_events": len(events), "camera_days": days, "missing": missing | of_segments}
 
 
-def _events(video):
+def _events(video: Video) -> list[Event]:
     """``(scores, fps)`` of each event."""
     return [(video["scores"][start:end], video["fps"]) for start, end in runs(video["frame_labels"])]
 
 
-def _operating_points(videos, events, rates, days):
+def _operating_points(
+    videos: list[Video], events: list[Event], rates: Sequence[float], days: float
+) -> tuple[dict[str, float], dict[str, str]]:
     """Recall and time to detection at each point, and what is missing."""
-    found, missing = {}, {}
+    found: dict[str, float] = {}
+    missing: dict[str, str] = {}
     points = {"no_false_alarm": 0} | {f"at_{rate:g}_per_day": rate for rate in rates}
     thresholds, false_alarms = _false_alarms(videos)
     for point, rate in points.items():
@@ -102,7 +112,7 @@ def _operating_points(videos, events, rates, days):
     return found, missing
 
 
-def _false_alarms(videos):
+def _false_alarms(videos: list[Video]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Every distinct score, falling, and the number of false alarms with it as the threshold.
 
     A run of scores begins where the score before is below the threshold and its own is not. It is false unless it
@@ -114,7 +124,7 @@ def _false_alarms(videos):
     return thresholds, _step_sum(steps, thresholds)
 
 
-def _false_alarm_steps(video):
+def _false_alarm_steps(video: Video) -> Iterator[Step]:
     """``(low, high, weight)``: how the number of false alarms changes for thresholds above low, up to high."""
     scores = video["scores"]
     for start, end in runs(video["frame_labels"] == 0):
@@ -128,25 +138,26 @@ def _false_alarm_steps(video):
                 yield low, high, -1.0
 
 
-def _step_sum(steps, thresholds):
+def _step_sum(steps: Iterable[Step], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum of the weights of the steps that hold at each threshold, ``low < threshold <= high``."""
     low, high, weight = np.reshape(np.array(list(steps), dtype=np.float64), (-1, 3)).T
 
-    def reaching(ends):
+    def reaching(ends: NDArray[np.float64]) -> NDArray[np.float64]:
         order = np.argsort(ends)
         sums = np.append(0.0, np.cumsum(weight[order]))
-        return sums[-1] - sums[np.searchsorted(ends[order], thresholds, "left")]
+        reached: NDArray[np.float64] = sums[-1] - sums[np.searchsorted(ends[order], thresholds, "left")]
+        return reached
 
     return np.round(reaching(high) - reaching(low), 9)
 
 
-def _latency_aware_ap(videos, events):
+def _latency_aware_ap(videos: list[Video], events: list[Event]) -> float:
     if not events:
         return float("nan")
     labels, scores = [video["frame_labels"] for video in videos], [video["scores"] for video in videos]
     false_positives, true_positives = (counts[1:] for counts in counts_above(labels, scores))
     thresholds = np.unique(np.concatenate(scores))[::-1]
-    steps = []
+    steps: list[Step] = []
     for of_event, _ in events:
         highest = np.maximum.accumulate(of_event)
         before = np.append(-np.inf, highest[:-1])

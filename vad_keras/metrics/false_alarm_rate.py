@@ -1,12 +1,13 @@
 """False alarms on normal videos."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vad_keras import checks
 from vad_keras.metrics.roc import flatten
 
 
-def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
+def false_alarm_rate(scores_of_normal_videos: ArrayLike, threshold: float = 0.5) -> float:
     """Share of the frames of normal videos whose score reaches the threshold, in percent.
 
     Args:
@@ -14,7 +15,7 @@ def false_alarm_rate(scores_of_normal_videos, threshold=0.5):
         threshold: a score of at least this is an alarm. The "threshold of 0.5%" of Sec 4.1 is 0.5, as in [1].
 
     Returns:
-        float in percent, 0 to 100; nan without a frame.
+        In percent, 0 to 100; nan without a frame.
 
     Raises:
         ValueError: if a score is not finite.

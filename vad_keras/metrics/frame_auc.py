@@ -1,11 +1,12 @@
 """Area under the ROC curve."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vad_keras.metrics.roc import counts_above
 
 
-def frame_auc(labels, scores):
+def frame_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve of all frames pooled, the main metric of the field.
 
     It is the chance that a random abnormal frame scores higher than a random normal one, a tie counting one half.
@@ -15,7 +16,7 @@ def frame_auc(labels, scores):
         scores: the same shape, high = abnormal.
 
     Returns:
-        float in [0, 1]; nan when one of the two classes is missing.
+        In [0, 1]; nan when one of the two classes is missing.
 
     Raises:
         ValueError: if lengths differ, a label is not 0 or 1, or a score is not finite.

@@ -1,14 +1,20 @@
 """Confidence intervals from leaving out one video at a time."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras import checks
+
+Share = TypeVar("Share", float, NDArray[np.float64])
 
 QUANTILE_POINTS = 20_001
 LIMIT_SHARE = 0.1  # of the distance of the value to a limit: nearer than this, no value without a video may come
 
 
-def leave_one_out(num_videos):
+def leave_one_out(num_videos: int) -> NDArray[np.int64]:
     """Give the counts of each video in N draws of which each lacks one video.
 
     Args:
@@ -29,7 +35,7 @@ def leave_one_out(num_videos):
     return 1 - np.eye(num_videos, dtype=np.int64)
 
 
-def interval_of_jackknife(value, left_out, limits=None):
+def interval_of_jackknife(value: float, left_out: ArrayLike, limits: Sequence[float] | None = None) -> dict[str, float]:
     """95 % interval of a metric from its values without each of the videos.
 
     Frames of one video resemble each other, so whole videos are left out. A metric with ``limits`` is put on the logit
@@ -46,7 +52,7 @@ def interval_of_jackknife(value, left_out, limits=None):
         limits: ``(low, high)`` of the metric, such as ``(0, 1)``; ``None`` for a difference.
 
     Returns:
-        dict of floats: ``low``, ``high``, ``standard_error`` (on the scale of step 1) and ``degrees_of_freedom``. All
+        ``low``, ``high``, ``standard_error`` (on the scale of step 1) and ``degrees_of_freedom``. All
         are nan where nothing is known of the spread: the metric is undefined without one of the videos, it is at one of
         its limits, or a single video decides it.
 
@@ -90,16 +96,17 @@ def interval_of_jackknife(value, left_out, limits=None):
     return _interval(lower, upper, error, freedom)
 
 
-def _logit(share):
-    return np.log(share / (1 - share))
+def _logit(share: Share) -> Share:
+    logit: Share = np.log(share / (1 - share))
+    return logit
 
 
-def _interval(low, high, error, freedom):
+def _interval(low: float, high: float, error: float, freedom: float) -> dict[str, float]:
     names = ("low", "high", "standard_error", "degrees_of_freedom")
     return dict(zip(names, map(float, (low, high, error, freedom)), strict=True))
 
 
-def _standard_error(left_out):
+def _standard_error(left_out: NDArray[np.float64]) -> tuple[float, float]:
     """Steps 1 and 2."""
     number = left_out.size
     squares = (left_out - left_out.mean()) ** 2
@@ -109,9 +116,9 @@ def _standard_error(left_out):
     return np.sqrt((number - 1) / number * total), freedom
 
 
-def _t_quantile(freedom):
+def _t_quantile(freedom: float) -> float:
     """97.5 % quantile of Student's t. With ``t = sqrt(n) tan(x)`` its density is that of ``cos(x)^(n - 1)``."""
     angles = np.linspace(0.0, np.pi / 2, QUANTILE_POINTS)
     density = np.cos(angles) ** (freedom - 1)
     below = np.append(0.0, np.cumsum((density[1:] + density[:-1]) / 2))
-    return np.sqrt(freedom) * np.tan(np.interp(0.95, below / below[-1], angles))
+    return float(np.sqrt(freedom) * np.tan(np.interp(0.95, below / below[-1], angles)))

@@ -1,12 +1,13 @@
 """Recall at a given false positive rate."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vad_keras import checks
 from vad_keras.metrics.roc import counts_above
 
 
-def recall_at_fpr(labels, scores, fpr):
+def recall_at_fpr(labels: ArrayLike, scores: ArrayLike, fpr: float) -> float:
     """Highest share of abnormal frames found by a threshold that flags at most the share ``fpr`` of the normal frames.
 
     Only thresholds that exist count; nothing is interpolated between them.
@@ -17,7 +18,7 @@ def recall_at_fpr(labels, scores, fpr):
         fpr: share of normal frames in [0, 1], e.g. 0.01 for one in a hundred.
 
     Returns:
-        float in [0, 1]; nan when one of the two classes is missing.
+        In [0, 1]; nan when one of the two classes is missing.
 
     Raises:
         ValueError: if ``fpr`` lies outside [0, 1], lengths differ, a label is not 0 or 1, or a score is not finite.

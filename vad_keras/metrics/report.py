@@ -1,5 +1,8 @@
 """Everything that is reported about a set of scored videos, always together."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from vad_keras import checks, spec
@@ -10,7 +13,7 @@ from vad_keras.metrics.recall_at_fpr import recall_at_fpr
 from vad_keras.metrics.video_auc import video_auc
 
 
-def evaluate_videos(videos, threshold=0.5):
+def evaluate_videos(videos: Sequence[Mapping[str, Any]], threshold: float = 0.5) -> dict[str, Any]:
     """All metrics of one evaluation, always reported together.
 
     Args:
@@ -23,7 +26,7 @@ def evaluate_videos(videos, threshold=0.5):
         threshold: for the false alarm rate.
 
     Returns:
-        dict. Areas and shares lie in [0, 1]; a metric that is not defined (a class is missing) is nan.
+        Areas and shares lie in [0, 1]; a metric that is not defined (a class is missing) is nan.
         ``frame_auc``: all frames pooled.
         ``frame_auc_abnormal_videos``: frames of abnormal videos pooled, shows localization.
         ``frame_auc_mean_over_videos``: mean of the AUC of each abnormal video that has normal frames too.
@@ -53,7 +56,7 @@ def evaluate_videos(videos, threshold=0.5):
     known = [video for video in videos if video["frame_labels"] is not None]
     labels, scores = _column(known, "frame_labels"), _column(known, "scores")
     normal, abnormal = _with_label(known, spec.NORMAL), _with_label(known, spec.ABNORMAL)
-    report = {
+    report: dict[str, Any] = {
         "frame_auc": frame_auc(labels, scores),
         "frame_auc_abnormal_videos": _pooled_auc(abnormal),
         "frame_auc_mean_over_videos": _mean_auc(abnormal),
@@ -74,7 +77,7 @@ def evaluate_videos(videos, threshold=0.5):
     }
 
 
-def checked_video(number, video):
+def checked_video(number: int, video: Mapping[str, Any]) -> dict[str, Any]:
     """A video as ``evaluate_videos`` uses it: arrays, and the frame labels of a normal video filled in.
 
     Raises:
@@ -107,30 +110,30 @@ def checked_video(number, video):
     }
 
 
-def _with_label(videos, label):
+def _with_label(videos: list[Mapping[str, Any]], label: int) -> list[Mapping[str, Any]]:
     return [video for video in videos if video["label"] == label]
 
 
-def _column(videos, key):
+def _column(videos: list[Mapping[str, Any]], key: str) -> list[Any]:
     return [video[key] for video in videos]
 
 
-def _pooled_auc(videos):
+def _pooled_auc(videos: list[Mapping[str, Any]]) -> float:
     return frame_auc(_column(videos, "frame_labels"), _column(videos, "scores"))
 
 
-def _mean_auc(videos):
+def _mean_auc(videos: list[Mapping[str, Any]]) -> float:
     each = [frame_auc(video["frame_labels"], video["scores"]) for video in videos]
     defined = [value for value in each if not np.isnan(value)]
     return float(np.mean(defined)) if defined else float("nan")
 
 
-def _constant_per_video_auc(videos):
+def _constant_per_video_auc(videos: list[Mapping[str, Any]]) -> float:
     guesses = [np.full(video["scores"].size, float(video["label"])) for video in videos]
     return frame_auc(_column(videos, "frame_labels"), guesses)
 
 
-def _by_class(normal, abnormal):
+def _by_class(normal: list[Mapping[str, Any]], abnormal: list[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     classes = {}
     for name in sorted({video["class_name"] for video in abnormal} - {""}):
         of_class = [video for video in abnormal if video["class_name"] == name]

@@ -1,16 +1,19 @@
 """Counting above every threshold, which all ranking metrics share. NumPy in float64, no backend."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
-def flatten(values):
+def flatten(values: ArrayLike) -> NDArray[Any]:
     """One flat array from an array or from a list of arrays of different length, one per video."""
     if isinstance(values, (list, tuple)) and any(np.ndim(value) for value in values):
         return np.concatenate([np.ravel(value) for value in values])
     return np.ravel(np.asarray(values))
 
 
-def counts_above(labels, scores):
+def counts_above(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """False and true positives at every distinct score, from the strictest threshold to the loosest.
 
     Args:
@@ -34,7 +37,7 @@ def counts_above(labels, scores):
     return false_positives, true_positives
 
 
-def check_frames(labels, scores):
+def check_frames(labels: NDArray[Any], scores: NDArray[Any]) -> None:
     """Raise a ValueError unless there are as many labels as scores, all 0 or 1, and all scores are finite."""
     if labels.shape != scores.shape:
         raise ValueError(

@@ -1,6 +1,10 @@
 """Mean average precision of segments in time, class by class."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras import spec
 
@@ -10,7 +14,7 @@ SUPPRESSION_IOU = 0.5
 NO_CLASSES = "no abnormal video has both a class and frame labels"
 
 
-def segment_metrics(videos):
+def segment_metrics(videos: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, str]]:
     """Mean average precision of detected segments at an intersection over union of 0.1 to 0.5.
 
     1. Detections of a video: for nine levels, evenly spaced between the lowest and the highest score of all videos, the
@@ -55,7 +59,7 @@ def segment_metrics(videos):
     return found | {"map_at_iou_mean": float(np.mean(list(found.values())))}, {}
 
 
-def runs(flags):
+def runs(flags: ArrayLike) -> NDArray[np.intp]:
     """``(N, 2)``, start and exclusive end of each run of true values.
 
     Example:
@@ -67,20 +71,20 @@ def runs(flags):
     return np.flatnonzero(steps).reshape(-1, 2)
 
 
-def _detections(scores, levels):
+def _detections(scores: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Steps 1 and 2: ``(N, 3)`` start, end and score, from the highest score down."""
     found = np.unique(np.concatenate([runs(scores >= level) for level in levels]), axis=0)
     sums = np.append(0.0, np.cumsum(scores))
     means = (sums[found[:, 1]] - sums[found[:, 0]]) / (found[:, 1] - found[:, 0])
     order = np.argsort(-means, kind="stable")
-    kept = []
+    kept: list[np.intp] = []
     for number in order:
         if not kept or iou(found[number], found[kept]).max() <= SUPPRESSION_IOU:
             kept.append(number)
     return np.column_stack([found[kept], means[kept]])
 
 
-def iou(segment, others):
+def iou(segment: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
     """Intersection over union of a segment ``(2,)`` with each of ``(N, 2)``.
 
     Example:
@@ -90,10 +94,11 @@ def iou(segment, others):
     """
     shared = np.minimum(segment[1], others[:, 1]) - np.maximum(segment[0], others[:, 0])
     union = np.maximum(segment[1], others[:, 1]) - np.minimum(segment[0], others[:, 0])
-    return np.maximum(shared, 0) / union
+    shares: NDArray[np.float64] = np.maximum(shared, 0) / union
+    return shares
 
 
-def _right(events, detections, threshold):
+def _right(events: NDArray[np.intp], detections: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
     """Whether each detection of a video takes an event, ``(N,)`` of 0 and 1."""
     taken, right = np.zeros(len(events), bool), np.zeros(len(detections))
     for number, detection in enumerate(detections if len(events) else ()):
@@ -104,14 +109,19 @@ def _right(events, detections, threshold):
     return right
 
 
-def _average_precision(videos, detections, right, kind):
+def _average_precision(
+    videos: Sequence[Mapping[str, Any]],
+    detections: list[NDArray[np.float64]],
+    right: list[NDArray[np.float64]],
+    kind: str,
+) -> float:
     """Step 3, given which detections are right."""
     of_class = [video["label"] == spec.NORMAL or video["class_name"] == kind for video in videos]
     num_events = sum(len(runs(video["frame_labels"])) for video, chosen in zip(videos, of_class, strict=True) if chosen)
-    scores, right = (
+    scores, hits = (
         np.concatenate([rows for rows, chosen in zip(columns, of_class, strict=True) if chosen])
         for columns in ([rows[:, 2] for rows in detections], right)
     )
-    right = right[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(right) / np.arange(1, right.size + 1)
-    return float(np.sum(precision * right) / num_events)
+    hits = hits[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, hits.size + 1)
+    return float(np.sum(precision * hits) / num_events)

@@ -1,11 +1,15 @@
 """Area under the ROC curve of whole videos."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from vad_keras.metrics.frame_auc import frame_auc
 
 
-def video_auc(video_labels, scores):
+def video_auc(video_labels: Sequence[int] | NDArray[Any], scores: Sequence[ArrayLike]) -> float:
     """Area under the ROC curve of whole videos, the score of a video being the maximum over its frames.
 
     Args:
@@ -13,7 +17,7 @@ def video_auc(video_labels, scores):
         scores: list of N arrays, the scores of the frames of each video.
 
     Returns:
-        float in [0, 1]; nan when all videos have the same label.
+        In [0, 1]; nan when all videos have the same label.
 
     Raises:
         ValueError: if the numbers of videos differ or a video has no frame.

@@ -1,10 +1,15 @@
 """The classifier of a published video network, as a prior for the anomaly score."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from vad_keras.models.torch_weights import assign_arrays, read_state_dict
 from vad_keras.models.video_networks import HEAD
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -35,14 +40,14 @@ class ActionLogits(layers.Dense):
     ((2, 16, 7, 7, 2), (2, 16, 7, 7))
     """
 
-    def __init__(self, labels, **kwargs):
+    def __init__(self, labels: Sequence[str], **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(len(labels), **kwargs)
         self.labels = tuple(labels)
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"`labels` must differ from each other. Received: {self.labels}.")
 
-    def log_odds(self, features, abnormal):
+    def log_odds(self, features: Tensor, abnormal: Sequence[str]) -> Tensor:
         """Log-odds of some actions against all others, ``log p / (1 - p)`` of the softmax: ``(..., C)`` -> ``(...)``.
 
         With two labels this is the difference of their logits, so it is linear too.
@@ -53,11 +58,11 @@ class ActionLogits(layers.Dense):
         """
         self.check_abnormal(abnormal)
         logits = self(features)
-        abnormal = [index for index, label in enumerate(self.labels) if label in abnormal]
-        others = [index for index in range(len(self.labels)) if index not in abnormal]
-        return _log_sum(logits, abnormal) - _log_sum(logits, others)
+        chosen = [index for index, label in enumerate(self.labels) if label in abnormal]
+        others = [index for index in range(len(self.labels)) if index not in chosen]
+        return _log_sum(logits, chosen) - _log_sum(logits, others)
 
-    def check_abnormal(self, abnormal):
+    def check_abnormal(self, abnormal: Sequence[str]) -> None:
         """Raise a ``ValueError`` unless these are some of ``labels``, and not all."""
         unknown = sorted(set(abnormal) - set(self.labels))
         if unknown or not 0 < len(set(abnormal)) < len(self.labels):
@@ -66,17 +71,17 @@ class ActionLogits(layers.Dense):
                 f"{len(self.labels)} labels{f', unknown: {unknown}' if unknown else ''}."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "labels": self.labels}
         del config["units"]
         return config
 
 
-def _log_sum(logits, indices):
+def _log_sum(logits: Tensor, indices: Sequence[int]) -> Tensor:
     return ops.logsumexp(ops.take(logits, indices, axis=-1), axis=-1)
 
 
-def load_action_logits(path, labels):
+def load_action_logits(path: str | Path, labels: Sequence[str]) -> ActionLogits:
     """Read the classifier ``fc`` of a weights file of torchvision.
 
     Args:

@@ -1,23 +1,25 @@
 """The anomaly detector: node features of whole videos -> one score per frame and per patch."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
 from vad_keras import checks, cliques, spec
-from vad_keras.layers.clique_self_attention import CliqueSelfAttention
-from vad_keras.layers.mean_field_crf import MeanFieldCRF
+from vad_keras.layers.clique_self_attention import CliqueSelfAttention, Normalization
+from vad_keras.layers.mean_field_crf import Inference, MeanFieldCRF
 from vad_keras.layers.temporal_context import ContextScore
 from vad_keras.losses.contrastive_mil import checked_options, contrastive_mil
 from vad_keras.models.memory_model import MemoryModel
+from vad_keras.typing import Shape, Tensor
 
-FRAME_POOLINGS = ("max", "mean", "whole_frame")
-SCORE_SOURCES = ("scorer", "marginals", "mean")
-NODE_NORMALIZATIONS = ("layer", "unit", "none")
+FramePooling = Literal["max", "mean", "whole_frame"]
+ScoreSource = Literal["scorer", "marginals", "mean"]
+NodeNormalization = Literal["layer", "unit", "none"]
 CLASSIFIED_HEADS = (spec.MARGINALS, spec.PATCH_SCORE, spec.CONTEXT_SCORE)
-UNARY_SOURCES = ("nodes", "prior", "both")
-CLIQUE_PATCHES = ("all", "same")
+UnarySource = Literal["nodes", "prior", "both"]
+CliquePatches = Literal["all", "same"]
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -94,53 +96,47 @@ class AnomalyDetector(MemoryModel):
 
     def __init__(
         self,
-        key_dim=64,
-        value_dim=128,
-        temporal_localities=spec.DEFAULT_TEMPORAL_LOCALITIES,
-        alignment="centered",
-        normalization="softmax",
-        max_iterations=10,
-        tolerance=1e-4,
-        inference="mean_field",
-        node_normalization="layer",
-        projection_dim=0,
-        residual=True,
-        self_attention_crf=True,
-        hidden_units=32,
-        dropout=0.3,
-        frame_pooling="max",
-        score_from="scorer",
-        unary_from="nodes",
-        prior_in_score=False,
-        potts_weight=1.0,
-        context_frames=0,
-        loss_options=None,
-        clique_patches="all",
-        memory_nodes=0,
-        **kwargs,
-    ):
+        key_dim: int = 64,
+        value_dim: int = 128,
+        temporal_localities: Sequence[int] = spec.DEFAULT_TEMPORAL_LOCALITIES,
+        alignment: cliques.Alignment = "centered",
+        normalization: Normalization = "softmax",
+        max_iterations: int = 10,
+        tolerance: float = 1e-4,
+        inference: Inference = "mean_field",
+        node_normalization: NodeNormalization = "layer",
+        projection_dim: int = 0,
+        residual: bool = True,
+        self_attention_crf: bool = True,
+        hidden_units: int = 32,
+        dropout: float = 0.3,
+        frame_pooling: FramePooling = "max",
+        score_from: ScoreSource = "scorer",
+        unary_from: UnarySource = "nodes",
+        prior_in_score: bool = False,
+        potts_weight: float = 1.0,
+        context_frames: int = 0,
+        loss_options: Mapping[str, Any] | None = None,
+        clique_patches: CliquePatches = "all",
+        memory_nodes: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        checks.choice(FRAME_POOLINGS, frame_pooling=frame_pooling)
-        checks.choice(SCORE_SOURCES, score_from=score_from)
-        checks.choice(NODE_NORMALIZATIONS, node_normalization=node_normalization)
-        checks.choice(UNARY_SOURCES, unary_from=unary_from)
-        checks.choice(CLIQUE_PATCHES, clique_patches=clique_patches)
+        checks.choice(get_args(FramePooling), frame_pooling=frame_pooling)
+        checks.choice(get_args(ScoreSource), score_from=score_from)
+        checks.choice(get_args(NodeNormalization), node_normalization=node_normalization)
+        checks.choice(get_args(UnarySource), unary_from=unary_from)
+        checks.choice(get_args(CliquePatches), clique_patches=clique_patches)
         checks.integers(0, projection_dim=projection_dim, context_frames=context_frames, memory_nodes=memory_nodes)
         checks.integers(1, hidden_units=hidden_units)
         checks.numbers_in("[0, 1)", dropout=dropout)
         if not (residual or self_attention_crf):
             raise ValueError("Without `self_attention_crf` the scorer needs `residual=True`. Received: False for both.")
-        self.clique_patches = clique_patches
-        self.node_normalization = node_normalization
-        self.projection_dim = projection_dim
-        self.residual = residual
-        self.self_attention_crf = self_attention_crf
-        self.hidden_units = hidden_units
-        self.dropout_rate = dropout
-        self.frame_pooling = frame_pooling
-        self.score_from = score_from
-        self.unary_from = unary_from
-        self.prior_in_score = prior_in_score
+        self.clique_patches, self.node_normalization = clique_patches, node_normalization
+        self.residual, self.self_attention_crf = residual, self_attention_crf
+        self.projection_dim, self.hidden_units, self.dropout_rate = projection_dim, hidden_units, dropout
+        self.frame_pooling, self.score_from = frame_pooling, score_from
+        self.unary_from, self.prior_in_score = unary_from, prior_in_score
         self.loss_options = checked_options(loss_options or {})
         cliques_of = key_dim, value_dim, temporal_localities, alignment, normalization
         self.attention = CliqueSelfAttention(*cliques_of, dtype=self.dtype_policy, name="attention")
@@ -151,14 +147,14 @@ class AnomalyDetector(MemoryModel):
         self.make_prior(unary_from != "nodes" or prior_in_score, memory_nodes)
         self._make_heads()
 
-    def _make_heads(self):
+    def _make_heads(self) -> None:
         policy, dense = self.dtype_policy, keras.layers.Dense
         # every map that follows is linear: a scale and a shift would add nothing
-        self.normalize = {
-            "layer": lambda: keras.layers.LayerNormalization(center=False, scale=False, dtype=policy),
-            "unit": lambda: keras.layers.UnitNormalization(dtype=policy),
-            "none": lambda: None,
-        }[self.node_normalization]()
+        self.normalize = None
+        if self.node_normalization == "layer":
+            self.normalize = keras.layers.LayerNormalization(center=False, scale=False, dtype=policy)
+        elif self.node_normalization == "unit":
+            self.normalize = keras.layers.UnitNormalization(dtype=policy)
         self.project = None
         if self.projection_dim:
             self.project = dense(self.projection_dim, activation="relu", dtype=policy, name="project")
@@ -172,7 +168,7 @@ class AnomalyDetector(MemoryModel):
         self.f_s_hidden = dense(self.hidden_units, activation="gelu", dtype=policy, name="f_s_hidden")
         self.f_s = dense(1, dtype="float32", name="f_s")
 
-    def build_nodes(self, nodes_shape):
+    def build_nodes(self, nodes_shape: Shape) -> None:
         """Make the weights for nodes of ``(B, T, G, C)``."""
         shape = nodes_shape
         if self.normalize is not None:
@@ -196,7 +192,7 @@ class AnomalyDetector(MemoryModel):
         self.f_s_hidden.build(embedding_shape)
         self.f_s.build((*shape[:3], self.hidden_units))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """Dict of nodes and mask -> dict of scores."""
         self.check_inputs(inputs)
         mask = self.mask_of(inputs)
@@ -227,14 +223,14 @@ class AnomalyDetector(MemoryModel):
             spec.ITERATIONS: iterations,
         }
 
-    def _unary_energy(self, nodes, prior):
-        """Step 3, ``E_u``: half of the prior on each label, so that the logit of "abnormal" grows by the prior."""
+    def _unary_energy(self, nodes: Tensor, prior: Tensor | None) -> Tensor:
+        """Step 3, ``E_u``."""
         if self.f_u is None:
-            return ops.stack([prior, -prior], axis=-1) / 2.0
+            return _energy_of(prior)
         energy = self.f_u(nodes)
-        return energy if self.unary_from == "nodes" else energy + ops.stack([prior, -prior], axis=-1) / 2.0
+        return energy if self.unary_from == "nodes" else energy + _energy_of(prior)
 
-    def _relate(self, nodes, unary_energy, mask):
+    def _relate(self, nodes: Tensor, unary_energy: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Steps 2 and 3: nodes seen together with the others of their cliques."""
         num_patches = nodes.shape[2]
         if self.clique_patches == "same":
@@ -250,12 +246,12 @@ class AnomalyDetector(MemoryModel):
             iterations = ops.max(ops.reshape(iterations, (-1, num_patches)), axis=1)
         return h, marginals, iterations
 
-    def normalize_nodes(self, nodes, mask):
+    def normalize_nodes(self, nodes: Tensor, mask: Tensor) -> Tensor:
         """Step 1; padded nodes are 0."""
         nodes = ops.where(mask[:, :, None, None], nodes, ops.zeros_like(nodes))
         return nodes if self.normalize is None else self.normalize(nodes)
 
-    def _frame_score(self, patch_score, abnormal_marginal, mask):
+    def _frame_score(self, patch_score: Tensor, abnormal_marginal: Tensor, mask: Tensor) -> Tensor:
         """Step 5: the score that is reported, ``(B, T)``."""
         chosen = {
             "scorer": patch_score,
@@ -265,12 +261,12 @@ class AnomalyDetector(MemoryModel):
         pool = {"max": ops.max, "mean": ops.mean}.get(self.frame_pooling)
         return ops.where(mask, chosen[..., 0] if pool is None else pool(chosen, axis=-1), 0.0)
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Eq. 9 on one batch."""
         heads = tuple(key for key in CLASSIFIED_HEADS if key in outputs)
         return contrastive_mil(labels, outputs, mask, **{"cross_entropy_on": heads, **self.loss_options})
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         attention, crf = self.attention, self.crf
         of_attention = ("key_dim", "value_dim", "temporal_localities", "alignment", "normalization")
@@ -296,3 +292,8 @@ class AnomalyDetector(MemoryModel):
             "context_frames": self.context.context.frames if self.context else 0,
             "loss_options": self.loss_options,
         }
+
+
+def _energy_of(prior: Tensor) -> Tensor:
+    """Half of the prior on each label, so that the logit of "abnormal" grows by the prior: ``(B, T, G, 2)``."""
+    return ops.stack([prior, -prior], axis=-1) / 2.0

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -9,7 +10,9 @@ from keras import layers
 from vad_keras.models.video_networks import VIDEO_BACKBONES, build_video_backbone
 
 
-def small_backbone(input_shape, include_top=False, weights=None):
+def small_backbone(
+    input_shape: tuple[int, int, int], include_top: bool = False, weights: str | None = None
+) -> keras.Model:
     """Four strided convolutions, ``(H / 16, W / 16, 96)``: trains from scratch on a CPU, for tests and the demo."""
     if include_top or weights is not None:
         raise ValueError("The small backbone has neither a classifier nor published weights.")
@@ -22,8 +25,10 @@ def small_backbone(input_shape, include_top=False, weights=None):
     return keras.Model(images, x, name="small")
 
 
+Backbone = Literal["resnet50", "mobilenet_v2", "small", "mc3_18"]
+
 # A pixel p in 0..255 enters a backbone as `p * scale - offset`, in the order of `channels`.
-BACKBONES = {
+BACKBONES: dict[str, dict[str, Any]] = {
     "resnet50": {
         "build": keras.applications.ResNet50,
         "channels": "BGR",
@@ -41,7 +46,9 @@ BACKBONES = {
 }
 
 
-def build_backbone(name, image_size, weights=None, layer=None):
+def build_backbone(
+    name: str, image_size: int, weights: str | Path | None = None, layer: str | None = None
+) -> keras.Model:
     """Build the convolutional part of a backbone, images ``(N, S, S, 3)`` to maps ``(N, h, w, C)``.
 
     A video backbone takes clips ``(B, K, S, S, 3)`` of any size instead, see ``build_video_backbone``.
@@ -77,7 +84,7 @@ def build_backbone(name, image_size, weights=None, layer=None):
     return backbone if layer is None else _cut(backbone, layer)
 
 
-def _cut(backbone, layer):
+def _cut(backbone: keras.Model, layer: str) -> keras.Model:
     """The backbone up to a layer."""
     names = [one.name for one in backbone.layers if len(one.output.shape) == 4]
     if layer not in names:
@@ -85,7 +92,7 @@ def _cut(backbone, layer):
     return keras.Model(backbone.input, backbone.get_layer(layer).output, name=backbone.name)
 
 
-def load_backbone_weights(backbone, name, path):
+def load_backbone_weights(backbone: keras.Model, name: str, path: Path) -> None:
     """Load a ``.weights.h5`` (``save_weights``) or a ``.h5`` of ``keras.applications``; errors name the file."""
     if not path.is_file():
         raise FileNotFoundError(

@@ -3,12 +3,15 @@
 import difflib
 import functools
 import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from vad_keras import checks
+from vad_keras.typing import Tensor
 
 
 class CheckedModel(keras.Model):
@@ -19,18 +22,18 @@ class CheckedModel(keras.Model):
     the step runs: a label other than 0 and 1 then makes the loss NaN.
     """
 
-    def check_inputs(self, inputs):
+    def check_inputs(self, inputs: Any) -> None:
         """Raise a ``ValueError`` for inputs that the model cannot read."""
 
-    def check_weights(self, class_weight=None, sample_weight=None):
+    def check_weights(self, class_weight: dict[int, float] | None = None, sample_weight: Tensor | None = None) -> None:
         """Raise a ``ValueError`` for weights of videos that the loss cannot use."""
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the model on inputs that fit."""
         self.check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
-    def _checked(self, method, x, y, *args, **kwargs):
+    def _checked(self, method: Callable[..., Any], x: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a method of ``keras.Model`` once its data is checked."""
         given = inspect.signature(method).bind(x, y, *args, **kwargs).arguments
         self.check_weights(given.get("class_weight"), given.get("sample_weight"))
@@ -40,7 +43,7 @@ class CheckedModel(keras.Model):
             self._check_data(*validation[:2])
         return method(x, y, *args, **kwargs)
 
-    def _check_data(self, x, y):
+    def _check_data(self, x: Any, y: Any) -> Any:
         """Check what is at hand; a data set or a generator is not opened."""
         if not _at_hand(x):
             return y
@@ -50,34 +53,34 @@ class CheckedModel(keras.Model):
         return checks.labels(y)
 
     @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         return self._checked(super().fit, x, y, *args, **kwargs)
 
     @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return self._checked(super().evaluate, x, y, *args, **kwargs)
 
     @functools.wraps(keras.Model.predict)
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         if _at_hand(x):
             self.check_inputs(x)
         return super().predict(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, x, y=None, *args, **kwargs):
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return self._checked(super().train_on_batch, x, y, *args, **kwargs)
 
     @functools.wraps(keras.Model.test_on_batch)
-    def test_on_batch(self, x, y=None, *args, **kwargs):
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         return self._checked(super().test_on_batch, x, y, *args, **kwargs)
 
 
-def _at_hand(x):
+def _at_hand(x: object) -> bool:
     """Whether these are inputs, and not a data set or a generator of them."""
     return isinstance(x, (dict, list, tuple)) or hasattr(x, "shape")
 
 
-def check_keys(inputs, known, needed):
+def check_keys(inputs: object, known: Sequence[str], needed: Sequence[str]) -> None:
     """Refuse inputs of a model that are not a dict of tensors under known keys, ``needed`` among them.
 
     Args:
@@ -103,7 +106,7 @@ def check_keys(inputs, known, needed):
             raise ValueError(f"`{key}` must be an array or a tensor. Received: {_describe(value)}. Use numpy.asarray.")
 
 
-def check_features(name, values, axes, hint=""):
+def check_features(name: str, values: Tensor, axes: str, hint: str = "") -> None:
     """Refuse features that are not numbers, or do not have the axes written as ``"(B, T, G, C)"``."""
     shape = tuple(values.shape)
     if len(shape) != axes.count(",") + 1:
@@ -113,7 +116,7 @@ def check_features(name, values, axes, hint=""):
         raise ValueError(f"`{name}` must hold numbers. Received: {dtype}. Convert it to float32.")
 
 
-def check_mask(mask, name, values):
+def check_mask(mask: Tensor, name: str, values: Tensor) -> None:
     """Refuse a mask that is not boolean (or 0 and 1 as integers) of the first two axes of ``values``.
 
     Tensors of floats pass, nonzero is a real frame: Keras traces a SavedModel with floats for every input.
@@ -132,7 +135,7 @@ def check_mask(mask, name, values):
         )
 
 
-def _dtype_of(values):
+def _dtype_of(values: Tensor) -> tuple[str, str]:
     """The type of an array or tensor and its kind, ``"float"``, ``"int"``, ``"bool"`` or ``"other"``."""
     try:
         dtype = keras.backend.standardize_dtype(values.dtype)
@@ -141,6 +144,6 @@ def _dtype_of(values):
     return dtype, next((kind for kind in ("float", "int", "bool") if kind in dtype), "other")
 
 
-def _describe(value):
+def _describe(value: object) -> str:
     shape = getattr(value, "shape", None)
     return type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"

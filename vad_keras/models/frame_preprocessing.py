@@ -1,10 +1,16 @@
 """What happens to frames in front of a backbone: another size, then its normalisation."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
+
+from vad_keras.typing import Tensor
 
 
-def resize_frames(frames, size):
+def resize_frames(frames: Tensor, size: int) -> Tensor:
     """Resize square frames, bilinear and antialiased, by two matrix products, which every compiler takes.
 
     Args:
@@ -26,16 +32,17 @@ def resize_frames(frames, size):
     return ops.einsum("qw,npwc->npqc", matrix, ops.einsum("ph,nhwc->npwc", matrix, frames))
 
 
-def resize_matrix(length, target):
+def resize_matrix(length: int, target: int) -> NDArray[np.float32]:
     """Weights of ``length`` pixels in each of ``target`` pixels, ``(target, length)``: a triangle, rows sum to 1."""
     scale = length / target
     centers = (np.arange(target) + 0.5) * scale
     distance = np.abs(np.arange(length) + 0.5 - centers[:, None]) / max(scale, 1.0)
     weights = np.maximum(1.0 - distance, 0.0)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+    matrix: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return matrix.astype(np.float32)
 
 
-def normalize_frames(frames, expected):
+def normalize_frames(frames: Tensor, expected: Mapping[str, Any]) -> Tensor:
     """Bring frames to the numbers that a backbone expects.
 
     Args:

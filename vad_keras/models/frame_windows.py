@@ -16,12 +16,12 @@ class Window(NamedTuple):
     keep_stop: int
 
     @property
-    def kept(self):
+    def kept(self) -> slice:
         """The kept frames, counted from ``start``."""
         return slice(self.keep_start - self.start, self.keep_stop - self.start)
 
 
-def plan_windows(num_frames, window_frames, stride_frames, causal=False):
+def plan_windows(num_frames: int, window_frames: int, stride_frames: int, causal: bool = False) -> list[Window]:
     """Cut a video into windows of ``K`` frames, ``s`` frames after each other; each frame is kept exactly once.
 
     The ``K - s`` frames by which windows overlap are the context of the kept ones: half of them before and half after,
@@ -42,7 +42,7 @@ def plan_windows(num_frames, window_frames, stride_frames, causal=False):
         causal: take the context from the past only.
 
     Returns:
-        List of ``Window``, in the order of time.
+        In the order of time.
 
     Raises:
         ValueError: for a negative number of frames, or a stride outside 1..``K``.
@@ -68,7 +68,7 @@ def plan_windows(num_frames, window_frames, stride_frames, causal=False):
     return plan(num_frames, window_frames, stride_frames)
 
 
-def _causal_windows(num_frames, window_frames, stride_frames):
+def _causal_windows(num_frames: int, window_frames: int, stride_frames: int) -> list[Window]:
     windows = []
     for keep_start in range(0, num_frames, stride_frames):
         stop = min(keep_start + stride_frames, num_frames)
@@ -76,7 +76,7 @@ def _causal_windows(num_frames, window_frames, stride_frames):
     return windows
 
 
-def _centered_windows(num_frames, window_frames, stride_frames):
+def _centered_windows(num_frames: int, window_frames: int, stride_frames: int) -> list[Window]:
     before = (window_frames - stride_frames) // 2
     windows, kept = [], 0
     while kept < num_frames:

@@ -1,20 +1,24 @@
 """Relation-aware feature extractor: frames -> multi-scale patch features."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
 from vad_keras import checks
-from vad_keras.layers.patch_pooling import MultiScalePatchPooling
+from vad_keras.layers.patch_pooling import MultiScalePatchPooling, Pooling
 from vad_keras.layers.relation_gate import RelationGate
 from vad_keras.layers.temporal_relation import TemporalRelation, repeat_last_frame
 from vad_keras.losses.bags import labels_of_bags
 from vad_keras.models.action_logits import ActionLogits, load_action_logits
+from vad_keras.models.backbones import Backbone
 from vad_keras.models.checked_model import check_features, check_keys, check_mask
 from vad_keras.models.frame_encoder import FrameEncoder
-from vad_keras.models.video_networks import VIDEO_BACKBONES
+from vad_keras.models.video_networks import VIDEO_BACKBONES, VideoBackbone
 from vad_keras.spec import DEFAULT_CLIP_FRAMES, DEFAULT_SCALES, MASK, NODES, PRIOR
+from vad_keras.typing import Shape, Tensor
 
 FRAMES = "frames"
 MAPS = "maps"
@@ -96,27 +100,29 @@ class RelationAwareExtractor(FrameEncoder):
         Purwanto, Chen, Fang, ICCV 2021, Sec 3.2 and 4.2.
     """
 
+    built: bool  # by Keras
+
     def __init__(
         self,
-        backbone="resnet50",
-        weights=None,
-        image_size=None,
-        clip_frames=DEFAULT_CLIP_FRAMES,
-        scales=DEFAULT_SCALES,
-        pooling="max",
-        gate_dim=64,
-        motion=False,
-        relation_units=256,
-        dropout=0.8,
-        train_backbone=True,
-        seed=None,
-        video_backbone=None,
-        video_weights=None,
-        prior_labels=(),
-        prior_abnormal=(),
-        backbone_layer=None,
-        **kwargs,
-    ):
+        backbone: Backbone = "resnet50",
+        weights: str | Path | None = None,
+        image_size: int | None = None,
+        clip_frames: int = DEFAULT_CLIP_FRAMES,
+        scales: Sequence[int] = DEFAULT_SCALES,
+        pooling: Pooling = "max",
+        gate_dim: int = 64,
+        motion: bool = False,
+        relation_units: int = 256,
+        dropout: float = 0.8,
+        train_backbone: bool = True,
+        seed: int | None = None,
+        video_backbone: VideoBackbone | None = None,
+        video_weights: str | Path | None = None,
+        prior_labels: Sequence[str] = (),
+        prior_abnormal: Sequence[str] = (),
+        backbone_layer: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         networks = backbone, weights, image_size, train_backbone, video_backbone, video_weights, backbone_layer
         super().__init__(*networks, **kwargs)
         checks.integers(1, relation_units=relation_units)
@@ -137,11 +143,11 @@ class RelationAwareExtractor(FrameEncoder):
         self.head = keras.layers.Dense(1, dtype="float32", name="head")
         self.build()
 
-    def _build_prior(self, weights, labels, abnormal):
+    def _build_prior(self, weights: str | Path | None, labels: Sequence[str], abnormal: Sequence[str]) -> None:
         """The classifier of the video network, never trained here, and its patches; None without ``labels``."""
         self.prior_abnormal = tuple(abnormal)
-        self.prior_head: Any = None
-        self.prior_patches: Any = None
+        self.prior_head: ActionLogits | None = None
+        self.prior_patches: MultiScalePatchPooling | None = None
         if not labels:
             if abnormal:
                 raise ValueError(f"`prior_abnormal` needs `prior_labels`. Received: {tuple(abnormal)} without labels.")
@@ -166,11 +172,11 @@ class RelationAwareExtractor(FrameEncoder):
         self.prior_patches = MultiScalePatchPooling(self.patches.scales, "average", dtype="float32")
 
     @property
-    def channel_groups(self):
+    def channel_groups(self) -> tuple[int, ...]:
         """Channels of the parts that lie side by side in a node, such as ``(1280, 512)``; they sum to ``C``."""
         return tuple(shape[-1] for shape in self.network_shapes) * (2 if self.motion else 1)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | dict[str, Shape] | None = None) -> None:
         if self.built:
             return
         height, width, _ = self.map_shape
@@ -181,7 +187,7 @@ class RelationAwareExtractor(FrameEncoder):
         self.head.build((None, self.relation.units))
         self.built = True
 
-    def check_inputs(self, inputs):
+    def check_inputs(self, inputs: dict[str, Tensor]) -> None:
         """Raise a ``ValueError`` unless the inputs are a dict of frames or maps and, optional, their mask."""
         check_keys(inputs, (FRAMES, MAPS, MASK), (FRAMES, MAPS))
         name = MAPS if MAPS in inputs else FRAMES
@@ -191,7 +197,7 @@ class RelationAwareExtractor(FrameEncoder):
         if inputs.get(MASK) is not None:
             check_mask(inputs[MASK], name, inputs[name])
 
-    def nodes_from_maps(self, maps, mask=None, training=False):
+    def nodes_from_maps(self, maps: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         """Steps 2 and 3 alone: maps ``(B, K, h, w, C)`` -> nodes ``(B, K, G, C)``, 0 in padded frames.
 
         With ``motion`` the nodes have ``2 C`` channels.
@@ -205,40 +211,40 @@ class RelationAwareExtractor(FrameEncoder):
         return ops.where(ops.cast(mask, "bool")[:, :, None, None], nodes, ops.zeros_like(nodes))
 
     @property
-    def has_prior(self):
+    def has_prior(self) -> bool:
         """Whether the extractor gives a prior."""
         return self.prior_head is not None
 
-    def prior_from_maps(self, maps, mask=None):
+    def prior_from_maps(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         """Step 5 alone: maps ``(B, K, h, w, C)`` -> log-odds ``(B, K, G)``, float32, 0 in padded frames.
 
         The classifier is linear, so it is applied to the mean of each patch of the maps, whatever ``pooling`` is, and
         before the gate.
         """
-        if not self.has_prior:
+        if self.prior_head is None or self.prior_patches is None:
             raise ValueError("the extractor has no prior. Give it `prior_labels` and `prior_abnormal`.")
         maps = maps[..., -self.network_shapes[-1][-1] :]
         patches = self.prior_patches(ops.cast(maps, "float32"))
         prior = self.prior_head.log_odds(patches, self.prior_abnormal)
         return prior if mask is None else ops.where(ops.cast(mask, "bool")[:, :, None], prior, 0.0)
 
-    def _changes(self, maps, mask):
+    def _changes(self, maps: Tensor, mask: Tensor | None) -> Tensor:
         """Absolute difference of each frame's maps from the frame before; padding counts as a still picture."""
         if mask is not None:
             maps = repeat_last_frame(maps, mask)
         changes = ops.abs(maps[:, 1:] - maps[:, :-1])
         return ops.concatenate([changes[:, :1], changes], axis=1) if self.clip_frames > 1 else ops.zeros_like(maps)
 
-    def classify_nodes(self, nodes, mask=None, training=False):
+    def classify_nodes(self, nodes: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         """Step 4 alone: nodes ``(B, K, G, C)`` -> logits ``(B,)``, float32."""
         relation = self.relation(ops.mean(nodes, axis=2), mask=mask, training=training)
         return ops.squeeze(self.head(relation), axis=-1)
 
-    def classify_maps(self, maps, mask=None, training=False):
+    def classify_maps(self, maps: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         """Steps 2 to 4: maps ``(B, K, h, w, C)`` -> logits ``(B,)``, float32."""
         return self.classify_nodes(self.nodes_from_maps(maps, mask, training), mask, training)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         self.check_inputs(inputs)
         mask = inputs.get(MASK)
         maps = inputs[MAPS] if MAPS in inputs else self.feature_maps(inputs[FRAMES], mask, training)
@@ -247,7 +253,9 @@ class RelationAwareExtractor(FrameEncoder):
         outputs = {ANOMALY_PROBABILITY: ops.sigmoid(logits), LOGITS: logits, NODES: nodes}
         return {**outputs, PRIOR: self.prior_from_maps(maps, mask)} if self.has_prior else outputs
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
         y = labels_of_bags(y)[:, None]
         if self._compile_loss is not None:
             probability = y_pred[ANOMALY_PROBABILITY][:, None]
@@ -255,11 +263,12 @@ class RelationAwareExtractor(FrameEncoder):
         loss = keras.losses.BinaryCrossentropy(from_logits=True)(y, y_pred[LOGITS][:, None], sample_weight)
         return sum(self.losses, loss)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         y = labels_of_bags(y)[:, None]
-        return super().compute_metrics(x, y, y_pred[ANOMALY_PROBABILITY][:, None], sample_weight)
+        metrics: dict[str, Any] = super().compute_metrics(x, y, y_pred[ANOMALY_PROBABILITY][:, None], sample_weight)
+        return metrics
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "backbone": self.backbone_name,

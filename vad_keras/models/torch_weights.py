@@ -9,9 +9,12 @@ import collections
 import math
 import pickle
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # PyTorch's storage -> NumPy. bfloat16 is the upper half of a float32.
 STORAGE_TYPES = {
@@ -29,7 +32,7 @@ STORAGE_TYPES = {
 RESAVE = 'Load the file in PyTorch, if you trust it, and save it with `torch.save(model.state_dict(), "weights.pth")`.'
 
 
-def read_state_dict(path):
+def read_state_dict(path: str | Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of a ``state_dict``, by PyTorch's names and in PyTorch's axis order.
 
     Args:
@@ -65,7 +68,7 @@ def read_state_dict(path):
     return readers[path.suffix](path)
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -74,7 +77,7 @@ def _read_npz(path):
         raise ValueError(message) from error
 
 
-def _read_torch_zip(path):
+def _read_torch_zip(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             found = _TensorUnpickler(archive).load()
@@ -90,7 +93,7 @@ def _read_torch_zip(path):
 class _TensorUnpickler(pickle.Unpickler):
     """Unpickle the ``data.pkl`` of an archive, with no other names than those of tensors."""
 
-    def __init__(self, archive):
+    def __init__(self, archive: zipfile.ZipFile) -> None:
         pickles = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("the archive has no `data.pkl`, so `torch.save` did not write it")
@@ -101,7 +104,7 @@ class _TensorUnpickler(pickle.Unpickler):
             self.byte_order = {b"little": "<", b"big": ">"}[self._stored("byteorder")]
         super().__init__(archive.open(pickles[0]))
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -110,7 +113,7 @@ class _TensorUnpickler(pickle.Unpickler):
             return name
         raise pickle.UnpicklingError(f"it asks for `{module}.{name}`, and only tensors are read")
 
-    def persistent_load(self, pid):
+    def persistent_load(self, pid: Any) -> NDArray[Any]:
         """Numbers of one storage, from ``("storage", type, key, device, length)``."""
         kind, storage_type, key, _, _ = pid
         if kind != "storage" or storage_type not in STORAGE_TYPES:
@@ -121,7 +124,9 @@ class _TensorUnpickler(pickle.Unpickler):
             return (numbers.astype("u4") << 16).view("f4")
         return numbers
 
-    def tensor(self, storage, offset, size, stride, *_):
+    def tensor(
+        self, storage: NDArray[Any], offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+    ) -> NDArray[Any]:
         """A copy of a strided view of a storage; a view beyond the storage, or larger than it, is refused."""
         whole = all(isinstance(number, int) and number >= 0 for number in (offset, *size, *stride))
         count = math.prod(size)
@@ -133,7 +138,7 @@ class _TensorUnpickler(pickle.Unpickler):
         )
         return np.array(view, order="C")
 
-    def _stored(self, name):
+    def _stored(self, name: str) -> bytes:
         """Bytes of an entry. ``torch.save`` never compresses, so an entry is never larger than the file."""
         entry = self.archive.getinfo(self.folder + name)
         if entry.compress_type != zipfile.ZIP_STORED:
@@ -141,7 +146,9 @@ class _TensorUnpickler(pickle.Unpickler):
         return self.archive.read(entry)
 
 
-def assign_arrays(layers, arrays, path, ignored=()):
+def assign_arrays(
+    layers: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], path: str | Path, ignored: Sequence[str] = ()
+) -> None:
     """Set the weights of Keras layers from the arrays of a ``state_dict``.
 
     Kernels are transposed from ``(out, in, *kernel)`` to ``(*kernel, in, out)``.
@@ -179,7 +186,7 @@ def assign_arrays(layers, arrays, path, ignored=()):
         weight.assign(found[name])
 
 
-def _weights(layer):
+def _weights(layer: Any) -> list[tuple[str, Any]]:
     """PyTorch's names of the weights of a layer: ``(suffix, variable)``."""
     if hasattr(layer, "moving_mean"):
         return [
@@ -191,5 +198,5 @@ def _weights(layer):
     return [("weight", layer.kernel)] + ([("bias", layer.bias)] if layer.use_bias else [])
 
 
-def _keras_order(array):
+def _keras_order(array: NDArray[Any]) -> NDArray[Any]:
     return np.transpose(array, (*range(2, array.ndim), 1, 0)) if array.ndim > 1 else array

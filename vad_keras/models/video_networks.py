@@ -1,13 +1,17 @@
 """Video backbones of the feature extractor, as a plain dict: how each is built and what it expects of its input."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 from keras import layers, ops
 
 from vad_keras import checks
 from vad_keras.models.torch_weights import assign_arrays, read_state_dict
+from vad_keras.typing import Shape, Tensor
 
+Stage = Literal["layer1", "layer2", "layer3", "layer4"]
+VideoBackbone = Literal["mc3_18"]
 STAGES = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}  # filters
 BLOCKS = 2  # of two convolutions, per stage
 HEAD = "fc"  # the classifier, which `ActionLogits` reads from the same file
@@ -55,14 +59,15 @@ class MixedConvolution18(keras.Model):
 
     TEMPORAL_REACH = 5
 
-    def __init__(self, last_stage="layer4", **kwargs):
+    def __init__(self, last_stage: Stage = "layer4", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checks.choice(tuple(STAGES), last_stage=last_stage)
         names = list(STAGES)
         self.last_stage, self.stages = last_stage, names[: names.index(last_stage) + 1]
         self.supports_masking = True
         self.input_spec = layers.InputSpec(ndim=5, axes={-1: 3})
-        self.convolutions, self.norms = {}, {}  # by torchvision's names
+        self.convolutions: dict[str, layers.Conv3D] = {}  # by torchvision's names
+        self.norms: dict[str, layers.BatchNormalization] = {}
         self._add("stem", 3, 64, (3, 7, 7), 2)
         channels = 64
         for stage in self.stages:
@@ -77,7 +82,7 @@ class MixedConvolution18(keras.Model):
                 channels = filters
         self.built = True
 
-    def _add(self, unit, channels, filters, kernel, stride):
+    def _add(self, unit: str, channels: int, filters: int, kernel: tuple[int, int, int], stride: int) -> None:
         """Add and build a convolution and its batch norm."""
         name = unit.replace(".", "_")
         convolution = layers.Conv3D(
@@ -96,7 +101,7 @@ class MixedConvolution18(keras.Model):
         norm.build((None, None, None, None, filters))
         self.convolutions[unit], self.norms[unit] = convolution, norm
 
-    def call(self, clips, mask=None, training=False):
+    def call(self, clips: Tensor, mask: Tensor | None = None, training: bool = False) -> Tensor:
         real = None if mask is None else ops.cast(mask, "bool")[:, :, None, None]
         x = ops.relu(self._unit("stem", clips, real, training))
         for stage in self.stages:
@@ -104,14 +109,14 @@ class MixedConvolution18(keras.Model):
                 x = self._residual_block(f"{stage}.{block}", x, real, training)
         return _real_frames(x, real)
 
-    def _residual_block(self, name, x, real, training):
+    def _residual_block(self, name: str, x: Tensor, real: Tensor | None, training: bool) -> Tensor:
         shortcut = x
         if f"{name}.downsample" in self.convolutions:
             shortcut = self._unit(f"{name}.downsample", x, real, training)
         x = ops.relu(self._unit(f"{name}.conv1", x, real, training))
         return ops.relu(self._unit(f"{name}.conv2", x, real, training) + shortcut)
 
-    def _unit(self, name, x, real, training):
+    def _unit(self, name: str, x: Tensor, real: Tensor | None, training: bool) -> Tensor:
         """Convolution and batch norm; PyTorch pads both sides alike, which "same" does without a stride only."""
         convolution = self.convolutions[name]
         if convolution.kernel_size[0] > 1:
@@ -120,16 +125,16 @@ class MixedConvolution18(keras.Model):
             x = ops.pad(x, [(0, 0), *((size // 2, size // 2) for size in convolution.kernel_size), (0, 0)])
         return self.norms[name](convolution(x), training=training, mask=real)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, num_frames, height, width, _ = input_shape
         stride = 2 ** len(self.stages)
         sides = (None if side is None else -(-side // stride) for side in (height, width))
         return (batch, num_frames, *sides, STAGES[self.last_stage])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "last_stage": self.last_stage}
 
-    def load_torchvision_weights(self, path):
+    def load_torchvision_weights(self, path: str | Path) -> None:
         """Load torchvision's ``mc3_18`` from a ``.npz`` or ``.pth`` file, without classifier and later stages."""
         modules = {f"{unit}.0": layer for unit, layer in self.convolutions.items()}
         modules |= {f"{unit}.1": layer for unit, layer in self.norms.items()}
@@ -137,7 +142,7 @@ class MixedConvolution18(keras.Model):
         assign_arrays(modules, read_state_dict(path), path, ignored)
 
 
-def _real_frames(x, real):
+def _real_frames(x: Tensor, real: Tensor | None) -> Tensor:
     """The same with 0 in padded frames."""
     return x if real is None else ops.where(real[..., None], x, ops.zeros_like(x))
 
@@ -163,7 +168,7 @@ VIDEO_BACKBONES: dict[str, dict[str, Any]] = {
 }
 
 
-def build_video_backbone(name, weights=None, layer=None):
+def build_video_backbone(name: str, weights: str | Path | None = None, layer: str | None = None) -> MixedConvolution18:
     """Build the convolutional part of a video network, clips ``(B, K, S, S, 3)`` to maps ``(B, K, h, w, C)``.
 
     Args:
@@ -182,7 +187,7 @@ def build_video_backbone(name, weights=None, layer=None):
     """
     if name not in VIDEO_BACKBONES:
         raise ValueError(f"`backbone` must be one of {tuple(VIDEO_BACKBONES)}. Received: {name!r}.")
-    backbone = VIDEO_BACKBONES[name]["build"](layer or list(STAGES)[-1], name=name)
+    backbone: MixedConvolution18 = VIDEO_BACKBONES[name]["build"](layer or list(STAGES)[-1], name=name)
     if weights is not None:
         backbone.load_torchvision_weights(weights)
     return backbone

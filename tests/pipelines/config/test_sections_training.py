@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from typing import get_args
 
 import pytest
 
@@ -10,7 +11,7 @@ from pipelines.config.sections import find_settings
 from pipelines.config.sections_training import DetectorConfig, ExtractorConfig
 from pipelines.data.bags import SAMPLINGS
 from vad_keras.models import AnomalyDetector, RelationAwareExtractor
-from vad_keras.models.anomaly_detector import FRAME_POOLINGS, NODE_NORMALIZATIONS, SCORE_SOURCES
+from vad_keras.models.anomaly_detector import FramePooling, NodeNormalization, ScoreSource
 from vad_keras.models.backbones import BACKBONES
 from vad_keras.models.baselines import BASELINES
 from vad_keras.models.video_networks import VIDEO_BACKBONES
@@ -21,9 +22,9 @@ def test_choices_are_those_of_the_code_that_takes_them():
     assert choices("train_detector.sampling") == SAMPLINGS
     assert set(choices("extractor.backbone")) == set(BACKBONES)
     assert set(choices("extractor.video_backbone")) == {"none", *VIDEO_BACKBONES}
-    assert choices("detector.frame_pooling") == FRAME_POOLINGS
-    assert choices("detector.score_from") == SCORE_SOURCES
-    assert choices("detector.node_normalization") == NODE_NORMALIZATIONS
+    assert choices("detector.frame_pooling") == get_args(FramePooling)
+    assert choices("detector.score_from") == get_args(ScoreSource)
+    assert choices("detector.node_normalization") == get_args(NodeNormalization)
 
 
 @pytest.mark.parametrize("key", [setting.key for setting in find_settings("detector") if setting.choices])

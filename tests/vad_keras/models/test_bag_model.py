@@ -100,3 +100,8 @@ def test_the_highest_known_patches_set_the_scale_of_a_prior():
     model.adapt_prior([np.array([[2.0, 0.25], [np.nan, 4.0], [np.nan, np.inf]]), np.array([0.0, -2.0])])
     assert float(model.prior.mean) == pytest.approx(1.0)  # of 2, 4, 0 and -2
     assert float(model.prior.deviation) == pytest.approx(np.std([2, 4, 0, -2]))
+
+
+def test_a_model_without_a_prior_has_no_scale_to_set():
+    with pytest.raises(ValueError, match=r'Identity has no prior\. Set `unary_from="prior"`'):
+        Identity().adapt_prior([np.zeros(3)])

@@ -93,3 +93,17 @@ def test_one_normal_video_is_too_few():
 def test_a_memory_without_a_use_is_refused():
     with pytest.raises(ValueError, match="`memory_nodes`=24 needs `unary_from="):
         AnomalyDetector(**OPTIONS | {"unary_from": "nodes"})
+
+
+def test_a_model_without_a_memory_says_how_to_get_one():
+    detector = AnomalyDetector(**OPTIONS | {"memory_nodes": 0})
+    for call in (lambda: detector.adapt_memory(normal_videos()), lambda: detector.memory_prior(normal_videos()[0])):
+        with pytest.raises(ValueError, match=r"no memory\. Set `memory_nodes`"):
+            call()
+
+
+def test_a_memory_may_be_filled_before_the_first_call():
+    detector, prior = AnomalyDetector(**OPTIONS), adapted()[0].memory_prior(normal_videos()[2])
+    detector.adapt_memory(normal_videos())
+    detector({"nodes": normal_videos()[0][None]})
+    np.testing.assert_allclose(detector.memory_prior(normal_videos()[2]), prior, rtol=1e-6)

@@ -1,8 +1,11 @@
 """Adam as the publications of the baselines ran it: the L2 penalty is part of the gradient."""
 
+from typing import Any
+
 import keras
 
 from vad_keras import checks
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -28,15 +31,20 @@ class AdamL2(keras.optimizers.Adam):
     Reference: Kingma and Ba, Adam, ICLR 2015; Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
     """
 
-    def __init__(self, learning_rate=0.001, l2=0.0, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.001,
+        l2: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         checks.numbers_in("[0, inf)", l2=l2)
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
         """One step of Adam with the penalty in the gradient."""
         super().update_step(gradient + self.l2 * keras.ops.cast(variable, gradient.dtype), variable, learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the optimizer."""
         return {**super().get_config(), "l2": self.l2}

@@ -1,10 +1,13 @@
 """The transformer block of UR-DMU, which BN-WVAD reuses: each frame attends to all frames and to its neighbours."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks
 from vad_keras.models.baselines._temporal import proximity, softmax_over_keys, zero_padding
+from vad_keras.typing import Shape, Tensor
 
 
 class GlobalLocalBlock(keras.layers.Layer):
@@ -42,7 +45,7 @@ class GlobalLocalBlock(keras.layers.Layer):
     detection, AAAI 2023, "Global and local feature learning".
     """
 
-    def __init__(self, heads, head_dim, mlp_units, dropout=0.0, **kwargs):
+    def __init__(self, heads: int, head_dim: int, mlp_units: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checks.integers(1, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
         checks.numbers_in("[0, 1)", dropout=dropout)
@@ -54,9 +57,9 @@ class GlobalLocalBlock(keras.layers.Layer):
         self.expand = keras.layers.Dense(mlp_units, activation="gelu", dtype=policy)
         self.dropouts = [keras.layers.Dropout(dropout, dtype=policy) for _ in range(3)]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights for ``(B, T, C)``."""
-        units = input_shape[-1]
+        units = checks.channels("x", input_shape)
         shape = (None, None, units)
         for norm in self.norms:
             norm.build(shape)
@@ -68,13 +71,13 @@ class GlobalLocalBlock(keras.layers.Layer):
         self.contract.build((None, None, self.mlp_units))
         self.built = True
 
-    def call(self, x, mask, training=False):
+    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """Steps 1 to 4."""
         x = x + self.dropouts[0](self._attend(self.norms[0](x), mask), training=training)
         hidden = self.dropouts[1](self.expand(self.norms[1](x)), training=training)
         return zero_padding(x + self.dropouts[2](self.contract(hidden), training=training), mask)
 
-    def _attend(self, x, mask):
+    def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         """Steps 1 to 3, before the residual."""
         batch, num_frames = ops.shape(x)[:2]
         qkvt = ops.reshape(self.to_qkvt(x), (batch, num_frames, 4, self.heads, self.head_dim))
@@ -88,6 +91,6 @@ class GlobalLocalBlock(keras.layers.Layer):
         both = ops.reshape(ops.transpose(both, (0, 2, 1, 3)), (batch, num_frames, 2 * self.heads * self.head_dim))
         return self.join(both)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the input."""
         return tuple(input_shape)

@@ -2,10 +2,12 @@
 
 from keras import ops
 
+from vad_keras.typing import Tensor
+
 SMALLEST_DISTANCE = 0.01  # keeps 1 / distance and its gradient finite where the centres meet
 
 
-def two_means(x, mask, iterations=10):
+def two_means(x: Tensor, mask: Tensor, iterations: int = 10) -> Tensor:
     """Split the real frames of each video in two by k-means, k = 2, without randomness.
 
     1. The first centre is the frame farthest from the mean of the video, the second the frame farthest from the first.
@@ -39,7 +41,7 @@ def two_means(x, mask, iterations=10):
     return in_second
 
 
-def cluster_distance(x, in_second, mask):
+def cluster_distance(x: Tensor, in_second: Tensor, mask: Tensor) -> Tensor:
     """Euclidean distance between the means of the two clusters of each video, with a gradient by ``x``.
 
     ``d = sqrt(||c_1 - c_2||^2 + 0.01^2)``.
@@ -60,7 +62,7 @@ def cluster_distance(x, in_second, mask):
     return ops.where(both, ops.sqrt(squared + SMALLEST_DISTANCE**2), 0.0)
 
 
-def clustering_loss(labels, x, in_second, mask, bound=1.0):
+def clustering_loss(labels: Tensor, x: Tensor, in_second: Tensor, mask: Tensor, bound: float = 1.0) -> Tensor:
     """Draw the two clusters of a normal video together, and those of an abnormal one apart.
 
     Normal: ``min(bound, d)``. Abnormal: ``1 / d``. ``d`` is ``cluster_distance``.
@@ -78,22 +80,22 @@ def clustering_loss(labels, x, in_second, mask, bound=1.0):
     return ops.where(labels > 0.5, inverse, ops.minimum(distance, bound))
 
 
-def _squared_distance(x, centre):
+def _squared_distance(x: Tensor, centre: Tensor) -> Tensor:
     """``(B, T, F)``, ``(B, 1, F)`` -> ``(B, T)``."""
     return ops.sum(ops.square(x - centre), axis=-1)
 
 
-def _nearer_to_second(x, first, second, mask):
+def _nearer_to_second(x: Tensor, first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     return ops.logical_and(_squared_distance(x, second) < _squared_distance(x, first), mask)
 
 
-def _farthest(x, centre, mask):
+def _farthest(x: Tensor, centre: Tensor, mask: Tensor) -> Tensor:
     """The real frame farthest from a centre, ``(B, 1, F)``."""
     distance = ops.where(mask, _squared_distance(x, centre), -1.0)
     return ops.take_along_axis(x, ops.argmax(distance, axis=1)[:, None, None], axis=1)
 
 
-def _mean_of(x, chosen, otherwise):
+def _mean_of(x: Tensor, chosen: Tensor, otherwise: Tensor | float) -> Tensor:
     """Mean of the chosen frames, ``(B, 1, F)``; ``otherwise`` where there is none."""
     chosen = ops.cast(chosen, "float32")[..., None]
     number = ops.sum(chosen, axis=1, keepdims=True)

@@ -1,12 +1,15 @@
 """AR-Net of Wan et al. [48]: a small regressor with a dynamic multiple-instance loss and a centre loss."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, top_k_weights
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import cross_entropy, mean_over_frames, weighted_mean
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -62,7 +65,15 @@ class ARNet(Baseline):
 
     LOSS_TERMS = ("dynamic_mil", "center")
 
-    def __init__(self, units=0, dropout=0.7, alpha=4, center_weight=20.0, patches="first", **kwargs):
+    def __init__(
+        self,
+        units: int = 0,
+        dropout: float = 0.7,
+        alpha: float = 4,
+        center_weight: float = 20.0,
+        patches: Patches = "first",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, **kwargs)
         checks.integers(0, units=units)
         checks.numbers_in("[0, 1)", dropout=dropout)
@@ -72,17 +83,17 @@ class ARNet(Baseline):
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of the two layers."""
         self.hidden = keras.layers.Dense(self.units or feature_dim, "relu", dtype=self.dtype_policy)
         self.hidden.build((None, None, feature_dim))
         self.scorer.build((None, None, self.hidden.units))
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Step 2."""
         return {spec.ANOMALY_SCORE: self.scorer(self.dropout(self.hidden(x), training=training))[..., 0]}
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Steps 3 and 4."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         surprise = cross_entropy(ops.expand_dims(labels, 1), scores)
@@ -95,7 +106,7 @@ class ARNet(Baseline):
         }
         return {**terms, "total": terms["dynamic_mil"] + self.center_weight * terms["center"]}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),

@@ -1,13 +1,17 @@
 """BN-WVAD of Zhou et al.: how far features lie from the mean of a batch normalisation marks abnormal moments."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import choose_highest, labels_of_bags, mean_of_bags
 from vad_keras.models.baselines._attention import GlobalLocalBlock
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import length_of, zero_padding
+from vad_keras.typing import Tensor
 
 EPSILON = 1e-5  # of the batch normalisation
 
@@ -80,22 +84,22 @@ class BNWVAD(Baseline):
 
     def __init__(
         self,
-        units=512,
-        heads=4,
-        head_dim=128,
-        mlp_units=512,
-        depth=2,
-        dropout=0.0,
-        head_ratios=(16, 32),
-        sample_share=0.2,
-        batch_share=0.4,
-        margin=1.0,
-        layer_weights=(5.0, 20.0),
-        normal_weight=1.0,
-        pull_push_weight=1.0,
-        patches="first",
-        **kwargs,
-    ):
+        units: int = 512,
+        heads: int = 4,
+        head_dim: int = 128,
+        mlp_units: int = 512,
+        depth: int = 2,
+        dropout: float = 0.0,
+        head_ratios: Sequence[int] = (16, 32),
+        sample_share: float = 0.2,
+        batch_share: float = 0.4,
+        margin: float = 1.0,
+        layer_weights: Sequence[float] = (5.0, 20.0),
+        normal_weight: float = 1.0,
+        pull_push_weight: float = 1.0,
+        patches: Patches = "first",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, **kwargs)
         checks.integers(1, units=units, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
         checks.integers(0, depth=depth)
@@ -105,9 +109,9 @@ class BNWVAD(Baseline):
         checks.numbers_in("[0, inf)", margin=margin, **weights)
         checks.number_lists("[0, inf)", 2, layer_weights=layer_weights)
         _check_ratios(units, head_ratios)
-        self.sizes = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units, "depth": depth}
-        self.sizes |= {"dropout": dropout, "head_ratios": tuple(head_ratios)}
-        self.loss_options = {"sample_share": sample_share, "batch_share": batch_share, "margin": margin}
+        self.sizes: dict[str, Any] = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units}
+        self.sizes |= {"depth": depth, "dropout": dropout, "head_ratios": tuple(head_ratios)}
+        self.loss_options: dict[str, Any] = {"sample_share": sample_share, "batch_share": batch_share, "margin": margin}
         self.loss_options |= {"layer_weights": tuple(layer_weights)}
         self.term_weights = weights
         policy = self.dtype_policy
@@ -117,7 +121,7 @@ class BNWVAD(Baseline):
         self.norms = [keras.layers.BatchNormalization(momentum=0.9, epsilon=EPSILON, dtype=policy) for _ in head_ratios]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of all parts."""
         units = self.sizes["units"]
         self.embed.build((None, None, feature_dim))
@@ -130,7 +134,7 @@ class BNWVAD(Baseline):
             norm.build((None, None, size))
         self.scorer.build((None, None, size))
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 to 5."""
         x = self.embed(x)
         for block in self.blocks:
@@ -149,7 +153,7 @@ class BNWVAD(Baseline):
             **{f"divergence_{number}": divergence for number, divergence in enumerate(divergences, start=1)},
         }
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Steps 6 to 8."""
         labels = labels_of_bags(labels)
         divergences = (outputs["divergence_1"], outputs["divergence_2"])
@@ -162,13 +166,13 @@ class BNWVAD(Baseline):
         weights = self.term_weights.values()
         return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}
 
-    def _pull_push(self, labels, divergence, mask):
+    def _pull_push(self, labels: Tensor, divergence: Tensor, mask: Tensor) -> Tensor:
         """Step 7 of one layer, ``(B, T)`` -> scalar."""
         abnormal, normal = self._select(labels, divergence, mask)
         divergence, normal, abnormal = (ops.reshape(x, (-1,)) for x in (divergence, normal, abnormal))
         return mean_hinge(divergence, normal, abnormal, self.loss_options["margin"])
 
-    def _select(self, labels, divergence, mask):
+    def _select(self, labels: Tensor, divergence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Step 6: float32 ``(B, T)``, 1 at the chosen frames of abnormal and of normal videos."""
         is_abnormal = ops.expand_dims(labels > 0, 1)
         of_abnormal, of_normal = ops.logical_and(mask, is_abnormal), ops.logical_and(mask, ops.logical_not(is_abnormal))
@@ -182,12 +186,12 @@ class BNWVAD(Baseline):
         each = ops.floor(ops.sum(abnormal) / ops.maximum(ops.sum(1.0 - labels), 1.0)) + 1.0
         return abnormal, ops.cast(choose_highest(divergence, of_normal, each), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         return {**super().get_config(), **self.sizes, **self.loss_options, **self.term_weights}
 
 
-def mean_hinge(values, normal, abnormal, margin):
+def mean_hinge(values: Tensor, normal: Tensor, abnormal: Tensor, margin: float) -> Tensor:
     """Mean of ``max(0, values_i - values_j + margin)`` over pairs of a normal i and an abnormal j, by one sort.
 
     Thresholds ``values_i + margin`` and the ``values_j`` are put in one order; in it, each threshold has the abnormal
@@ -211,19 +215,19 @@ def mean_hinge(values, normal, abnormal, margin):
     return ops.sum(is_threshold * costs) / ops.maximum(ops.sum(normal) * ops.sum(abnormal), 1.0)
 
 
-def _divergence(features, norm):
+def _divergence(features: Tensor, norm: keras.layers.BatchNormalization) -> Tensor:
     """Step 4: ``(B, T, C)`` -> float32 ``(B, T)``."""
     mean, variance = ops.stop_gradient(norm.moving_mean), ops.stop_gradient(norm.moving_variance)
     return length_of((ops.cast(features, "float32") - mean) / ops.sqrt(variance + EPSILON))
 
 
-def _share_of(real, share):
+def _share_of(real: Tensor, share: float) -> Tensor:
     """Share of the real frames of each row, at least one: bool ``(rows, n)`` -> float32 ``(rows, 1)``."""
     number = ops.sum(ops.cast(real, "float32"), axis=1, keepdims=True)
     return ops.maximum(ops.floor(number * share + 1e-4), 1.0)  # 1e-4: 0.2 * 5 may be a little less than 1 in float32
 
 
-def _check_ratios(units, head_ratios):
+def _check_ratios(units: int, head_ratios: Sequence[int]) -> None:
     checks.integer_lists(1, 2, head_ratios=head_ratios)
     if min(units // ratio for ratio in head_ratios) < 1:
         raise ValueError(

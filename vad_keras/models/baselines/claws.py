@@ -1,14 +1,18 @@
 """CLAWS of Zaheer et al. [9]: normalcy suppression, clustering loss and training on runs of consecutive segments."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, cliques, spec
 from vad_keras.losses.bags import labels_of_bags, spread_mask
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import mean_over_frames
 from vad_keras.models.baselines._two_means import clustering_loss, two_means
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -75,18 +79,18 @@ class Claws(Baseline):
 
     def __init__(
         self,
-        units=(512, 32),
-        run_frames=32,
-        rescale=False,
-        dropout=0.6,
-        patches="first",
-        normalize=True,
-        distance_bound=1.0,
-        clustering_weight=8e-5,
-        sparsity_weight=8e-5,
-        smoothness_weight=8e-5,
-        **kwargs,
-    ):
+        units: Sequence[int] = (512, 32),
+        run_frames: int = 32,
+        rescale: bool = False,
+        dropout: float = 0.6,
+        patches: Patches = "first",
+        normalize: bool = True,
+        distance_bound: float = 1.0,
+        clustering_weight: float = 8e-5,
+        sparsity_weight: float = 8e-5,
+        smoothness_weight: float = 8e-5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, normalize, **kwargs)
         checks.integer_lists(1, 2, units=units)
         checks.integers(1, run_frames=run_frames)
@@ -104,7 +108,7 @@ class Claws(Baseline):
         self.dropouts = [keras.layers.Dropout(dropout) for _ in self.units]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of both paths."""
         size = feature_dim
         for dense, suppressor in zip(self.hidden, self.suppressors, strict=True):
@@ -113,7 +117,7 @@ class Claws(Baseline):
             size = dense.units
         self.scorer.build((None, None, size))
 
-    def suppression(self, logits, mask):
+    def suppression(self, logits: Tensor, mask: Tensor) -> Tensor:
         """``P`` of step 2, ``(B, T, F)`` and bool ``(B, T)`` -> float32 ``(B, T, F)``, 0 in padding."""
         real = cliques.split_blocks(mask[:, :, None], self.run_frames)
         logits = cliques.split_blocks(ops.cast(logits, "float32"), self.run_frames)
@@ -122,7 +126,7 @@ class Claws(Baseline):
             weights = weights * ops.sum(ops.cast(real, "float32"), axis=2, keepdims=True)
         return cliques.join_blocks(ops.where(real, weights, 0.0), ops.shape(mask)[1])
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 and 3."""
         layers = []
         for dense, suppressor, dropout in zip(self.hidden, self.suppressors, self.dropouts, strict=True):
@@ -131,12 +135,12 @@ class Claws(Baseline):
             x = dropout(layers[-1], training=training)
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0], "hidden_1": layers[0], "hidden_2": layers[1]}
 
-    def clustering_terms(self, labels, hidden, mask):
+    def clustering_terms(self, labels: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         """Clustering loss of one layer ``(B, T, F)``, mean over the videos."""
         in_second = two_means(hidden, mask)
         return ops.mean(clustering_loss(labels, hidden, in_second, mask, self.distance_bound))
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Step 4: means over the videos."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         mask = spread_mask(scores, mask)
@@ -155,7 +159,7 @@ class Claws(Baseline):
         )
         return terms
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         names = (
             "units", "run_frames", "rescale", "dropout", "distance_bound", "clustering_weight", "sparsity_weight",

@@ -1,11 +1,14 @@
 """HL-Net of Wu et al. [10]: graph convolutions over three graphs of a video, and a causal branch for streams."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
     mean_over_frames,
@@ -15,6 +18,7 @@ from vad_keras.models.baselines._temporal import (
     weighted_mean,
     zero_padding,
 )
+from vad_keras.typing import Shape, Tensor
 
 KERNEL = 5  # frames, of the residual and of the causal convolution
 
@@ -84,15 +88,15 @@ class HLNet(Baseline):
 
     def __init__(
         self,
-        units=(512, 128),
-        branch_units=32,
-        dropout=0.6,
-        similarity_threshold=0.7,
-        distillation_weight=5.0,
-        online=False,
-        patches="first",
-        **kwargs,
-    ):
+        units: Sequence[int] = (512, 128),
+        branch_units: int = 32,
+        dropout: float = 0.6,
+        similarity_threshold: float = 0.7,
+        distillation_weight: float = 5.0,
+        online: bool = False,
+        patches: Patches = "first",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, **kwargs)
         checks.integer_lists(1, units=units)
         checks.integers(1, branch_units=branch_units)
@@ -109,7 +113,7 @@ class HLNet(Baseline):
         self.branches = [[GraphConvolution(branch_units, dtype=policy) for _ in range(2)] for _ in range(3)]
         self.scorer = keras.layers.Dense(1, dtype="float32")
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of all branches."""
         size = _build_in_turn(self.embed, feature_dim)
         self.causal.build((None, None, _build_in_turn(self.approximator, size)))
@@ -118,7 +122,7 @@ class HLNet(Baseline):
             second.build((None, None, self.branch_units))
         self.scorer.build((None, None, 3 * self.branch_units))
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 to 6."""
         dropouts = iter(self.dropouts)
         h = x
@@ -138,25 +142,25 @@ class HLNet(Baseline):
         score = online_score if self.online else ops.sigmoid(logit)
         return {spec.ANOMALY_SCORE: score, "online_score": online_score, **logits}
 
-    def _approximate(self, h):
+    def _approximate(self, h: Tensor) -> Tensor:
         """Step 3; padding comes after all real frames, where a causal convolution does not look."""
         for dense in self.approximator:
             h = dense(h)
         return self.causal(h)[..., 0]
 
-    def _holistic(self, x, mask):
+    def _holistic(self, x: Tensor, mask: Tensor) -> Tensor:
         directions = ops.normalize(x, axis=-1)
         similarity = ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))
         similarity = ops.where(similarity > self.similarity_threshold, similarity, 0.0)
         return softmax_over_keys(similarity, mask)
 
     @staticmethod
-    def _alike(online_logit, mask):
+    def _alike(online_logit: Tensor, mask: Tensor) -> Tensor:
         scores = ops.stop_gradient(ops.sigmoid(online_logit))
         likeness = 1.0 - ops.abs(ops.expand_dims(scores, 2) - ops.expand_dims(scores, 1))
         return softmax_over_keys(ops.sigmoid((likeness - 0.5) / 0.1), mask)
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Step 7."""
         labels = labels_of_bags(labels)
         logit, online_logit = outputs["logit"], outputs["online_logit"]
@@ -171,7 +175,7 @@ class HLNet(Baseline):
         total = terms["bag_cross_entropy"] + terms["online_cross_entropy"]
         return {**terms, "total": total + self.distillation_weight * terms["distillation"]}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         names = ("units", "branch_units", "dropout", "similarity_threshold", "distillation_weight", "online")
         return {**super().get_config(), **self.attributes(*names)}
@@ -180,13 +184,13 @@ class HLNet(Baseline):
 class GraphConvolution(keras.layers.Layer):
     """Step 5 of ``HLNet``: ``ReLU(A h W + R(h))`` for features ``h`` and one of its graphs ``A``."""
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
         self.units = units
         self.dense = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights for ``(B, T, C)``; the residual needs some where ``C`` is not ``units``."""
         self.dense.build(input_shape)
         self.residual = None
@@ -195,17 +199,17 @@ class GraphConvolution(keras.layers.Layer):
             self.residual.build(input_shape)
         self.built = True
 
-    def call(self, h, graph, mask):
+    def call(self, h: Tensor, graph: Tensor, mask: Tensor) -> Tensor:
         """``(B, T, C)``, ``(B, T, T)`` and bool ``(B, T)`` -> ``(B, T, units)``."""
         skip = h if self.residual is None else self.residual(zero_padding(h, mask))
         return ops.relu(ops.matmul(ops.cast(graph, h.dtype), self.dense(h)) + skip)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """``(B, T, units)``."""
         return (*input_shape[:-1], self.units)
 
 
-def _build_in_turn(layers, size):
+def _build_in_turn(layers: Sequence[keras.layers.Dense], size: int) -> int:
     """Build dense layers one behind the other; the size of the last."""
     for dense in layers:
         dense.build((None, None, size))
@@ -213,7 +217,7 @@ def _build_in_turn(layers, size):
     return size
 
 
-def _top_mean_cross_entropy(labels, logit, mask):
+def _top_mean_cross_entropy(labels: Tensor, logit: Tensor, mask: Tensor) -> Tensor:
     """Mean over videos of the cross entropy of step 7."""
     chosen = top_frames(logit, mask)
     return ops.mean(cross_entropy(labels, ops.sigmoid(weighted_mean(logit, chosen))))

@@ -1,16 +1,20 @@
 """RTFM of Tian et al.: a multi-scale temporal network whose feature magnitudes mark abnormal moments."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
-from vad_keras.losses.bags import check_k, labels_of_bags, top_k_weights
+from vad_keras.losses.bags import TopK, check_k, labels_of_bags, top_k_weights
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import cross_entropy, length_of, mean_over_pairs, weighted_mean, zero_padding
+from vad_keras.typing import Shape, Tensor
 
 DILATIONS = (1, 2, 4)
-MAGNITUDE_FORMS = ("squared", "printed")
+MagnitudeForm = Literal["squared", "printed"]
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -79,20 +83,20 @@ class RTFM(Baseline):
 
     def __init__(
         self,
-        units=(512, 128),
-        dropout=0.7,
-        k=3,
-        margin=100.0,
-        magnitude_form="squared",
-        magnitude_weight=1e-4,
-        sparsity_weight=8e-3,
-        smoothness_weight=8e-4,
-        patches="first",
-        **kwargs,
-    ):
+        units: Sequence[int] = (512, 128),
+        dropout: float = 0.7,
+        k: TopK = 3,
+        margin: float = 100.0,
+        magnitude_form: MagnitudeForm = "squared",
+        magnitude_weight: float = 1e-4,
+        sparsity_weight: float = 8e-3,
+        smoothness_weight: float = 8e-4,
+        patches: Patches = "first",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, **kwargs)
         check_k(k)
-        checks.choice(MAGNITUDE_FORMS, "'squared' is what the authors ran.", magnitude_form=magnitude_form)
+        checks.choice(get_args(MagnitudeForm), "'squared' is what the authors ran.", magnitude_form=magnitude_form)
         checks.integer_lists(1, units=units)
         checks.numbers_in("[0, 1)", dropout=dropout)
         self.units, self.k, self.margin, self.magnitude_form = tuple(units), k, margin, magnitude_form
@@ -109,7 +113,7 @@ class RTFM(Baseline):
         self.hide = keras.layers.Dropout(dropout, dtype="float32")
         self.network = MultiScaleTemporalNetwork(dtype=policy)
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of network and classifier."""
         self.network.build((None, None, feature_dim))
         size = feature_dim
@@ -117,7 +121,7 @@ class RTFM(Baseline):
             dense.build((None, None, size))
             size = dense.units
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 to 4."""
         features = self.dropouts[0](self.network(x, mask=mask, training=training), training=training)
         magnitude = zero_padding(length_of(features), mask)
@@ -137,7 +141,7 @@ class RTFM(Baseline):
             "bag_score": weighted_mean(scores, chosen),
         }
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Steps 5 to 7."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         terms = {
@@ -149,7 +153,7 @@ class RTFM(Baseline):
         weights = (1.0, *self.term_weights.values())
         return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}
 
-    def _magnitude_loss(self, labels, magnitude):
+    def _magnitude_loss(self, labels: Tensor, magnitude: Tensor) -> Tensor:
         """Step 5: ``(B,)``, ``(B,)`` -> scalar; rows are abnormal, columns normal videos."""
         abnormal, normal = ops.expand_dims(magnitude, 1), ops.expand_dims(magnitude, 0)
         if self.magnitude_form == "squared":
@@ -158,7 +162,7 @@ class RTFM(Baseline):
             pairs = ops.relu(self.margin - (abnormal - normal))
         return mean_over_pairs(pairs, labels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),
@@ -174,13 +178,13 @@ class RTFM(Baseline):
 class MultiScaleTemporalNetwork(keras.layers.Layer):
     """Step 2 of ``RTFM``: ``(B, T, C)`` and a mask -> ``(B, T, C)``, with batch statistics of real frames only."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights for ``C`` channels."""
-        channels = input_shape[-1]
+        channels = checks.channels("x", input_shape)
         branch = max(1, channels // 4)
         self.pyramid = [self._convolution(branch, 3, d, use_bias=True) for d in DILATIONS]
         self.reduce = self._convolution(branch, 1, use_bias=False)
@@ -200,7 +204,7 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
             norm.build((None, None, size))
         self.built = True
 
-    def _convolution(self, channels, size, dilation=1, use_bias=False):
+    def _convolution(self, channels: int, size: int, dilation: int = 1, use_bias: bool = False) -> keras.layers.Conv1D:
         return keras.layers.Conv1D(
             channels,
             size,
@@ -211,11 +215,11 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
 
-    def _norm(self, **options):
+    def _norm(self, **options: Any) -> keras.layers.BatchNormalization:
         """With the defaults of PyTorch, for which the rates were tuned."""
         return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=self.dtype_policy, **options)
 
-    def call(self, x, mask, training=False):
+    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """Pyramid and attention side by side, then one convolution over both."""
         x = zero_padding(x, mask)
         scales = [
@@ -225,7 +229,7 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
         both = zero_padding(ops.concatenate([*scales, self._attend(self.reduce(x), mask, training)], axis=-1), mask)
         return self.norms[-1](self.fuse(both), training=training, mask=mask) + ops.cast(x, self.compute_dtype)
 
-    def _attend(self, x, mask, training):
+    def _attend(self, x: Tensor, mask: Tensor, training: bool) -> Tensor:
         """Non-local block: products of all pairs of frames over their number, no softmax."""
         num_real = ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1), 1.0)[:, None, None]
         phi = self.phi(x) / ops.cast(num_real, x.dtype)  # divided first: float16 ends at 65504
@@ -233,6 +237,6 @@ class MultiScaleTemporalNetwork(keras.layers.Layer):
         found = self.back(ops.matmul(weights, zero_padding(self.g(x), mask)))
         return self.attention_norm(found, training=training, mask=mask) + x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the input."""
         return tuple(input_shape)

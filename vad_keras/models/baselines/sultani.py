@@ -1,12 +1,16 @@
 """The three-layer network and ranking loss of Sultani et al. [1], the common baseline of the field."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags
-from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.losses.ranking_mil import Pairing, check_ranking, ranking_mil
+from vad_keras.models.baselines._base import Baseline, Patches
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -57,24 +61,24 @@ class SultaniRanker(Baseline):
 
     def __init__(
         self,
-        units=(512, 32),
-        dropout=0.6,
-        patches="first",
-        normalize=True,
-        kernel_l2=0.001,
-        pairing="all",
-        margin=1.0,
-        sparsity_weight=8e-5,
-        smoothness_weight=8e-5,
-        **kwargs,
-    ):
+        units: Sequence[int] = (512, 32),
+        dropout: float = 0.6,
+        patches: Patches = "first",
+        normalize: bool = True,
+        kernel_l2: float = 0.001,
+        pairing: Pairing = "all",
+        margin: float = 1.0,
+        sparsity_weight: float = 8e-5,
+        smoothness_weight: float = 8e-5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, normalize, **kwargs)
         checks.integer_lists(1, 2, units=units)
         checks.numbers_in("[0, 1)", dropout=dropout)
         checks.numbers_in("[0, inf)", kernel_l2=kernel_l2)
         check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.units, self.dropout, self.kernel_l2 = tuple(units), dropout, kernel_l2
-        self.loss_options = {
+        self.loss_options: dict[str, Any] = {
             "pairing": pairing,
             "margin": margin,
             "sparsity_weight": sparsity_weight,
@@ -85,7 +89,7 @@ class SultaniRanker(Baseline):
         self.dropouts = [keras.layers.Dropout(dropout) for _ in self.units]
         self.scorer = self._dense(1, "sigmoid", dtype="float32")
 
-    def _dense(self, units, activation, dtype=None):
+    def _dense(self, units: int, activation: str, dtype: str | None = None) -> keras.layers.Dense:
         regularizer = keras.regularizers.L2(self.kernel_l2) if self.kernel_l2 else None
         return keras.layers.Dense(
             units,
@@ -95,25 +99,25 @@ class SultaniRanker(Baseline):
             dtype=dtype or self.dtype_policy,
         )
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of the three layers."""
         size = feature_dim
         for dense in (*self.hidden, self.scorer):
             dense.build((None, None, size))
             size = dense.units
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Step 3."""
         for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
             x = dropout(dense(x), training=training)
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Ranking loss of the batch, summed over abnormal videos."""
         terms = ranking_mil(labels, outputs[spec.ANOMALY_SCORE], mask, **self.loss_options)
         return {**terms, "total": terms["total"] * ops.maximum(ops.sum(labels_of_bags(labels)), 1.0)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         return {
             **super().get_config(),

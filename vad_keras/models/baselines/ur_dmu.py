@@ -1,12 +1,14 @@
 """UR-DMU of Zhou et al.: two memories, of normal and of abnormal moments, and a latent space for what is normal."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags
 from vad_keras.models.baselines._attention import GlobalLocalBlock
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import (
     cross_entropy,
     length_of,
@@ -15,6 +17,7 @@ from vad_keras.models.baselines._temporal import (
     top_frames,
     weighted_mean,
 )
+from vad_keras.typing import Shape, Tensor
 
 SLOTS_PER_CHOICE = 16  # floor(K / 16) + 1 slots are averaged per memory
 
@@ -91,30 +94,31 @@ class URDMU(Baseline):
 
     def __init__(
         self,
-        units=512,
-        heads=4,
-        head_dim=128,
-        mlp_units=512,
-        depth=2,
-        dropout=0.5,
-        memory_slots=60,
-        classifier_units=128,
-        margin=1.0,
-        distance_margin=100.0,
-        memory_weight=0.1,
-        triplet_weight=0.1,
-        kl_weight=0.001,
-        distance_weight=0.0001,
-        patches="first",
-        **kwargs,
-    ):
+        units: int = 512,
+        heads: int = 4,
+        head_dim: int = 128,
+        mlp_units: int = 512,
+        depth: int = 2,
+        dropout: float = 0.5,
+        memory_slots: int = 60,
+        classifier_units: int = 128,
+        margin: float = 1.0,
+        distance_margin: float = 100.0,
+        memory_weight: float = 0.1,
+        triplet_weight: float = 0.1,
+        kl_weight: float = 0.001,
+        distance_weight: float = 0.0001,
+        patches: Patches = "first",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, **kwargs)
         checks.integers(1, units=units, heads=heads, head_dim=head_dim, mlp_units=mlp_units)
         checks.integers(1, memory_slots=memory_slots, classifier_units=classifier_units)
         checks.integers(0, depth=depth)
         checks.numbers_in("[0, 1)", dropout=dropout)
-        self.sizes = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units, "depth": depth}
-        self.sizes |= {"dropout": dropout, "memory_slots": memory_slots, "classifier_units": classifier_units}
+        self.sizes: dict[str, Any] = {"units": units, "heads": heads, "head_dim": head_dim, "mlp_units": mlp_units}
+        self.sizes |= {"depth": depth, "dropout": dropout}
+        self.sizes |= {"memory_slots": memory_slots, "classifier_units": classifier_units}
         self.loss_options = {"margin": margin, "distance_margin": distance_margin}
         self.term_weights = {
             "memory_weight": memory_weight,
@@ -132,7 +136,7 @@ class URDMU(Baseline):
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
         self.seed_generator = keras.random.SeedGenerator()
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of all parts."""
         units = self.sizes["units"]
         self.embed.build((None, None, feature_dim))
@@ -141,7 +145,7 @@ class URDMU(Baseline):
         self.hidden.build((None, None, 2 * units))
         self.scorer.build((None, None, self.sizes["classifier_units"]))
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 to 5, and what the losses take of each video."""
         x = self.embed(x)
         for block in self.blocks:
@@ -163,16 +167,16 @@ class URDMU(Baseline):
             "normal_latent": length_of(weighted_mean(sampled, where_normal)),
         }
 
-    def _sample(self, mu, log_variance):
+    def _sample(self, mu: Tensor, log_variance: Tensor) -> Tensor:
         noise = keras.random.normal(ops.shape(mu), dtype="float32", seed=self.seed_generator)
         return mu + ops.exp(0.5 * log_variance) * noise
 
-    def _score(self, x, *latents):
+    def _score(self, x: Tensor, *latents: Tensor) -> Tensor:
         """Step 5."""
         read = sum(ops.cast(latent, x.dtype) for latent in latents)
         return self.scorer(self.hidden(ops.concatenate([x, read], axis=-1)))[..., 0]
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Step 6."""
         labels = labels_of_bags(labels)
         is_abnormal = ops.expand_dims(labels > 0, 1)
@@ -189,7 +193,7 @@ class URDMU(Baseline):
         weights = (1.0, *self.term_weights.values())
         return {**terms, "total": sum(w * term for w, term in zip(weights, terms.values(), strict=True))}
 
-    def _triplet(self, labels, normal_center, abnormal_center):
+    def _triplet(self, labels: Tensor, normal_center: Tensor, abnormal_center: Tensor) -> Tensor:
         """``(B, D)`` each; rows are abnormal, columns normal videos."""
         normal_center, abnormal_center = _unit(normal_center), _unit(abnormal_center)
         anchor = ops.expand_dims(normal_center, 0)
@@ -197,7 +201,7 @@ class URDMU(Baseline):
         to_negative = length_of(anchor - ops.expand_dims(abnormal_center, 1))
         return mean_over_pairs(ops.relu(to_positive - to_negative + self.loss_options["margin"]), labels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         return {**super().get_config(), **self.sizes, **self.loss_options, **self.term_weights}
 
@@ -209,42 +213,42 @@ class MemoryUnit(keras.layers.Layer):
         slots: vectors of the memory, K.
     """
 
-    def __init__(self, slots, **kwargs):
+    def __init__(self, slots: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
         self.slots = slots
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the memory, uniform in ``+-1 / sqrt(D)`` as in the authors' code."""
-        units = input_shape[-1]
+        units = checks.channels("x", input_shape)
         bound = units**-0.5
         self.memory = self.add_weight(
             name="memory", shape=(self.slots, units), initializer=keras.initializers.RandomUniform(-bound, bound)
         )
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Weights, their highest, and what they read."""
         likeness = ops.matmul(x, ops.transpose(self.memory)) * self.memory.shape[1] ** -0.5
         weights = ops.sigmoid(ops.cast(likeness, "float32"))
         highest = ops.top_k(weights, self.slots // SLOTS_PER_CHOICE + 1)[0]
         return ops.mean(highest, axis=-1), ops.matmul(ops.cast(weights, x.dtype), self.memory)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
         """``(B, T)`` and ``(B, T, D)``."""
         return tuple(input_shape[:-1]), tuple(input_shape)
 
 
-def _top_mean(values, mask):
+def _top_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the frames of highest value, ``(B, T)`` -> ``(B,)``."""
     return weighted_mean(values, top_frames(values, mask))
 
 
-def _unit(x):
+def _unit(x: Tensor) -> Tensor:
     return x / ops.maximum(ops.expand_dims(length_of(x), -1), 1e-7)
 
 
-def _memory_loss(labels, abnormal_memory, normal_memory, mask):
+def _memory_loss(labels: Tensor, abnormal_memory: Tensor, normal_memory: Tensor, mask: Tensor) -> Tensor:
     """The four terms of ``memory`` in step 6."""
     of_abnormal = cross_entropy(1.0, _top_mean(abnormal_memory, mask))
     of_abnormal = of_abnormal + cross_entropy(1.0, _top_mean(1.0 - normal_memory, mask))

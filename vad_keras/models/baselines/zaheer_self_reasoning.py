@@ -1,5 +1,8 @@
 """The self-reasoning network of Zaheer et al. [8]: pseudo labels from two clusters of a video's features."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,9 +10,10 @@ from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags, spread_mask
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import mean_over_frames
 from vad_keras.models.baselines._two_means import clustering_loss, two_means
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -73,17 +77,17 @@ class ZaheerSelfReasoning(Baseline):
 
     def __init__(
         self,
-        units=(512, 32),
-        dropout=0.6,
-        patches="first",
-        normalize=True,
-        warmup_steps=200,
-        distance_bound=1.0,
-        clustering_weight=0.01,
-        sparsity_weight=8e-5,
-        smoothness_weight=8e-5,
-        **kwargs,
-    ):
+        units: Sequence[int] = (512, 32),
+        dropout: float = 0.6,
+        patches: Patches = "first",
+        normalize: bool = True,
+        warmup_steps: int = 200,
+        distance_bound: float = 1.0,
+        clustering_weight: float = 0.01,
+        sparsity_weight: float = 8e-5,
+        smoothness_weight: float = 8e-5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, normalize, **kwargs)
         checks.integer_lists(1, units=units)
         checks.integers(0, warmup_steps=warmup_steps)
@@ -99,7 +103,7 @@ class ZaheerSelfReasoning(Baseline):
         self.dropouts = [keras.layers.Dropout(dropout) for _ in self.units]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of the three layers."""
         size = feature_dim
         for dense in (*self.hidden, self.scorer):
@@ -107,7 +111,7 @@ class ZaheerSelfReasoning(Baseline):
             size = dense.units
         self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Step 2; in training the counter goes on."""
         if training:
             self.steps.assign(self.steps + 1)
@@ -117,7 +121,7 @@ class ZaheerSelfReasoning(Baseline):
             x = dropout(layers[-1], training=training)
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0], spec.EMBEDDING: ops.cast(layers[0], "float32")}
 
-    def pseudo_labels(self, labels, scores, in_second, mask):
+    def pseudo_labels(self, labels: Tensor, scores: Tensor, in_second: Tensor, mask: Tensor) -> Tensor:
         """Step 3 from the clusters, ``(B,)``, ``(B, T)`` three times -> float32 ``(B, T)``."""
         second = ops.cast(in_second, "float32")
         first = ops.cast(mask, "float32") - second
@@ -125,7 +129,7 @@ class ZaheerSelfReasoning(Baseline):
         anomalous = ops.where(second_is_meant[:, None], second, first)
         return ops.stop_gradient(anomalous * labels[:, None])
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Step 4: means over the videos, of the last two over the abnormal ones; ``validation`` is without warm-up."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         mask = spread_mask(scores, mask)
@@ -150,7 +154,7 @@ class ZaheerSelfReasoning(Baseline):
         terms["total"] = terms["validation"] + warmup * in_place
         return terms
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         names = (
             "units", "dropout", "warmup_steps", "distance_bound", "clustering_weight", "sparsity_weight",
@@ -159,7 +163,7 @@ class ZaheerSelfReasoning(Baseline):
         return {**super().get_config(), **self.attributes(*names)}
 
 
-def _mean_score(scores, cluster):
+def _mean_score(scores: Tensor, cluster: Tensor) -> Tensor:
     """``(B, T)`` twice -> ``(B,)``; below every score for an empty cluster."""
     number = ops.sum(cluster, axis=1)
     return ops.where(number > 0, ops.sum(scores * cluster, axis=1) / ops.maximum(number, 1.0), -1.0)

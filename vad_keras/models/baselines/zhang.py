@@ -1,12 +1,16 @@
 """The temporal convolutional network with complementary inner bag loss of Zhang et al. [4]."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import bag_score, labels_of_bags, mean_of_bags
-from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.losses.ranking_mil import Pairing, check_ranking, ranking_mil
+from vad_keras.models.baselines._base import Baseline, Patches
+from vad_keras.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -69,19 +73,19 @@ class ZhangInnerBag(Baseline):
 
     def __init__(
         self,
-        channels=(512, 32),
-        kernel_size=2,
-        dropout=0.6,
-        patches="first",
-        normalize=True,
-        inner_weight=1.0,
-        inner_margin=1.0,
-        pairing="all",
-        margin=1.0,
-        sparsity_weight=8e-5,
-        smoothness_weight=8e-5,
-        **kwargs,
-    ):
+        channels: Sequence[int] = (512, 32),
+        kernel_size: int = 2,
+        dropout: float = 0.6,
+        patches: Patches = "first",
+        normalize: bool = True,
+        inner_weight: float = 1.0,
+        inner_margin: float = 1.0,
+        pairing: Pairing = "all",
+        margin: float = 1.0,
+        sparsity_weight: float = 8e-5,
+        smoothness_weight: float = 8e-5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, normalize, **kwargs)
         checks.integer_lists(1, channels=channels)
         checks.integers(1, kernel_size=kernel_size)
@@ -90,7 +94,7 @@ class ZhangInnerBag(Baseline):
         check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
         self.channels, self.kernel_size, self.dropout = tuple(channels), kernel_size, dropout
         self.inner_weight, self.inner_margin = inner_weight, inner_margin
-        self.loss_options = {
+        self.loss_options: dict[str, Any] = {
             "pairing": pairing,
             "margin": margin,
             "sparsity_weight": sparsity_weight,
@@ -102,17 +106,18 @@ class ZhangInnerBag(Baseline):
         self.shortcuts = [keras.layers.Dense(size, dtype=self.dtype_policy) for size in self.channels]
         self.scorer = keras.layers.Dense(1, "sigmoid", dtype="float32")
 
-    def _convolution(self, size, dilation):
+    def _convolution(self, size: int, dilation: int) -> keras.layers.Conv1D:
         return keras.layers.Conv1D(
             size, self.kernel_size, padding="causal", dilation_rate=dilation, activation="relu", dtype=self.dtype_policy
         )
 
     @property
-    def receptive_field(self):
+    def receptive_field(self) -> int:
         """Frames that a score depends on, its own included."""
-        return 1 + sum(2 * (self.kernel_size - 1) * 2**block for block in range(len(self.channels)))
+        before: int = sum(2 * (self.kernel_size - 1) * 2**block for block in range(len(self.channels)))
+        return 1 + before
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights; a block whose size stays needs no shortcut."""
         size = feature_dim
         for block, channels in enumerate(self.channels):
@@ -123,7 +128,7 @@ class ZhangInnerBag(Baseline):
             size = channels
         self.scorer.build((None, None, size))
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 and 3."""
         for block, shortcut in enumerate(self.shortcuts):
             skip = shortcut(x) if shortcut.built else x
@@ -132,13 +137,13 @@ class ZhangInnerBag(Baseline):
             x = ops.relu(x + ops.cast(skip, x.dtype))
         return {spec.ANOMALY_SCORE: self.scorer(x)[..., 0]}
 
-    def inner_bag_loss(self, labels, scores, mask):
+    def inner_bag_loss(self, labels: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
         """Step 5, ``(B,)``, ``(B, T)``, bool ``(B, T)`` -> scalar."""
         gap = bag_score(scores, mask, k=1) + bag_score(-scores, mask, k=1)
         abnormal = mean_of_bags(ops.relu(self.inner_margin - gap), labels)
         return abnormal + mean_of_bags(gap, 1.0 - labels)
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Steps 4 and 5."""
         scores = outputs[spec.ANOMALY_SCORE]
         terms = ranking_mil(labels, scores, mask, **self.loss_options)
@@ -146,7 +151,7 @@ class ZhangInnerBag(Baseline):
         terms["total"] = terms["total"] + self.inner_weight * terms["inner_bag"]
         return terms
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         names = ("channels", "kernel_size", "dropout", "inner_weight", "inner_margin")
         return {**super().get_config(), **self.attributes(*names), **self.loss_options}

@@ -1,13 +1,17 @@
 """The graph convolutional label noise cleaner of Zhong et al. [2], beside the classifier it cleans labels for."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from vad_keras import checks, cliques, spec
 from vad_keras.losses.bag_cross_entropy import bag_cross_entropy
 from vad_keras.losses.bags import labels_of_bags, spread_mask, top_k_weights
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
 from vad_keras.models.baselines._temporal import mean_over_frames
+from vad_keras.typing import Shape, Tensor
 
 
 class LabelNoiseCleaner(keras.layers.Layer):
@@ -25,7 +29,7 @@ class LabelNoiseCleaner(keras.layers.Layer):
         graph_frames: largest graph.
     """
 
-    def __init__(self, units, dropout, graph_frames, **kwargs):
+    def __init__(self, units: Sequence[int], dropout: float, graph_frames: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units, self.dropout, self.graph_frames = units, dropout, graph_frames
         self.compress = [keras.layers.Dense(size, "relu", dtype=self.dtype_policy) for size in units[:2]]
@@ -33,14 +37,14 @@ class LabelNoiseCleaner(keras.layers.Layer):
         self.similarity_kernels = self._branch()
         self.consistency_kernels = self._branch()
 
-    def dense_layers(self):
+    def dense_layers(self) -> tuple[keras.layers.Dense, ...]:
         """All layers with weights."""
         return (*self.compress, *self.similarity_kernels, *self.consistency_kernels)
 
-    def _branch(self):
+    def _branch(self) -> list[keras.layers.Dense]:
         return [keras.layers.Dense(size, use_bias=False, dtype=self.dtype_policy) for size in (self.units[2], 1)]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Make the weights for vectors of ``(B, T, C)``."""
         size = input_shape[-1]
         for dense in self.compress:
@@ -51,7 +55,7 @@ class LabelNoiseCleaner(keras.layers.Layer):
             second.build((None, None, None, first.units))
         self.built = True
 
-    def call(self, x, mask, training=False):
+    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """``(B, T, C)`` and bool ``(B, T)`` -> float32 ``(B, T)``."""
         for dense, dropout in zip(self.compress, self.dropouts, strict=True):
             x = dropout(dense(x), training=training)
@@ -64,20 +68,20 @@ class LabelNoiseCleaner(keras.layers.Layer):
         return cliques.join_blocks((similar + near) / 2.0, num_frames)[..., 0]
 
 
-def similarity_edges(x, pairs):
+def similarity_edges(x: Tensor, pairs: Tensor) -> Tensor:
     """Feature similarity graph, ``(B, N, S, F)`` -> ``(B, N, S, S)``; 0 outside ``pairs``."""
     products = ops.matmul(x, ops.swapaxes(x, 2, 3))
     highest = ops.max(ops.where(pairs, products, -1e9), axis=3, keepdims=True)
     return ops.where(pairs, ops.exp(ops.where(pairs, products - highest, 0.0)), 0.0)
 
 
-def consistency_edges(pairs):
+def consistency_edges(pairs: Tensor) -> Tensor:
     """Temporal consistency graph, ``(B, N, S, S)``; 0 outside ``pairs``."""
     frame = ops.arange(pairs.shape[3], dtype="float32")
     return ops.where(pairs, ops.exp(-ops.abs(frame[:, None] - frame)), 0.0)
 
 
-def propagate(edges, x, kernels):
+def propagate(edges: Tensor, x: Tensor, kernels: Sequence[keras.layers.Dense]) -> Tensor:
     """Two graph convolutions with a ReLU between, ``(B, N, S, S)`` and ``(B, N, S, F)`` -> float32 ``(B, N, S, 1)``."""
     degrees = ops.sum(edges, axis=3, keepdims=True)
     scale = ops.where(degrees > 0, ops.rsqrt(ops.where(degrees > 0, degrees, 1.0)), 0.0)
@@ -157,19 +161,19 @@ class ZhongLabelCleaner(Baseline):
 
     def __init__(
         self,
-        units=512,
-        cleaner_units=(512, 128, 32),
-        dropout=0.6,
-        patches="first",
-        normalize=True,
-        graph_frames=256,
-        confident_share=0.3,
-        ensemble_momentum=0.95,
-        indirect_weight=1.0,
-        warmup_steps=200,
-        phase_steps=100,
-        **kwargs,
-    ):
+        units: int = 512,
+        cleaner_units: Sequence[int] = (512, 128, 32),
+        dropout: float = 0.6,
+        patches: Patches = "first",
+        normalize: bool = True,
+        graph_frames: int = 256,
+        confident_share: float = 0.3,
+        ensemble_momentum: float = 0.95,
+        indirect_weight: float = 1.0,
+        warmup_steps: int = 200,
+        phase_steps: int = 100,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, normalize, **kwargs)
         checks.integers(1, units=units, phase_steps=phase_steps, graph_frames=graph_frames)
         checks.integers(0, warmup_steps=warmup_steps)
@@ -191,7 +195,7 @@ class ZhongLabelCleaner(Baseline):
         for twin, layer in zip(self.ensemble.dense_layers(), self.cleaner.dense_layers(), strict=True):
             twin.kernel_initializer = layer.kernel_initializer  # one seed, so that the average starts as a copy
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights."""
         self.hidden.build((None, None, feature_dim))
         self.scorer.build((None, None, self.units))
@@ -200,7 +204,7 @@ class ZhongLabelCleaner(Baseline):
         self.ensemble.trainable = False
         self.steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 to 4; in training the counter goes on and the average moves."""
         if training:
             self.steps.assign(self.steps + 1)
@@ -214,12 +218,12 @@ class ZhongLabelCleaner(Baseline):
             "ensembled_label": ops.where(mask, ensembled, 0.0),
         }
 
-    def _move_average(self):
+    def _move_average(self) -> None:
         for average, weight in zip(self.ensemble.weights, self.cleaner.weights, strict=True):
             moved = self.ensemble_momentum * average + (1.0 - self.ensemble_momentum) * weight
             average.assign(ops.stop_gradient(moved))
 
-    def turns(self):
+    def turns(self) -> tuple[Tensor, Tensor]:
         """Whose turn it is, from the counter: float32 scalars in {0, 1}, warm-up and cleaner."""
         done = ops.maximum(self.steps - 1, 0)  # before this step
         warmup = done < self.warmup_steps
@@ -227,14 +231,14 @@ class ZhongLabelCleaner(Baseline):
         cleaner = ops.logical_and(ops.logical_not(warmup), ops.equal(phase % 2, 0))
         return ops.cast(warmup, "float32"), ops.cast(cleaner, "float32")
 
-    def classifier_labels(self, labels, cleaned, mask):
+    def classifier_labels(self, labels: Tensor, cleaned: Tensor, mask: Tensor) -> Tensor:
         """Step 5 after the warm-up, ``(B,)``, ``(B, T)``, bool ``(B, T)`` -> float32 ``(B, T)`` without gradient."""
         lowest = ops.min(ops.where(mask, cleaned, 1.0), axis=1, keepdims=True)
         span = ops.max(ops.where(mask, cleaned, 0.0), axis=1, keepdims=True) - lowest
         spread = (cleaned - lowest) / ops.where(span > 0, span, 1.0)
         return ops.stop_gradient(ops.where(span > 0, spread, 1.0) * labels[:, None])
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Steps 5 and 6: means over frames, then over videos; ``validation`` is the loss that no phase changes."""
         labels, scores = labels_of_bags(labels), outputs[spec.ANOMALY_SCORE]
         cleaned, mask = outputs["cleaned_label"], spread_mask(scores, mask)
@@ -256,7 +260,7 @@ class ZhongLabelCleaner(Baseline):
         terms["validation"] = terms["bag_cross_entropy"]
         return terms
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         names = (
             "units", "cleaner_units", "dropout", "graph_frames", "confident_share", "ensemble_momentum",
@@ -265,7 +269,7 @@ class ZhongLabelCleaner(Baseline):
         return {**super().get_config(), **self.attributes(*names)}
 
 
-def _cross_entropy(targets, probabilities):
+def _cross_entropy(targets: Tensor, probabilities: Tensor) -> Tensor:
     """Elementwise, finite at 0 and 1."""
     epsilon = keras.config.epsilon()
     probabilities = ops.clip(probabilities, epsilon, 1.0 - epsilon)

@@ -1,16 +1,20 @@
 """The temporal multi-instance ranking with attention of Zhu and Newsam [5]."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
 import keras
 from keras import ops
 
 from vad_keras import checks, spec
 from vad_keras.losses.bags import labels_of_bags, mean_of_bags
-from vad_keras.losses.ranking_mil import check_ranking, ranking_mil
+from vad_keras.losses.ranking_mil import Pairing, check_ranking, ranking_mil
 from vad_keras.losses.sparsity import sparsity
 from vad_keras.losses.temporal_smoothness import temporal_smoothness
-from vad_keras.models.baselines._base import Baseline
+from vad_keras.models.baselines._base import Baseline, Patches
+from vad_keras.typing import Tensor
 
-SCORE_SOURCES = ("scorer", "attended")
+ScoreSource = Literal["scorer", "attended"]
 
 
 @keras.saving.register_keras_serializable("vad_keras")
@@ -69,24 +73,24 @@ class ZhuNewsamAttention(Baseline):
 
     def __init__(
         self,
-        units=(512, 32),
-        attention_units=256,
-        dropout=0.6,
-        patches="first",
-        normalize=True,
-        score_from="scorer",
-        pairing="all",
-        margin=1.0,
-        sparsity_weight=8e-5,
-        smoothness_weight=8e-5,
-        **kwargs,
-    ):
+        units: Sequence[int] = (512, 32),
+        attention_units: int = 256,
+        dropout: float = 0.6,
+        patches: Patches = "first",
+        normalize: bool = True,
+        score_from: ScoreSource = "scorer",
+        pairing: Pairing = "all",
+        margin: float = 1.0,
+        sparsity_weight: float = 8e-5,
+        smoothness_weight: float = 8e-5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(patches, normalize, **kwargs)
         checks.integer_lists(1, 2, units=units)
         checks.integers(1, attention_units=attention_units)
         checks.numbers_in("[0, 1)", dropout=dropout)
         check_ranking(pairing, margin, sparsity_weight, smoothness_weight)
-        checks.choice(SCORE_SOURCES, score_from=score_from)
+        checks.choice(get_args(ScoreSource), score_from=score_from)
         self.units, self.attention_units, self.dropout = tuple(units), attention_units, dropout
         self.score_from = score_from
         self.pairing, self.margin = pairing, margin
@@ -102,7 +106,7 @@ class ZhuNewsamAttention(Baseline):
         self.attention_hidden = keras.layers.Dense(attention_units, "tanh", dtype=policy)
         self.attention_logit = keras.layers.Dense(1, dtype="float32")
 
-    def build_frames(self, feature_dim):
+    def build_frames(self, feature_dim: int) -> None:
         """Make the weights of the scorer and of the attention block."""
         for layers in ((*self.hidden, self.scorer), (self.attention_hidden, self.attention_logit)):
             size = feature_dim
@@ -110,7 +114,7 @@ class ZhuNewsamAttention(Baseline):
                 dense.build((None, None, size))
                 size = dense.units
 
-    def score_frames(self, x, mask, training):
+    def score_frames(self, x: Tensor, mask: Tensor, training: bool) -> dict[str, Tensor]:
         """Steps 2 and 3."""
         attention = self.attend(x, mask)
         for dense, dropout in zip(self.hidden, self.dropouts, strict=True):
@@ -121,12 +125,12 @@ class ZhuNewsamAttention(Baseline):
             reported = scores * attention / ops.max(attention, axis=1, keepdims=True)
         return {spec.ANOMALY_SCORE: reported, "frame_score": scores, "attention": attention}
 
-    def attend(self, x, mask):
+    def attend(self, x: Tensor, mask: Tensor) -> Tensor:
         """Step 3, ``(B, T, C)`` and bool ``(B, T)`` -> float32 ``(B, T)``, 0 in padding."""
         logits = ops.cast(self.attention_logit(self.attention_hidden(x))[..., 0], "float32")
         return ops.where(mask, ops.softmax(ops.where(mask, logits, -1e9), axis=1), 0.0)
 
-    def loss_terms(self, labels, outputs, mask):
+    def loss_terms(self, labels: Tensor, outputs: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """Steps 4 and 5."""
         scores, labels = outputs["frame_score"], labels_of_bags(labels)
         of_video = ops.sum(outputs["attention"] * scores, axis=1, keepdims=True)
@@ -142,7 +146,7 @@ class ZhuNewsamAttention(Baseline):
         )
         return terms
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that rebuild the model."""
         names = (
             "units", "attention_units", "dropout", "score_from", "pairing", "margin", "sparsity_weight",

@@ -111,7 +111,6 @@ def test_the_standardized_prior_is_added_to_the_logit_outside_of_training():
     inputs = {"nodes": NODES, "mask": MASK, "prior": prior}
     plain = ops.convert_to_numpy(Sure()(inputs)["anomaly_score"])
     model = Sure(late_prior=True)
-    model.build(NODES.shape)
     model.adapt_prior([np.array([[2.0, 0.25], [2.25, 0.0]]), np.array([-1.75, -1.5])])  # highest: 2, 2.25, -1.75, -1.5
     logits = NODES[:, :, 0, 0] - 5.0 + (prior.max(axis=2) - 0.25) / np.std([2.0, 2.25, -1.75, -1.5])
     found = {name: ops.convert_to_numpy(value) for name, value in model(inputs).items()}
