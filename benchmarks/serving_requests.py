@@ -1,8 +1,8 @@
 """How many snippets a request should hold: ``python -m benchmarks.serving_requests VIDEO MODEL``.
 
-One video is scored by the stand-ins of the tests, over gRPC and over REST, with 1 to 8 snippets per request. Each answer
-is delayed, as if the server were so far away. Client and server share the cores and the CPU time, so only the
-differences count: the rounds take turns and the fastest of each counts.
+One video is scored by the stand-ins of the tests, over gRPC and over REST, with 1 to 8 snippets per request. Answers
+are delayed, as if the server were far away. Client and server share the cores and the CPU time, so only differences
+mean something: the rounds take turns and the fastest of each counts.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from vad_keras import spec
 TIMEOUT_SEC = 60.0
 MAX_IN_FLIGHT = 4
 SNIPPETS_PER_REQUEST = 4  # as many as the exported graph computes at once
-MAX_FRAMES_BYTES = 8 << 20  # of a request with more than one snippet: for larger ones the way to the server hardly counts
+MAX_FRAMES_BYTES = 8 << 20  # of a request with more than one snippet; its round trip takes little of its time
 
 
 class TFServingEngine:
