@@ -47,6 +47,19 @@ def write_stream(video, path, num_frames=500, size=SIZE, form="h264"):
         target.mux(stream.encode())
 
 
+def write_loop(video, path, seconds):
+    """Write a video again and again as an mp4 of 25 frames a second."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        pictures = [frame.reformat(*SIZE, "yuv420p").to_ndarray() for frame in source.decode(video=0)]
+        for number in range(25 * seconds):
+            frame = av.VideoFrame.from_ndarray(pictures[number % len(pictures)], format="yuv420p")
+            frame.pts = number
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode())
+
+
 def start_server(port, entries):
     """Start the RTSP server and wait until it is ready."""
     command = ["/usr/bin/python3", str(SERVER), str(port), *entries]
@@ -198,15 +211,7 @@ def capacity(options, engine, folder):
     """Play the video as many cameras at once, and print whether all frames are scored."""
     engine.info = dataclasses.replace(engine.info, frames_per_sec=options.fps)
     stream = folder / "camera.mp4"
-    with av.open(str(options.video)) as source, av.open(str(stream), "w") as target:
-        copy = target.add_stream("libx264", rate=25)
-        copy.width, copy.height, copy.pix_fmt = *SIZE, "yuv420p"
-        pictures = [frame.reformat(*SIZE, "yuv420p").to_ndarray() for frame in source.decode(video=0)]
-        for number in range(25 * options.seconds):
-            frame = av.VideoFrame.from_ndarray(pictures[number % len(pictures)], format="yuv420p")
-            frame.pts = number
-            target.mux(copy.encode(frame))
-        target.mux(copy.encode())
+    write_loop(options.video, stream, options.seconds)
     for count in map(int, options.cameras.split(",")):
         cameras = [Camera(f"camera_{number}", str(stream)) for number in range(count)]
         watcher = make_watcher(cameras, engine, Path(tempfile.mkdtemp(dir=folder)))

@@ -22,11 +22,11 @@ PARAMETER_NALS = {
 class _Section:
     """Packets that may lie in one file: one stream, one picture size, time stamps of one clock.
 
-    The codec parameters are copied, so they outlive the container of the stream.
+    The codec parameters are copied, so they outlive the stream, whose decoder takes megabytes.
     """
 
     def __init__(self, stream, parameter_sets, in_band):
-        self.stream, self.parameter_sets = stream, parameter_sets
+        self.parameter_sets = parameter_sets
         self.holder = av.open(io.BytesIO(), "w", format="nut")
         self.template = self.holder.add_stream_from_template(stream)
         self.template.time_base = self.time_base = stream.time_base
@@ -111,14 +111,15 @@ class PacketRing:
     def _clear(self):
         self._entries, self._keys = deque(), deque()  # (frame, section); times of the key frames
         self._bytes, self._time, self._last = 0, float("-inf"), None
-        self._section, self._waits = None, True
+        self._section, self._stream, self._waits = None, None, True
 
     def _open_section(self, stream, frame):
         """Begin a section if the packet cannot lie in the file of the one before it."""
-        section, sets = self._section, None
+        section, sets, before = self._section, None, self._stream
+        self._stream = stream
         if frame.is_key:
             sets = parameter_sets(stream.codec_context, frame.data)
-        if section is None or stream is not section.stream or stream.time_base != section.time_base:
+        if section is None or stream is not before or stream.time_base != section.time_base:
             missing = not stream.codec_context.extradata
             self._section, self._waits = _Section(stream, sets, missing and sets is not None), True
         elif sets is not None and section.parameter_sets not in (None, sets):

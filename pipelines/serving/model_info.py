@@ -11,8 +11,8 @@ from pipelines.run.files import write_json
 
 MODEL_INFO_FILE = "model.json"
 MODEL_CARD_FILE = "MODEL_CARD.md"
-# Every engine turns so many snippets into nodes at once, one as a camera does: the kernels of another number of frames
-# give other last digits of nodes, whose rounding to float16 changes scores by 1e-5.
+# The engine in this process turns so many snippets into nodes at once, one as a camera does: the kernels of another
+# number of frames give other last digits of nodes, whose rounding to float16 changes scores by 1e-5.
 SNIPPETS_PER_CALL = 1
 DESCRIBE, QUERY, DESCRIPTION = "describe", "query", "model_json"  # the signature that returns it, its input and output
 

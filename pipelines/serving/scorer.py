@@ -81,7 +81,7 @@ class Scorer:
     @property
     def frames_per_call(self):
         """Number of frames that are turned into nodes at once."""
-        snippets = SNIPPETS_PER_CALL * getattr(self.engine, "calls_at_once", 1)
+        snippets = getattr(self.engine, "snippets_per_call", SNIPPETS_PER_CALL)
         if self.info.temporal_reach[1]:
             snippets = max(snippets, FRAMES_PER_CALL // self.info.clip_frames)
         return snippets * self.info.clip_frames
@@ -92,7 +92,8 @@ class Scorer:
         if limit is None:
             return WINDOW_FRAMES
         bytes_per_frame = self.info.num_patches * self.info.feature_dim * np.dtype(np.float32).itemsize
-        return max(limit // bytes_per_frame - 2 * self.margin_frames, self.frames_per_call)
+        margin = self.margin_frames  # a shorter window would be scored for less than a third of what is sent
+        return max(limit // bytes_per_frame - 2 * margin, margin, self.info.clip_frames)
 
     def push(self, frames):
         """Take the next frames and return the scores that have become final.

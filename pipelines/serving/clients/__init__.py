@@ -40,7 +40,13 @@ class ServerError(Exception):
 
 
 class Client(Protocol):
-    """A connection to one server. Threads may share it."""
+    """A connection to one server. Threads may share it.
+
+    Attributes:
+        max_request_bytes: Largest size of the numbers of a request, before they are written as messages.
+    """
+
+    max_request_bytes: int
 
     def predict(
         self, model: ServedModel, signature: str, inputs: dict, wanted: tuple, timeout_sec: float

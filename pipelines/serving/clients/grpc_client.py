@@ -26,6 +26,8 @@ class GrpcClient:
         target: ``"HOST:PORT"``.
     """
 
+    max_request_bytes = 64 << 20
+
     def __init__(self, target):
         self._channel = grpc.insecure_channel(target, options=OPTIONS)
         self._predict = self._channel.unary_unary(METHOD)

@@ -29,6 +29,8 @@ class RestClient:
         connections: Requests that may be in flight at the same time.
     """
 
+    max_request_bytes = 20 << 20  # at most six times as much text, and savedmodels/nginx.conf takes 128 MB
+
     def __init__(self, address, connections=1):
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._client = httpx.Client(base_url=address, limits=limits)

@@ -16,9 +16,8 @@ class Engine(Protocol):
         info: Description of the model, from its ``model.json``.
         version: Version of the model, such as ``"3"``.
         sha256: Hash of the exported files, see ``version_hash``; of a server, of the description that its model gives.
-        calls_at_once: Optional. Calls of ``SNIPPETS_PER_CALL`` snippets that ``extract`` makes at the same time; 1 if
-            absent.
-        max_request_bytes: Optional. Largest size of the nodes for ``score_nodes``; any if absent.
+        snippets_per_call: Optional. Snippets that ``extract`` is best given at once; ``SNIPPETS_PER_CALL`` if absent.
+        max_request_bytes: Optional. Largest size of the nodes for ``score_nodes`` in memory; any if absent.
     """
 
     info: ModelInfo

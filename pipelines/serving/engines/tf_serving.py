@@ -8,12 +8,13 @@ import numpy as np
 from pipelines.config import UserError
 from pipelines.serving.clients import ServedModel, ServerError, open_client
 from pipelines.serving.clients.retries import with_retries
-from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY, SNIPPETS_PER_CALL, parse_model_info
+from pipelines.serving.model_info import DESCRIBE, DESCRIPTION, QUERY, parse_model_info
 from vad_keras import spec
 
 TIMEOUT_SEC = 60.0
 MAX_IN_FLIGHT = 4
-MAX_REQUEST_BYTES = 64 << 20
+SNIPPETS_PER_REQUEST = 4  # as many as the exported graph computes at once
+MAX_FRAMES_BYTES = 8 << 20  # of a request with more than one snippet; its round trip takes little of its time
 
 
 class TFServingEngine:
@@ -29,20 +30,26 @@ class TFServingEngine:
         label: Label of the version, such as ``"stable"``.
         timeout_sec: Time until a request and its retries must be answered.
         max_in_flight: Requests that are sent at the same time, over all users of this engine.
+        snippets_per_request: Snippets of a request for nodes; fewer of large frames.
 
     Raises:
         UserError: The address is wrong, nothing answers there, or the server has no such model or version.
     """
 
-    max_request_bytes = MAX_REQUEST_BYTES
-
     def __init__(
-        self, address, name="vad", version="", label="", timeout_sec=TIMEOUT_SEC, max_in_flight=MAX_IN_FLIGHT
+        self,
+        address,
+        name="vad",
+        version="",
+        label="",
+        timeout_sec=TIMEOUT_SEC,
+        max_in_flight=MAX_IN_FLIGHT,
+        snippets_per_request=SNIPPETS_PER_REQUEST,
     ):
         self._model = ServedModel(name, *_chosen(version, label))
         self.address, self._timeout_sec = address, timeout_sec
-        self.calls_at_once = max_in_flight
         self._client = open_client(address, max_in_flight)
+        self.max_request_bytes = self._client.max_request_bytes
         self._pool = ThreadPoolExecutor(max_in_flight, thread_name_prefix="vad-request")
         try:
             description, self.version = self._describe()
@@ -52,16 +59,19 @@ class TFServingEngine:
         self._model = ServedModel(name, self.version)
         self.info = parse_model_info(description, f"the description of {self._model} at {address}")
         self.sha256 = hashlib.sha256(description.encode()).hexdigest()
+        self._whole = any(self.info.temporal_reach)  # frames of a video network depend on each other
+        snippet_bytes = max(self.info.clip_frames * self.info.image_size_px**2 * 3, 1)
+        self._snippets_per_request = max(min(snippets_per_request, MAX_FRAMES_BYTES // snippet_bytes), 1)
+        self.snippets_per_call = self._snippets_per_request * (1 if self._whole else max_in_flight)
 
     def extract(self, frames):
         """Compute the nodes ``(n, G, C)`` of uint8 frames ``(n, S, S, 3)`` and, if the model takes it, their prior.
 
-        The pieces are those of the engine in this process, sent at the same time. The frames of a video network depend
-        on each other and stay together.
+        Several requests of some snippets each are sent at the same time. A server computes more snippets at once than
+        the engine in this process, so the last digits may differ. The frames of a video network stay together.
         """
         wanted = (spec.NODES, spec.PRIOR) if self.info.takes_prior else (spec.NODES,)
-        whole = any(self.info.temporal_reach)
-        length = len(frames) if whole else SNIPPETS_PER_CALL * self.info.clip_frames
+        length = len(frames) if self._whole else self._snippets_per_request * self.info.clip_frames
         pieces = [{"frames": frames[np.newaxis, first : first + length]} for first in range(0, len(frames), length)]
         found = list(self._pool.map(lambda inputs: self._predict("extract", inputs, wanted), pieces))
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in wanted}

@@ -1,6 +1,7 @@
 """The ring of encoded packets, on real streams."""
 
 import itertools
+import sys
 
 import av
 import numpy as np
@@ -157,6 +158,18 @@ def test_a_picture_size_that_changes_in_the_stream_cuts_the_clip(videos, tmp_pat
         assert np.abs(np.subtract(greys, range(NUM_FRAMES))).max() <= (suffix == "m4v") and found == size
         with av.open(str(tmp_path / f"{name}.mp4")) as clip:
             assert (clip.streams.video[0].width, clip.streams.video[0].height) == size
+
+
+def test_a_connection_that_is_opened_again_lets_go_of_the_stream_before_it(videos):
+    ring, path = PacketRing(60, 10**7), videos("plain.ts", *STREAMS["plain.ts"])
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        for packet in source.demux(stream):
+            ring.add(packet, NOON)
+        del packet
+    held, num_bytes = sys.getrefcount(stream), ring.num_bytes
+    feed(ring, path, NOON + 10)
+    assert sys.getrefcount(stream) == held - 1 and ring.num_bytes == 2 * num_bytes
 
 
 def test_the_ring_is_bounded_in_seconds_and_in_bytes(videos, tmp_path):

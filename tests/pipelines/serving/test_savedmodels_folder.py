@@ -90,6 +90,19 @@ def test_a_server_with_labels_starts_although_no_version_is_loaded_yet(services,
     assert "--allow_version_labels_for_unavailable_models=true" in services["serving"]["command"]
 
 
+def test_the_server_is_healthy_when_a_version_is_loaded(services, model):
+    servers = pytest.importorskip("tests.pipelines.serving.in_process_server")
+    command, *arguments, script = services["serving"]["healthcheck"]["test"]
+    assert (command, arguments) == ("CMD", ["bash", "-c"])
+    models = servers.Models(model.name, {1: None})
+    with servers.rest_server(models) as address:
+        script = script.replace("8501", address.rpartition(":")[2])
+        statuses = [subprocess.run(["bash", "-c", script], timeout=20, check=False).returncode]
+        models.versions.clear()
+        statuses.append(subprocess.run(["bash", "-c", script], timeout=20, check=False).returncode)
+    assert statuses[0] == 0 and statuses[1] != 0
+
+
 def test_every_mounted_file_exists(services):
     mounts = [mount.split(":")[0] for service in services.values() for mount in service["volumes"]]
     paths = [mount for mount in mounts if mount.startswith(".")]

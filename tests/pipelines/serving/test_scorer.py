@@ -205,6 +205,15 @@ def test_no_more_nodes_than_a_window_and_its_margins_are_scored_at_once():
     assert max(map(len, engine.scored)) <= 60 + 2 * scorer.margin_frames and len(engine.scored) > 5
 
 
+@pytest.mark.parametrize("megabytes, expected", [(64, 744), (20, 100), (2, 96)])
+def test_the_nodes_of_a_window_fit_into_a_request(megabytes, expected):
+    engine = FakeEngine()
+    detector = {"temporal_localities": [1, 8], "max_iterations": 10}  # 96 frames on each side of a window
+    engine.info = SimpleNamespace(**vars(model_info(1280, detector=detector)) | {"num_patches": 14})
+    engine.max_request_bytes = megabytes << 20
+    assert Scorer(engine).window_frames == expected
+
+
 def test_a_model_of_features_is_refused_with_the_way_out():
     engine = SimpleNamespace(info=SimpleNamespace(name="door", clip_frames=0), version="3")
     with pytest.raises(UserError, match=r"`door` version 3 scores features, not videos: .*`score_nodes`"):

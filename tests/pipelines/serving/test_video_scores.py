@@ -30,8 +30,9 @@ def test_a_server_gives_the_scores_of_the_model_in_this_process(exported, served
         with serve(served) as address:
             remote = score_video(video, server=address, name="tiny", label="stable")
         np.testing.assert_allclose(remote.scores, local.scores, atol=1e-5)
+        # The server computes all snippets at once, so nodes have other last digits before they are rounded to 16 bits.
         for ours, expected in zip(remote.sampled, local.sampled, strict=True):
-            np.testing.assert_allclose(ours, expected, atol=1e-5)
+            np.testing.assert_allclose(ours, expected, atol=3e-4)
 
 
 def test_alarms_follow_the_threshold(exported, video):

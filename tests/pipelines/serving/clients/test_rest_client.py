@@ -1,9 +1,12 @@
 """What the REST client makes of answers that are no scores."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines.serving.clients import ServedModel, ServerError
@@ -18,7 +21,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.num_bytes = len(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.paths.append(self.path)
         status, body = self.server.answer
         if status is None:  # the connection breaks
@@ -40,11 +43,11 @@ def server():
     server.server_close()
 
 
-def ask(server, status, body, prefix=""):
+def ask(server, status, body, prefix="", inputs=None):
     server.answer = status, body
     client = rest_client.RestClient(f"http://127.0.0.1:{server.server_port}{prefix}")
     try:
-        return client.predict(ServedModel("vad", "3"), "describe", {"query": [""]}, timeout_sec=20)
+        return client.predict(ServedModel("vad", "3"), "describe", inputs or {"query": [""]}, timeout_sec=20)
     finally:
         client.close()
 
@@ -74,3 +77,13 @@ def test_a_single_output_comes_without_its_name_and_a_path_of_a_proxy_is_kept(se
     outputs, version = ask(server, 200, json.dumps({"outputs": ["{}"]}).encode(), prefix="/vad")
     assert version == "3" and outputs[""].tolist() == ["{}"]
     assert server.paths[-1] == "/vad/v1/models/vad/versions/3:predict"
+
+
+def test_the_largest_request_is_smaller_than_the_proxy_allows(server):
+    configuration = (Path(__file__).parents[4] / "savedmodels" / "nginx.conf").read_text()
+    allowed = int(re.search(r"client_max_body_size (\d+)m;", configuration)[1]) << 20
+    longest = np.full((1, 4, 14, 64), -np.finfo(np.float32).tiny), np.full((1, 4, 32, 32, 3), 255)
+    for values, dtype in zip(longest, (np.float32, np.uint8), strict=True):
+        values = values.astype(dtype)
+        ask(server, 200, b'{"outputs": []}', inputs={"values": values})
+        assert server.num_bytes / values.nbytes * rest_client.RestClient.max_request_bytes < allowed

@@ -11,8 +11,10 @@ import pytest
 
 from pipelines.config import UserError
 from pipelines.serving.clients import ServedModel, ServerError, retries
+from pipelines.serving.engines import tf_serving
 from pipelines.serving.engines.saved_model import SavedModelEngine
 from pipelines.serving.engines.tf_serving import TFServingEngine
+from pipelines.serving.scorer import FrameScores, Scorer
 
 servers = pytest.importorskip(
     "tests.pipelines.serving.in_process_server", reason="needs tensorflow-serving-api: pip install 'vad-keras[dev]'"
@@ -89,12 +91,35 @@ def test_a_version_by_number_or_label_answers_every_request(served, address):
         ]
 
 
-def test_a_request_holds_as_many_snippets_as_a_call_in_this_process(served, address):
+def test_a_request_holds_several_snippets_and_the_last_one_what_is_left(served, address, local):
+    frames = some_frames(35)
     with connected(address, max_in_flight=3) as engine:
         served.requests.clear()
-        assert engine.extract(some_frames(35))["nodes"].shape == (35, 5, 96)
+        nodes = engine.extract(frames)["nodes"]
     shapes = sorted(inputs["frames"][:2] for _, _, inputs in served.requests)
-    assert shapes == [(1, 3), *[(1, 4)] * 8]
+    assert shapes == [(1, 3), (1, 16), (1, 16)]
+    np.testing.assert_allclose(nodes, local.extract(frames)["nodes"], atol=1e-5)
+
+
+def test_a_request_holds_fewer_snippets_of_large_frames(served, address, monkeypatch):
+    for snippets, expected in ((2.5, 2), (0.5, 1)):
+        monkeypatch.setattr(tf_serving, "MAX_FRAMES_BYTES", int(snippets * 4 * 32 * 32 * 3))
+        with connected(address) as engine:
+            served.requests.clear()
+            engine.extract(some_frames(11))
+        assert max(inputs["frames"][1] for _, _, inputs in served.requests) == 4 * expected
+
+
+def test_a_scorer_fills_all_requests_that_are_sent_at_the_same_time(served, address, local):
+    frames = some_frames(70)
+    with connected(address, max_in_flight=2) as engine:
+        served.requests.clear()
+        scorer, expected = Scorer(engine), Scorer(local)
+        scores = FrameScores.join([scorer.push(frames), scorer.finish()])
+    shapes = [inputs["frames"][1] for _, signature, inputs in served.requests if signature == "extract"]
+    assert sorted(shapes) == [6, 16, 16, 16, 16]
+    expected = FrameScores.join([expected.push(frames), expected.finish()])
+    np.testing.assert_allclose(scores.anomaly_score, expected.anomaly_score, atol=2e-5)
 
 
 def test_never_more_requests_are_in_flight_than_allowed(served, address):
