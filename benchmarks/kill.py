@@ -7,6 +7,7 @@ process and no shared memory left behind. Weights may differ as much as between 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import gc
 import io
@@ -110,8 +111,12 @@ def session_left(session, wait_sec=3.0):
 
 
 def shared_memory():
-    """Return the names of shared memory, without those of ``benchmarks.fuzz``."""
-    return {name for name in os.listdir("/dev/shm") if not name.startswith("fuzz-")}
+    """Return the names of shared memory that no process uses, without those of ``benchmarks.fuzz``."""
+    used = set()
+    for path in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            used |= {line.rpartition("/dev/shm/")[2] for line in path.read_text().splitlines() if "/dev/shm/" in line}
+    return {name for name in os.listdir("/dev/shm") if name not in used and not name.startswith("fuzz-")}
 
 
 def shared_memory_left(before, wait_sec=5.0):

@@ -4,8 +4,8 @@ A label is 0, 1 or -1 (unknown). Padding comes last and is masked.
 """
 
 import functools
+import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,6 +15,7 @@ from pipelines.data.listing.manifest import COMMANDS
 from pipelines.run.workers import usable_cores
 
 CHECK_BUFFER_BYTES = 4 << 20
+_CHECKED = {}  # (path, inode, size, time of change) -> video ids
 SCALAR, LIST = tf.io.FixedLenFeature, functools.partial(tf.io.FixedLenSequenceFeature, allow_missing=True)
 CLIP = {
     "frames": LIST([], tf.string),
@@ -40,7 +41,7 @@ def check_shards(paths):
     A shard is read once per process, and again when the file changes.
 
     Args:
-        paths: ``clips-*.tfrecord`` or ``nodes-*.tfrecord`` files.
+        paths: ``clips-*.tfrecord`` files, or ``nodes-*.tfrecord`` files.
 
     Returns:
         The video ids of the records, in order.
@@ -48,40 +49,64 @@ def check_shards(paths):
     Raises:
         UserError: A shard is damaged or cannot be read; the text names it and the command that writes it again.
     """
-    paths = list(paths)
-    if len(paths) == 1:
-        return list(_checked_ids(paths[0]))
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        return [video_id for ids in pool.map(_checked_ids, paths) for video_id in ids]
+    versions = [_version(Path(path)) for path in paths]
+    unread = list(dict.fromkeys(version for version in versions if version not in _CHECKED))
+    for version, ids in zip(unread, _read_ids([path for path, *_ in unread]), strict=True):
+        _CHECKED[version] = ids
+    return [video_id for version in versions for video_id in _CHECKED[version]]
 
 
 def is_intact(path, video_ids):
     """Whether a shard exists, is not damaged and holds the records of these videos, in order, one per video."""
     try:
-        return Path(path).exists() and list(_checked_ids(path)) == list(video_ids)
+        return Path(path).exists() and check_shards([path]) == list(video_ids)
     except UserError:
         return False
 
 
-def _checked_ids(path):
-    path = Path(path)
+def _version(path):
     stat = path.stat()
-    return _read_ids(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return path, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-@functools.cache
-def _read_ids(path, *_):
-    """Read the video id of each record; TensorFlow compares the checksums, and the sizes of its parts must agree."""
-    records = tf.data.TFRecordDataset(str(path), buffer_size=CHECK_BUFFER_BYTES)
-    ids = records.map(_bag_id if path.name.startswith("nodes") else _clip_id)
-    try:
-        return tuple(video_id.decode() for video_id in ids.as_numpy_iterator())
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
-        place = re.search(r"(corrupted|truncated) record at [0-9]+", str(error))
-        raise damaged(path, place[0] if place else "its records cannot be read") from None
+def _read_ids(paths):
+    """Yield the video ids of each shard; TensorFlow compares the checksums, and the sizes of its parts must agree.
+
+    Shards are read side by side by TensorFlow's own threads. Python threads that call TensorFlow crash the process at
+    times: the caches of its dispatcher are not thread-safe.
+    """
+    shards = tf.data.Dataset.from_tensor_slices(list(map(os.fsencode, paths)) or tf.zeros([0], tf.string))
+    read = _bag_ids if paths and paths[0].name.startswith("nodes") else _clip_ids
+    found = shards.map(read, num_parallel_calls=usable_cores()).as_numpy_iterator()
+    for path in paths:
+        try:
+            yield tuple(video_id.decode() for video_id in next(found))
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            place = re.search(r"(corrupted|truncated) record at [0-9]+", str(error))
+            raise damaged(path, place[0] if place else "its records cannot be read") from None
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])  # traced once, not for each shard
+def _traced_once(function):
+    """Compile a function of a path or a record once, not for each shard."""
+    return tf.function(function, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+@_traced_once
+def _clip_ids(path):
+    return _ids(path, _clip_id)
+
+
+@_traced_once
+def _bag_ids(path):
+    return _ids(path, _bag_id)
+
+
+def _ids(path, id_of):
+    ids = tf.data.TFRecordDataset(path, buffer_size=CHECK_BUFFER_BYTES).map(id_of).batch(1024)
+    return ids.reduce(tf.zeros([0], tf.string), lambda found, others: tf.concat([found, others], 0))
+
+
+@_traced_once
 def _clip_id(record):
     parsed = tf.io.parse_single_example(record, CLIP)
     sizes = [tf.size(parsed[key]) for key in ("frames", "frame_indices", "times_sec")]
@@ -90,7 +115,7 @@ def _clip_id(record):
         return tf.identity(parsed["video_id"])
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])  # traced once, not for each shard
+@_traced_once
 def _bag_id(record):
     parsed = tf.io.parse_single_example(record, BAG)
     shape, num_bytes = parsed["shape"], tf.strings.length(parsed["nodes"])
