@@ -15,6 +15,19 @@ from pathlib import Path
 from pipelines.run.failures import MachineError
 from pipelines.run.restart import is_crash, warn_of_restart
 
+# Keras imports them for wrappers and previews that no command uses: a third of the time in which TensorFlow loads.
+ONLY_FOR_WRAPPERS = ("sklearn", "matplotlib.pyplot")
+_loads_wrappers = True
+
+
+def leave_out_wrappers():
+    """Let ``load_tensorflow_quietly`` keep Keras from importing scikit-learn and pyplot, in a process of a command.
+
+    They can be imported afterwards. In a process of the user, a program or a notebook, Keras stays as it is.
+    """
+    global _loads_wrappers
+    _loads_wrappers = False
+
 
 def usable_cores():
     """Return the number of cores that this process may use."""
@@ -63,6 +76,7 @@ def _start_worker(threads, backend, tensorflow):
     if backend:
         os.environ["KERAS_BACKEND"] = backend
     exit_with_parent()
+    leave_out_wrappers()
     if tensorflow:
         load_tensorflow_quietly()
 
@@ -89,7 +103,8 @@ def load_tensorflow_quietly():
     with tempfile.TemporaryFile() as output:
         os.dup2(output.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            with contextlib.nullcontext() if _loads_wrappers else _unavailable(ONLY_FOR_WRAPPERS):
+                importlib.import_module("tensorflow")
             loaded = True
         finally:
             os.dup2(terminal, 2)
@@ -97,6 +112,18 @@ def load_tensorflow_quietly():
             output.seek(0)
             if not loaded:
                 sys.stderr.write(output.read().decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _unavailable(names):
+    """Let the import of modules fail that are not loaded yet."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None stands for a module that is not there
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def peak_memory_bytes():

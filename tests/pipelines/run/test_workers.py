@@ -71,6 +71,18 @@ def test_tensorflow_is_loaded_without_a_word_and_stderr_still_works_afterwards()
     assert (result.stdout, result.stderr) == ("", "heard\n")
 
 
+@pytest.mark.parametrize(("before", "found"), [("", "there"), ("workers.leave_out_wrappers(); ", "absent")])
+def test_only_a_command_loads_tensorflow_without_the_wrappers_of_keras(tmp_path, before, found):
+    lines = "try:", "    import sklearn", "    found = 'there'", "except ImportError:", "    found = 'absent'"
+    (tmp_path / "tensorflow.py").write_text("\n".join(lines))
+    (tmp_path / "sklearn.py").write_text("")
+    code = f"from pipelines.run import workers; {before}workers.load_tensorflow_quietly(); "
+    code += "import sklearn, tensorflow; print(tensorflow.found, sklearn.__name__)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert result.stdout.split() == [found, "sklearn"], result.stderr
+
+
 def test_a_tensorflow_that_does_not_load_shows_what_it_said(tmp_path):
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'no such library')\nraise ImportError('broken')\n")
     code = "from pipelines.run.workers import load_tensorflow_quietly as load; load()"
