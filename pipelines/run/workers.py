@@ -94,9 +94,10 @@ def _wait_for_parent():
 def load_tensorflow_quietly():
     """Import TensorFlow without what its C++ libraries print while they load, which no log level reaches.
 
-    The output is shown after all when the import fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+    Later they print nothing below a fatal error, unless ``TF_CPP_MIN_LOG_LEVEL`` says otherwise. The output is shown
+    after all when the import fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0" or "tensorflow" in sys.modules:
         return
     sys.stderr.flush()
     terminal, loaded = os.dup(2), False
