@@ -18,6 +18,7 @@ from pipelines.run.restart import is_crash, warn_of_restart
 # Keras imports them for wrappers and previews that no command uses: a third of the time in which TensorFlow loads.
 ONLY_FOR_WRAPPERS = ("sklearn", "matplotlib.pyplot")
 _loads_wrappers = True
+ERASE_LINE = "\x1b[2K"
 
 
 def leave_out_wrappers():
@@ -91,15 +92,19 @@ def _wait_for_parent():
     os._exit(1)
 
 
-def load_tensorflow_quietly():
+def load_tensorflow_quietly(announce=False):
     """Import TensorFlow without what its C++ libraries print while they load, which no log level reaches.
 
     Later they print nothing below a fatal error, unless ``TF_CPP_MIN_LOG_LEVEL`` says otherwise. The output is shown
     after all when the import fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+
+    Args:
+        announce: Say on a terminal, until it is loaded, what takes so long.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0" or "tensorflow" in sys.modules:
         return
-    sys.stderr.flush()
+    announce = announce and sys.stderr.isatty()
+    print(end="Loading TensorFlow\r" if announce else "", file=sys.stderr, flush=True)
     terminal, loaded = os.dup(2), False
     with tempfile.TemporaryFile() as output:
         os.dup2(output.fileno(), 2)
@@ -111,6 +116,7 @@ def load_tensorflow_quietly():
             os.dup2(terminal, 2)
             os.close(terminal)
             output.seek(0)
+            print(end=ERASE_LINE if announce else "", file=sys.stderr, flush=True)
             if not loaded:
                 sys.stderr.write(output.read().decode(errors="replace"))
 

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -69,6 +70,15 @@ def test_tensorflow_is_loaded_without_a_word_and_stderr_still_works_afterwards()
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert (result.stdout, result.stderr) == ("", "heard\n")
+
+
+def test_a_terminal_says_what_is_loading_until_it_is_loaded(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'noise')\n")
+    code = "from pipelines.run.workers import load_tensorflow_quietly as load; load(announce=True)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", code], env=environment, stderr=theirs, timeout=300, check=True)
+    assert os.read(ours, 1000) == b"Loading TensorFlow\r\x1b[2K"
 
 
 @pytest.mark.parametrize(("before", "found"), [("", "there"), ("workers.leave_out_wrappers(); ", "absent")])
