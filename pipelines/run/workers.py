@@ -125,7 +125,7 @@ def load_tensorflow_quietly(announce=False):
 def _unavailable(names):
     """Let the import of modules fail that are not loaded yet."""
     absent = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None stands for a module that is not there
+    sys.modules.update(dict.fromkeys(absent))  # None stands for a module that is not there
     try:
         yield
     finally:
