@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.options import completing
+from pipelines.cli.options import FLAG, completing
 from pipelines.config import UserError, choices, load_config
 from pipelines.report.terminal.progress import print_line
 from pipelines.report.terminal.summary import counted
@@ -43,7 +43,9 @@ def check(
     annotations: Annotated[
         str, typer.Option(metavar="DIR", help="Folder of the lists and labels. Default: the folder of the videos.")
     ] = "",
-    every: Annotated[bool, typer.Option("--all", help="List all missing files, not only the first few.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", metavar=FLAG, help="List all missing files, not only the first few.")
+    ] = False,
 ):
     """Compare the files of a dataset with its official lists and counts, and open each video.
 
