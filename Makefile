@@ -66,7 +66,8 @@ build/notebooks/03_mean_field_crf.ipynb: NEEDS = jax
 build/notebooks/%.ipynb: notebooks/%.ipynb
 	@mkdir -p build/notebooks && cp $< $@
 	@if [ -z "$(NEEDS)" ] || $(BIN)/python -c "import $(NEEDS)" 2>/dev/null; then \
-		echo "running $<" && cd build/notebooks && "$(CURDIR)/$(BIN)/jupyter-execute" --inplace $*.ipynb; \
+		echo "running $<" && cd build/notebooks && \
+		{ "$(CURDIR)/$(BIN)/jupyter-execute" --inplace $*.ipynb >$*.log 2>&1 || { cat $*.log; exit 1; }; } && rm $*.log; \
 	else \
 		echo "$< was not run: it needs $(NEEDS). Run make backends, then make notebooks."; \
 	fi

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.data.listing.manifest import read_manifest
+from pipelines.report.html.score_page import PAGE
 from pipelines.report.terminal.summary import print_closing_table, read_summaries, summary_stamps
 from pipelines.run.folder import RunFolder
 from pipelines.stages import evaluate, export, extract, prepare, score, train_detector, train_extractor
@@ -48,11 +49,12 @@ def closing_lines(config, model, scores, video):
     """Yield the paths of the results and three next commands, as lines of markup."""
     run = RunFolder.of(config)
     results = {
+        "page of the two videos": scores / PAGE,
         "timeline of a test video": scores / f"{video.stem}.png",
         "its top frames, patch by patch": scores / f"{video.stem}_top_frames.png",
         "timelines of all test videos": run.evaluation / "timelines.png",
         "patches before and after the CRF": run.evaluation / "heat_maps.png",
-        "metrics": run.evaluation / "report.html",
+        "page of the evaluation": run.evaluation / PAGE,
         "SavedModel": model,
     }
     steps = {

@@ -33,11 +33,21 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: Words after ``vad``; those of the process by default.
     """
-    if arguments is None and "".join(sys.argv[1:2]).replace("_", "-") in RESTARTED:
-        return restart_after_crash(lambda: main(sys.argv[1:]))
+    if arguments is not None:
+        return _run(arguments)
+    if "".join(sys.argv[1:2]).replace("_", "-") in RESTARTED:
+        return restart_after_crash(lambda: _run(sys.argv[1:], is_command=True))
+    return _run(sys.argv[1:], is_command=True)
+
+
+def _run(arguments, is_command=False):
     try:
         from pipelines.cli.app import main as run
 
+        if is_command:
+            from pipelines.run.workers import leave_out_wrappers
+
+            leave_out_wrappers()
         return run(arguments)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

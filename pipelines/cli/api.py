@@ -46,8 +46,11 @@ class TrainedRun:
 
     @property
     def metrics(self):
-        """Metrics of the test videos by name, such as ``{"frame_auc": 0.87}``."""
-        content = json.loads(RunFolder.of(self.config).evaluation_metrics.read_text(encoding="utf-8"))
+        """Metrics of the test videos by name, such as ``{"frame_auc": 0.87}``; empty without test videos."""
+        path = RunFolder.of(self.config).evaluation_metrics
+        if not path.exists():
+            return {}
+        content = json.loads(path.read_text(encoding="utf-8"))
         system = content["systems"][self.config.train_detector.model]
         return {name: entry["mean"] for name, entry in system["metrics"].items()}
 
@@ -60,8 +63,14 @@ class TrainedRun:
         return score_videos(*inputs, model=self.folder, **options)
 
     def to_frame(self):
-        """Return one row per test video as a ``pandas.DataFrame``. It needs pandas."""
+        """Return one row per test video as a ``pandas.DataFrame``. It needs pandas.
+
+        Raises:
+            UserError: The run has no test videos, or pandas is not installed.
+        """
         path = RunFolder.of(self.config).evaluation / "videos.csv"
+        if not path.exists():
+            raise UserError(f"{self.folder} has no test videos. Mark some in the column `subset` of labels.csv.")
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         frame = data_frame({name: [row[name] for row in rows] for name in rows[0]})

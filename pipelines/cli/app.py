@@ -92,11 +92,11 @@ def train(config: ConfigOption = None, overrides: SetOption = None, dry_run: Dry
     """Run all stages, from prepare to export.
 
     These are prepare, train-extractor, extract, train-detector, evaluate and export. With features.root,
-    import-features replaces the first three. A skipped input stops no stage; the exit status is then 1.
+    import-features replaces the first three; without test videos, evaluate is left out. A skipped input stops no stage;
+    the exit status is then 1.
     """
     loaded = load_named(config, overrides)
-    cli_datasets.refuse_untrainable(loaded)
-    stages = TRAIN_ON_FEATURES if loaded.features.root else TRAIN
+    stages = cli_datasets.training_stages(loaded, TRAIN_ON_FEATURES if loaded.features.root else TRAIN)
     status = run([f"stages.{stage}" for stage in stages], loaded, dry_run=dry_run)
     if status != EXIT_INTERRUPTED and not dry_run:
         print_next_steps(loaded, config, overrides)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipelines.cli.options import FLAG
 from pipelines.config import UserError
 from pipelines.run.disk import format_bytes, size_of
 from pipelines.run.folder import RunFolder
@@ -17,9 +18,12 @@ from pipelines.run.lock import run_lock
 def clean(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run (work_dir).", show_default=False)],
     records: Annotated[
-        bool, typer.Option("--records", help="Also remove clips/ and nodes/. The videos or features must still exist.")
+        bool,
+        typer.Option(
+            "--records", metavar=FLAG, help="Also remove clips/ and nodes/. The videos or features must still exist."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", metavar=FLAG, help="Only list what would be removed.")] = False,
 ):
     """Remove what the stages of a run can make again: maps/, by far the largest part.
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from pipelines.cli.options import ConfigOption, SetOption, completing, load_named
+from pipelines.cli.options import FLAG, ConfigOption, SetOption, completing, load_named
 from pipelines.config import UserError, all_settings
 from pipelines.config.sections import find_settings, section_classes, value_of
 from pipelines.config.starter import FolderFacts, starter_toml
@@ -55,7 +55,9 @@ def show(
     ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
-    toml: Annotated[bool, typer.Option("--toml", help="Write a commented TOML file to the standard output.")] = False,
+    toml: Annotated[
+        bool, typer.Option("--toml", metavar=FLAG, help="Write a commented TOML file to the standard output.")
+    ] = False,
 ):
     """Print settings with default, unit and meaning (the default).
 

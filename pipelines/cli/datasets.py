@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.options import completing
+from pipelines.cli.options import FLAG, completing
 from pipelines.config import UserError, choices, load_config
+from pipelines.report.terminal.progress import print_line
 from pipelines.report.terminal.summary import counted
 
 SHOWN = 5
@@ -42,7 +43,9 @@ def check(
     annotations: Annotated[
         str, typer.Option(metavar="DIR", help="Folder of the lists and labels. Default: the folder of the videos.")
     ] = "",
-    every: Annotated[bool, typer.Option("--all", help="List all missing files, not only the first few.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", metavar=FLAG, help="List all missing files, not only the first few.")
+    ] = False,
 ):
     """Compare the files of a dataset with its official lists and counts, and open each video.
 
@@ -61,8 +64,26 @@ def check(
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
+def training_stages(config, stages):
+    """Return the stages of ``vad train``: without ``evaluate`` if no listed video is for the test, and say so.
+
+    Raises:
+        UserError: As for ``refuse_untrainable``.
+    """
+    if config.data.dataset == "synthetic":  # generated, with both labels
+        return stages
+    videos = refuse_untrainable(config)
+    if any(video.subset == "test" and video.label is not None and not video.missing for video in videos):
+        return stages
+    print_line(
+        "no test videos: vad evaluate is left out. To measure the model, mark some videos with `test` in the column "
+        "`subset` of labels.csv, or run vad repeat --folds 5"
+    )
+    return [stage for stage in stages if stage != "evaluate"]
+
+
 def refuse_untrainable(config):
-    """Check the list of the configured dataset before time is spent on its videos.
+    """Return the listed videos after a check, before time is spent on them.
 
     Raises:
         UserError: The list is invalid, or no training is possible with its videos.
@@ -70,10 +91,11 @@ def refuse_untrainable(config):
     from pipelines.data.datasets import load_dataset
     from pipelines.data.splits import training_problem
 
-    if config.data.dataset != "synthetic":  # generated, with both labels
-        problem = training_problem(load_dataset(config), config)
-        if problem:
-            raise UserError(f"{problem} `vad datasets check {config.data.dataset}` lists the videos.")
+    videos = load_dataset(config)
+    problem = training_problem(videos, config)
+    if problem:
+        raise UserError(f"{problem} `vad datasets check {config.data.dataset}` lists the videos.")
+    return videos
 
 
 def _print_datasets(console):

@@ -45,7 +45,7 @@ def run(modules, config, *arguments, modifies_run=True, dry_run=False) -> int:
     with _using(RunFolder.of(config), config) if modifies_run else contextlib.nullcontext():
         try:
             if tensorflow:
-                load_tensorflow_quietly()
+                load_tensorflow_quietly(announce=True)
             for name in trainings:
                 importlib.import_module(f"pipelines.{name}").check_settings(config)
             for name in modules:

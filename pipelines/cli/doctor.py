@@ -20,12 +20,14 @@ SHOWN = {
 def doctor(config: ConfigOption = None, overrides: SetOption = None):
     """Check the machine: packages, backends, GPU, decoder, weights, disk.
 
-    Prints what it found and the way out of each problem. Exit status: 0, also with warnings; 2 if something can be
+    Prints what it found and what to do about each problem. Exit status: 0, also with warnings; 2 if something can be
     fixed by an install or a setting; 3 if the machine lacks space, memory or rights.
     """
-    checks = run_checks(load_named(config, overrides))
+    loaded = load_named(config, overrides)
+    with Console(stderr=True).status("Checking the machine"):  # shown in a terminal only
+        checks = run_checks(loaded)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in ("", "check", "found", "way out"):
+    for heading in ("", "check", "found", "what to do"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "")
     for check in checks:
         table.add_row(SHOWN[check.status], *(escape(printable(text)) for text in check[1:]))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.cli.dispatch import run
-from pipelines.cli.options import ConfigOption, ModelOption, SetOption, load_named
+from pipelines.cli.options import FLAG, ConfigOption, ModelOption, SetOption, load_named
 
 
 def watch(
@@ -27,7 +27,8 @@ def watch(
         typer.Option(min=0, metavar="FRAMES", help="Wait for fewer frames than the cliques need. Default: all."),
     ] = None,
     pace: Annotated[
-        bool | None, typer.Option("--pace/--no-pace", help="Play files at their own pace, or as fast as possible.")
+        bool | None,
+        typer.Option("--pace/--no-pace", metavar=FLAG, help="Play files at their own pace, or as fast as possible."),
     ] = None,
     store: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder of events and clips. Default: live/ in work_dir.")
@@ -35,7 +36,7 @@ def watch(
     web: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Address of the web page. Default: 127.0.0.1:8090.")
     ] = None,
-    no_web: Annotated[bool, typer.Option("--no-web", help="Serve no web page.")] = False,
+    no_web: Annotated[bool, typer.Option("--no-web", metavar=FLAG, help="Serve no web page.")] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ):

@@ -22,10 +22,9 @@ def print_next_steps(config, config_name, overrides):
     for override in overrides or ():
         if override.partition("=")[0].strip() == "work_dir":  # the run knows the model that it exported
             options += ["--set", override]
-    steps = {
-        "read the report": run.evaluation / "report.html",
-        "view the training": shlex.join(["vad", "tensorboard", str(run.path)]),
-    }
+    report = run.evaluation / "report.html"
+    steps = {"read the report": report} if report.exists() else {}  # without test videos there is none
+    steps["view the training"] = shlex.join(["vad", "tensorboard", str(run.path)])
     if not config.features.root:  # a model of imported features scores features, not videos
         steps["score videos"] = shlex.join(["vad", "score", "VIDEO", *options])
     console = Console()

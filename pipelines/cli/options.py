@@ -44,8 +44,12 @@ def _print_version(wanted: bool):
         raise typer.Exit
 
 
+FLAG = ""  # `metavar` of an option without a value, for which Typer would show <bool>
 VersionOption = Annotated[
-    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    bool,
+    typer.Option(
+        "--version", metavar=FLAG, callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
 ]
 ConfigOption = Annotated[
     str | None,
@@ -66,9 +70,14 @@ SetOption = Annotated[
         autocompletion=completing(lambda: [f"{key}=" for key in all_settings()]),
     ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", metavar=FLAG, help="Only say what would be done; write nothing.")
+]
 AnnotateOption = Annotated[
-    bool, typer.Option("--annotate", help="Also write each video with its score, patches and alarms drawn over it.")
+    bool,
+    typer.Option(
+        "--annotate", metavar=FLAG, help="Also write each video with its score, patches and alarms drawn over it."
+    ),
 ]
 FoldsOption = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Cross-validate with N folds. 0: the dataset's own split.")

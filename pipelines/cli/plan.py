@@ -29,7 +29,7 @@ def print_plan(modules, config, trainings=(), tensorflow=True):
     """
     check_inputs(modules[0], config)
     if tensorflow:
-        load_tensorflow_quietly()
+        load_tensorflow_quietly(announce=True)
     stages = {name: importlib.import_module(f"pipelines.{name}") for name in modules}
     for name in trainings:
         stages[name].check_settings(config)

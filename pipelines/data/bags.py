@@ -43,13 +43,7 @@ def read_bags(folder, videos, prior=False):
         tf.lookup.KeyValueTensorInitializer(list(labels), tf.constant(list(labels.values()), tf.int64)),
         default_value=-2,
     )
-    paths = shard_paths(folder, "nodes")
-    absent = labels.keys() - check_shards(paths)
-    if absent:
-        raise UserError(
-            f"the nodes in {folder} lack {len(absent)} of {len(labels)} videos, such as {min(absent)}. "
-            f"Run {COMMANDS['nodes']} again."
-        )
+    paths = _complete_shards(folder, labels)
     given, prior = (prior, False) if isinstance(prior, dict) else ({}, prior)
     if prior and not has_prior(folder):
         raise UserError(
@@ -74,6 +68,18 @@ def read_bags(folder, videos, prior=False):
 
     bags = records.map(with_label).filter(lambda bag: bag["label"] != -2)
     return bags.map(with_given_prior) if given else bags
+
+
+def _complete_shards(folder, video_ids):
+    """Return the shards of a folder; raise a ``UserError`` if one is damaged or a video has no record."""
+    paths = shard_paths(folder, "nodes")
+    absent = set(video_ids).difference(check_shards(paths))
+    if absent:
+        raise UserError(
+            f"the nodes in {folder} lack {len(absent)} of {len(video_ids)} videos, such as {min(absent)}. "
+            f"Run {COMMANDS['nodes']} again."
+        )
+    return paths
 
 
 def node_shape(folder):
@@ -134,17 +140,10 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         UserError: The batch size is odd, the sampling is unknown, all training videos have the same label, or the
             records hold no prior.
     """
-    check_batch(batch_size)
-    if sampling not in SAMPLINGS:
-        raise UserError(f"`train_detector.sampling` must be one of {SAMPLINGS}. Received: {sampling!r}.")
+    check_training(folder, videos, batch_size, sampling)
     halves = []
     for label in (spec.ABNORMAL, spec.NORMAL):
         chosen = [video for video in videos if video.label == label]
-        if not chosen:
-            raise UserError(
-                f"no training video has label {label}. Training needs abnormal (1) and normal (0) videos. "
-                "Check the columns `label` and `subset` of labels.csv."
-            )
         buffer = 0 if cache else min(len(chosen), SHUFFLED_BATCHES * batch_size)
         bags = read_bags(folder, chosen, prior)
         skipped = skip * (batch_size // 2) if cache else 0  # would read as much from the disk
@@ -152,6 +151,20 @@ def training_bags(folder, videos, batch_size, bag_frames, sampling="mixed", seed
         halves.append(bags.batch(batch_size // 2, drop_remainder=True))
     batches = tf.data.Dataset.zip(*halves).map(_join, num_parallel_calls=tf.data.AUTOTUNE)
     return _prefetch(batches)
+
+
+def check_training(folder, videos, batch_size, sampling):
+    """Raise the ``UserError`` that ``training_bags`` would raise, without building it, which takes seconds."""
+    check_batch(batch_size)
+    if sampling not in SAMPLINGS:
+        raise UserError(f"`train_detector.sampling` must be one of {SAMPLINGS}. Received: {sampling!r}.")
+    for label in (spec.ABNORMAL, spec.NORMAL):
+        if all(video.label != label for video in videos):
+            raise UserError(
+                f"no training video has label {label}. Training needs abnormal (1) and normal (0) videos. "
+                "Check the columns `label` and `subset` of labels.csv."
+            )
+    _complete_shards(folder, [video.video_id for video in videos])
 
 
 def check_batch(batch_size):

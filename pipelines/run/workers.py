@@ -15,6 +15,20 @@ from pathlib import Path
 from pipelines.run.failures import MachineError
 from pipelines.run.restart import is_crash, warn_of_restart
 
+# Keras imports them for wrappers and previews that no command uses: a third of the time in which TensorFlow loads.
+ONLY_FOR_WRAPPERS = ("sklearn", "matplotlib.pyplot")
+_loads_wrappers = True
+ERASE_LINE = "\x1b[2K"
+
+
+def leave_out_wrappers():
+    """Let ``load_tensorflow_quietly`` keep Keras from importing scikit-learn and pyplot, in a process of a command.
+
+    They can be imported afterwards. In a process of the user, a program or a notebook, Keras stays as it is.
+    """
+    global _loads_wrappers
+    _loads_wrappers = False
+
 
 def usable_cores():
     """Return the number of cores that this process may use."""
@@ -63,6 +77,7 @@ def _start_worker(threads, backend, tensorflow):
     if backend:
         os.environ["KERAS_BACKEND"] = backend
     exit_with_parent()
+    leave_out_wrappers()
     if tensorflow:
         load_tensorflow_quietly()
 
@@ -77,26 +92,45 @@ def _wait_for_parent():
     os._exit(1)
 
 
-def load_tensorflow_quietly():
+def load_tensorflow_quietly(announce=False):
     """Import TensorFlow without what its C++ libraries print while they load, which no log level reaches.
 
-    The output is shown after all when the import fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+    Later they print nothing below a fatal error, unless ``TF_CPP_MIN_LOG_LEVEL`` says otherwise. The output is shown
+    after all when the import fails, or with ``TF_CPP_MIN_LOG_LEVEL=0``.
+
+    Args:
+        announce: Say on a terminal, until it is loaded, what takes so long.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or "tensorflow" in sys.modules:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0" or "tensorflow" in sys.modules:
         return
-    sys.stderr.flush()
+    announce = announce and sys.stderr.isatty()
+    print(end="Loading TensorFlow\r" if announce else "", file=sys.stderr, flush=True)
     terminal, loaded = os.dup(2), False
     with tempfile.TemporaryFile() as output:
         os.dup2(output.fileno(), 2)
         try:
-            importlib.import_module("tensorflow")
+            with contextlib.nullcontext() if _loads_wrappers else _unavailable(ONLY_FOR_WRAPPERS):
+                importlib.import_module("tensorflow")
             loaded = True
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
             output.seek(0)
+            print(end=ERASE_LINE if announce else "", file=sys.stderr, flush=True)
             if not loaded:
                 sys.stderr.write(output.read().decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _unavailable(names):
+    """Let the import of modules fail that are not loaded yet."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # None stands for a module that is not there
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def peak_memory_bytes():

@@ -58,6 +58,7 @@ class NodeSignatures:
         self.detector = detector
         self.num_patches, self.feature_dim = int(num_patches), int(feature_dim)
         self.takes_prior = detector.uses_prior
+        self._detect = tf.function(self._detect_anomalies, autograph=False)  # traced once, not per signature
 
     def score_nodes(self, nodes):
         """Score nodes: float32 ``(B, T, G, C)``, whole videos."""
@@ -107,8 +108,10 @@ class NodeSignatures:
 
     def _scores(self, inputs):
         """Score a dict of nodes and, for a detector that takes it, their prior."""
+        return self._detect({key: value for key, value in inputs.items() if key != spec.PRIOR or self.takes_prior})
+
+    def _detect_anomalies(self, inputs):
         mask = tf.ones(tf.shape(inputs[spec.NODES])[:2], tf.bool)
-        inputs = {key: value for key, value in inputs.items() if key != spec.PRIOR or self.takes_prior}
         outputs = self.detector({**inputs, spec.MASK: mask}, training=False)
         return {
             key: tf.cast(outputs[key], tf.int32 if key == spec.ITERATIONS else tf.float32)
@@ -137,6 +140,7 @@ class ServingSignatures(NodeSignatures):
         super().__init__(detector, 0, 0)
         settings = extractor.get_config()
         self.extractor, self.crop = extractor, crop
+        self._extract_blocks = tf.function(self._nodes_of_blocks, autograph=False)
         self.models = [extractor, detector]
         self.scales = tuple(settings["scales"])
         self.clip_frames = int(settings["clip_frames"])
@@ -217,7 +221,7 @@ class ServingSignatures(NodeSignatures):
         def step(start, arrays):
             blocks = tf.range(start, tf.minimum(start + self.blocks_per_step, num_blocks))
             frames, mask = self._gather(videos, blocks, blocks_per_video, block_snippets * self.clip_frames, to_frames)
-            values = self._nodes_of_blocks(frames, mask, block_snippets)
+            values = self._extract_blocks(frames, mask, block_snippets)
             index = start // self.blocks_per_step
             return start + self.blocks_per_step, {key: arrays[key].write(index, values[key]) for key in shapes}
 

@@ -108,9 +108,9 @@ def run(config) -> Path:
     _print_table(results)
     _print_names(found, named)
     model = f"Scored by {engine.info.name} version {engine.version}."
-    write_score_report(output, results, skipped, model, THUMBNAILS)
+    page = write_score_report(output, results, skipped, model, THUMBNAILS)
     done = _describe(engine, config.score, len(results) - kept, kept, again) + _describe_warnings(results)
-    write_summary(config, "score", done, skipped=skipped, output=output, seconds=time.monotonic() - start)
+    write_summary(config, "score", done, skipped=skipped, output=page, seconds=time.monotonic() - start)
     return output
 
 

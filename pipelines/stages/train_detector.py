@@ -15,6 +15,7 @@ from pipelines.config import UserError
 from pipelines.config.values import parse_override
 from pipelines.data.bags import (
     check_batch,
+    check_training,
     node_shape,
     normal_priors,
     steps_per_epoch,
@@ -66,13 +67,14 @@ def run(config) -> Path:
         write_summary(config, STAGE, "already trained with these nodes and settings", output=state.output)
         return state.output
     training, validation = split_videos(videos, config.train_detector.validation_fraction, config.seed)
-    _training_bags(config, training)  # checks the settings and the videos
+    options = config.train_detector
+    check_training(RunFolder.of(config).nodes, training, options.batch_size, options.sampling)
     keras.utils.set_random_seed(config.seed)
     detector = build_detector(config)
     state.discard_other()  # after all checks: a wrong setting costs no finished training
     _fit(config, detector, training, validation, state)
     state.save(detector)
-    done = _describe(config.train_detector, training, validation, state.history)
+    done = _describe(options, training, validation, state.history)
     write_summary(config, STAGE, done, output=state.output, seconds=time.monotonic() - start)
     return state.output
 

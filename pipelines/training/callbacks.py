@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from vad_keras import spec
 
@@ -32,14 +33,7 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.metrics = ""
         if self.console.is_terminal:
-            columns = [
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=None),
-                MofNCompleteColumn(),
-                TextColumn("epochs"),
-            ]
-            columns += [TextColumn("{task.fields[metrics]}", style="cyan"), TimeRemainingColumn(compact=True)]
-            self.progress = Progress(*columns, console=self.console)
+            self.progress = _EpochBar(console=self.console)
             self.task = self.progress.add_task(self.description, total=self.params["epochs"], metrics="")
             self.progress.start()
 
@@ -59,6 +53,21 @@ class TrainingProgress(keras.callbacks.Callback):
         if self.progress:
             self.progress.stop()
             self.progress = None
+
+
+class _EpochBar(Progress):
+    """Epochs as a bar, and the metrics on a line of their own, so that neither is cut in a terminal of 80 columns."""
+
+    @classmethod
+    def get_default_columns(cls):
+        counted = MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn(compact=True)
+        return TextColumn("{task.description}"), BarColumn(bar_width=None), *counted
+
+    def get_renderables(self):
+        yield from super().get_renderables()
+        for task in self.tasks:
+            if task.fields["metrics"]:
+                yield Text(f"  {task.fields['metrics']}", style="cyan", no_wrap=True, overflow="ellipsis")
 
 
 def use_xla():

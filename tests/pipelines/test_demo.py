@@ -65,7 +65,7 @@ def test_one_abnormal_and_one_normal_test_video_are_scored(shown):
 def test_every_result_it_names_exists(shown):
     _, _, lines = shown
     named = [Path(line.split()[-1]) for line in lines[lines.index("Results") + 1 : lines.index("Next")]]
-    assert len(named) == 6
+    assert len(named) == 7
     assert all(path.exists() for path in named), named
 
 

@@ -96,9 +96,13 @@ def _print_lines(iterable, description, total, unit, console):
             rate = done / (now - start)
             left = f", {format_duration((total - done) / rate)} left" if total and total > done else ""
             count = f"{done:,} of {total:,}" if total else f"{done:,}"
-            _line(console, f"{description}: {count} {unit}, {format_rate(rate, unit)}{left}")
+            _line(console, f"{description}: {count} {_named(total or done, unit)}, {format_rate(rate, unit)}{left}")
     seconds = time.monotonic() - start
-    _line(console, f"{description}: {done:,} {unit} in {format_duration(seconds)}")
+    _line(console, f"{description}: {done:,} {_named(done, unit)} in {format_duration(seconds)}")
+
+
+def _named(number, unit):
+    return unit.removesuffix("s") if number == 1 else unit
 
 
 def _line(console, text):

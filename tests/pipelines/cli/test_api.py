@@ -58,7 +58,7 @@ def test_training_on_a_folder_takes_the_steps_of_the_commands(folder, tmp_path, 
     ran = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(commands, "run", lambda modules, config, **_: ran.append((modules, config)) or EXIT_SKIPPED)
-    monkeypatch.setattr(commands.cli_datasets, "refuse_untrainable", lambda config: None)
+    monkeypatch.setattr(commands.cli_datasets, "training_stages", lambda config, stages: stages)
     run = pipelines.train(folder, settings=["train_detector.epochs=3"])
     ((modules, config),) = ran
     assert modules == [f"stages.{stage}" for stage in commands.TRAIN]
@@ -84,6 +84,13 @@ def test_a_run_shows_its_metrics_videos_and_curves(evaluated):
     frame = evaluated.to_frame()
     assert list(frame["video"]) == ["a,1", "b"] and list(frame["max_score"]) == [0.2, 0.9]
     assert frame["frame_auc"].isna().tolist() == [True, False]
+
+
+def test_a_run_without_test_videos_has_no_metrics(tmp_path):
+    run = TrainedRun(load_config(overrides=[f"work_dir={tmp_path}"]))
+    assert run.metrics == {} and "<table></table>" in run._repr_html_() and run.plot() is None
+    with pytest.raises(UserError, match=r"has no test videos\. Mark some in the column `subset`"):
+        run.to_frame()
 
 
 def test_the_model_of_a_run_scores_a_video(exported, folder):

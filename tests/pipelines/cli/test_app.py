@@ -1,6 +1,7 @@
 """Tests of pipelines.cli.app."""
 
 import itertools
+import re
 import subprocess
 import sys
 
@@ -42,6 +43,8 @@ def test_help_fits_the_terminal(command, width, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     assert "Usage: vad" in "".join(lines)
+    typed = [line for line in lines if "<bool>" in line]  # a flag of ours shows no type
+    assert not [line for line in typed if not re.search(r"--(help|(install|show)-completion) ", line)]
     text = lines[: next(i for i, line in enumerate(lines) if line.startswith("╭"))]
     for line, following in itertools.pairwise(text):  # a paragraph fills its lines
         assert not (line.strip() and following.strip()) or len(f"{line.rstrip()} {following.split()[0]}") >= width

@@ -7,6 +7,9 @@ import pytest
 from PIL import Image
 
 from pipelines.cli import main
+from pipelines.cli.app import TRAIN
+from pipelines.cli.datasets import training_stages
+from pipelines.config import load_config
 from pipelines.data.datasets import DATASETS, dataset_module
 
 
@@ -59,6 +62,15 @@ def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(folder,
     error = capsys.readouterr().err
     assert error.startswith("error: training needs normal and abnormal videos. Received: ") and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("subset", ["train", "test"])
+def test_a_training_without_test_videos_leaves_the_evaluation_out(folder, subset, capsys):
+    (folder / "labels.csv").write_text(f"file,label,subset\na.mp4,0,\nb.mp4,1,\nc.mp4,1,{subset}\n")
+    options = ["train_extractor.validation_fraction=0", "train_detector.validation_fraction=0"]
+    config = load_config(overrides=[f"data.root={folder}", *options])
+    assert ("evaluate" in training_stages(config, TRAIN)) == (subset == "test")
+    assert ("no test videos: vad evaluate is left out" in capsys.readouterr().err) == (subset == "train")
 
 
 def test_what_is_missing_is_counted_and_named_and_ends_with_1(folder, capsys):

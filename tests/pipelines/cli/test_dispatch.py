@@ -165,7 +165,7 @@ def test_a_failing_command_removes_empty_folders_but_not_links(stages, tmp_path)
 
 def test_tensorflow_is_loaded_only_for_what_needs_it(stages, monkeypatch):
     loaded = []
-    monkeypatch.setattr(dispatch, "load_tensorflow_quietly", lambda: loaded.append(True))
+    monkeypatch.setattr(dispatch, "load_tensorflow_quietly", lambda announce: loaded.append(announce))
     for words, expected in (
         (["score", "a.mp4"], True),
         (["score", "a.mp4", "--server", "grpc://host:8500"], False),

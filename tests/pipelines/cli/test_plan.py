@@ -16,7 +16,7 @@ def planned(stages, monkeypatch):
     def set_plan(stage, text):
         monkeypatch.setattr(sys.modules[f"pipelines.stages.{stage}"], "plan", lambda config: text, raising=False)
 
-    monkeypatch.setattr(plan, "load_tensorflow_quietly", lambda: None)
+    monkeypatch.setattr(plan, "load_tensorflow_quietly", lambda announce: None)
     monkeypatch.setattr(plan, "check_inputs", lambda *arguments: None)
     for stage in ("prepare", "train_extractor", "extract", "train_detector", "evaluate", "export"):
         set_plan(stage, "")

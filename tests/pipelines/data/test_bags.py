@@ -12,6 +12,7 @@ from pipelines.config import UserError
 from pipelines.data import bags as bags_module
 from pipelines.data.bags import (
     SAMPLINGS,
+    check_training,
     has_prior,
     node_shape,
     normal_priors,
@@ -208,6 +209,13 @@ def test_training_videos_of_one_label_are_refused(nodes, kept):
     folder, videos = nodes
     with pytest.raises(UserError, match=rf"no training video has label {1 - kept}\..*labels.csv"):
         training_bags(folder, [video for video in videos if video.label == kept], 2, BAG_FRAMES)
+
+
+def test_the_check_before_a_training_builds_no_dataset(nodes, monkeypatch):
+    monkeypatch.setattr(bags_module, "read_bags", None)
+    check_training(*nodes, 4, "mixed")
+    with pytest.raises(UserError, match="must be even"):
+        check_training(*nodes, 5, "mixed")
 
 
 def test_no_videos_and_no_records_are_refused(nodes, tmp_path):

@@ -17,16 +17,38 @@ def test_python_must_be_a_tested_version(version, status):
 
 
 def test_a_missing_package_is_an_error_only_where_it_is_needed(monkeypatch):
-    needed = ["keras>=3.15", "av>=18.1; extra == 'pipelines'", "jax>=0.10; extra == 'jax'", "six>=999; extra == 'jax'"]
-    monkeypatch.setattr(machine.metadata, "requires", lambda name: [line.replace("'", '"') for line in needed])
-    versions = {"keras": "3.15.1", "av": "17.0", "six": "1.0"}
-    monkeypatch.setattr(machine, "_version", lambda name: versions.get(name, ""))
-    found = {check.name: check for check in machine.check_packages()}
-    assert found["packages"].status == OK
+    needed = ["keras>=3.15", "av>=18.1; extra == 'pipelines'", "httpx>=0.28; extra == 'serving'"]
+    needed.append("six>=999; extra == 'serving'")
+    found = packages(monkeypatch, needed, {"keras": "3.15.1", "av": "17.0", "six": "1.0"})
+    assert found["packages"] == Check(OK, "packages", "installed")
     assert found["extra pipelines"] == Check(
-        USER_ERROR, "extra pipelines", "av 17.0", "pip install 'vad-keras[pipelines]'"
+        USER_ERROR, "extra pipelines", "av 17.0 (>=18.1 is needed)", "pip install 'vad-keras[pipelines]'"
     )
-    assert found["extra jax"].status == OK and found["extra jax"].found == "optional: jax is missing, six 1.0"
+    serving = found["extra serving"]
+    assert serving.status == OK and serving.found == "optional: httpx is missing, six 1.0 (>=999 is needed)"
+
+
+def packages(monkeypatch, needed, versions):
+    """Return the rows of the packages by name."""
+    monkeypatch.setattr(machine.metadata, "requires", lambda name: [line.replace("'", '"') for line in needed])
+    monkeypatch.setattr(machine, "_version", lambda name: versions.get(name, ""))
+    return {check.name: check for check in machine.check_packages()}
+
+
+def test_a_long_list_of_missing_packages_is_short(monkeypatch):
+    needed = [f"{name}>=1; extra == 'live'" for name in "abcde"]
+    needed += ["ruff>=0.14; extra == 'dev'", "jax>=0.10; extra == 'jax'"]  # for contributors; with a row of its own
+    (row,) = packages(monkeypatch, needed, {}).values()
+    assert row.name == "extra live" and row.found == "optional: a is missing, b is missing, c is missing and 2 more"
+
+
+def test_tensorflow_is_tried_without_packages_that_only_keras_wrappers_use(tmp_path, monkeypatch):
+    (tmp_path / "sklearn.py").write_text("import time; time.sleep(9)")
+    lines = "try:", "    import sklearn", "except ImportError:", "    __version__ = 'quick'"
+    (tmp_path / "tensorflow.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code = machine.GPUS["tensorflow"].partition("d = [")[0]
+    assert machine._answer(machine._start(f"import json\n{code}print(json.dumps([v, []]))"))[0] == ["quick", []]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +96,7 @@ def test_weights_are_there_or_the_way_to_them_is_named(tmp_path, monkeypatch):
         settings = [f"extractor.weights={weights}", "extractor.backbone=mobilenet_v2"]
         return machine.check_weights(load_config(overrides=settings).extractor)
 
-    assert (check("imagenet").status, check("none").status) == (WARNING, OK)
+    assert check("imagenet").status == check("none").status == OK and "downloads" in check("imagenet").found
     assert check(tmp_path / "no.h5").status == USER_ERROR and "Correct" in check(tmp_path / "no.h5").remedy
     path = tmp_path / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     path.parent.mkdir()

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -63,12 +64,33 @@ def is_alive(pid):
 def test_tensorflow_is_loaded_without_a_word_and_stderr_still_works_afterwards():
     code = (
         "import sys; from pipelines.run.workers import load_tensorflow_quietly as load; load(); "
-        "print('heard', file=sys.stderr)"
+        "import tensorflow; tensorflow.config.list_physical_devices(); print('heard', file=sys.stderr)"
     )
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert (result.stdout, result.stderr) == ("", "heard\n")
+
+
+def test_a_terminal_says_what_is_loading_until_it_is_loaded(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'noise')\n")
+    code = "from pipelines.run.workers import load_tensorflow_quietly as load; load(announce=True)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", code], env=environment, stderr=theirs, timeout=300, check=True)
+    assert os.read(ours, 1000) == b"Loading TensorFlow\r\x1b[2K"
+
+
+@pytest.mark.parametrize(("before", "found"), [("", "there"), ("workers.leave_out_wrappers(); ", "absent")])
+def test_only_a_command_loads_tensorflow_without_the_wrappers_of_keras(tmp_path, before, found):
+    lines = "try:", "    import sklearn", "    found = 'there'", "except ImportError:", "    found = 'absent'"
+    (tmp_path / "tensorflow.py").write_text("\n".join(lines))
+    (tmp_path / "sklearn.py").write_text("")
+    code = f"from pipelines.run import workers; {before}workers.load_tensorflow_quietly(); "
+    code += "import sklearn, tensorflow; print(tensorflow.found, sklearn.__name__)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
+    assert result.stdout.split() == [found, "sklearn"], result.stderr
 
 
 def test_a_tensorflow_that_does_not_load_shows_what_it_said(tmp_path):

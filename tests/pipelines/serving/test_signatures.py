@@ -162,9 +162,8 @@ def test_a_memory_of_normal_nodes_is_exported_with_its_detector(tmp_path):
     assert signature.structured_input_signature[1].keys() == {"nodes"}
 
 
-def test_a_function_of_two_names_is_traced_once(exported, tmp_path, monkeypatch):
-    signatures, traced = NodeSignatures(exported.detector, 5, 96), []
-    scores = signatures._scores
-    monkeypatch.setattr(signatures, "_scores", lambda inputs: traced.append(inputs) or scores(inputs))
+def test_each_model_is_traced_once_for_all_signatures(exported, tmp_path):
+    signatures = ServingSignatures(exported.extractor, exported.detector)
     signatures.save(tmp_path)
-    assert set(signatures.endpoints()) == {"serving_default", "score_nodes"} and len(traced) == 1
+    traced = signatures._extract_blocks, signatures._detect
+    assert [function.experimental_get_tracing_count() for function in traced] == [1, 1]

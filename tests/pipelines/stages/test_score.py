@@ -105,7 +105,7 @@ def test_the_brightest_patch_of_a_top_frame_has_the_score_of_the_frame(config, t
     assert len(pictures) == 2 and set(maps) == {"patch score", "before the CRF", "after the CRF"}
 
 
-def test_all_videos_share_a_page_and_lists_of_alarms(config, tmp_path):
+def test_all_videos_share_a_page_and_lists_of_alarms(config, tmp_path, capsys):
     for number, name in enumerate(("hall", "door", "alarms")):
         write_video(tmp_path / f"videos/{name}.mp4", seed=number)
     (tmp_path / "videos/bad.mp4").write_bytes(b"no video")
@@ -115,6 +115,7 @@ def test_all_videos_share_a_page_and_lists_of_alarms(config, tmp_path):
     expected = sum(len(result["alarms"]) for result in results.values())
     assert len(read_json(output / "alarms.json")["alarms"]) == expected > 0
     assert len(list(csv.DictReader((output / "alarms.csv").open()))) == expected
+    assert "scores/report.html" in capsys.readouterr().out  # what to open
     page = (output / "report.html").read_text()
     assert page.count("<article") == 3 and page.count("data:image/jpeg") == 6 and "bad.mp4" in page
     assert 'data-src="../../videos/door.mp4"' in page

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from rich.console import Console
+from rich.text import Text
 
 from pipelines.training.callbacks import (
     TrainingProgress,
@@ -51,6 +52,18 @@ def test_metrics_without_a_loss_are_shown_as_they_come():
     callback.on_train_begin()
     callback.on_epoch_end(0, {"auc": 0.5})
     assert out.getvalue() == "x: epoch 1 of 1  auc 0.5000\n"
+
+
+def test_a_terminal_of_80_columns_shows_the_epochs_and_all_metrics():
+    out = io.StringIO()
+    callback = TrainingProgress("Training detector", console=Console(file=out, width=80, force_terminal=True))
+    callback.set_params({"epochs": 30})
+    callback.on_train_begin()
+    callback.on_epoch_end(11, dict.fromkeys(("loss", "val_loss", "bag_auc", "val_bag_auc"), 0.25))
+    callback.on_train_end()
+    bar, metrics = Text.from_ansi(out.getvalue()).plain.splitlines()[-2:]
+    assert "Training detector" in bar and "12/30 epochs" in bar
+    assert metrics.strip() == "loss 0.2500  val_loss 0.2500  bag_auc 0.2500  val_bag_auc 0.2500"
 
 
 def test_the_learning_rate_warms_up_linearly_and_then_stays():

@@ -33,6 +33,8 @@ def test_a_log_file_gets_plain_lines_with_rate_and_time_left(monkeypatch):
     assert lines[0].startswith("Preparing: 1 of 3 videos, ") and lines[0].endswith(" left")
     assert lines[-1].startswith("Preparing: 3 videos in ")
     assert "\x1b" not in console.file.getvalue()
+    list(track(iter("a"), "Scoring door.mp4", unit="snippets", console=console))
+    assert "Scoring door.mp4: 1 snippet, " in console.file.getvalue()
 
 
 def test_an_error_in_the_loop_is_not_swallowed():
