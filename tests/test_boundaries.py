@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -42,6 +43,16 @@ def python(code, **environment):
 )
 def test_the_core_imports_no_framework_but_keras(path):
     assert not imports_of(path) & FORBIDDEN_IN_CORE
+
+
+@pytest.mark.parametrize("folder", ["pipelines", "vad_keras"])
+def test_code_that_calls_tensorflow_starts_no_thread(folder):
+    """The caches of TensorFlow's dispatcher are not thread-safe: threads that call it crash the process at times."""
+    paths = list((REPOSITORY / folder).rglob("*.py"))
+    calling = [path for path in paths if imports_of(path) & {"tensorflow", "keras"}]
+    starting = re.compile(r"\b(ThreadPoolExecutor|Thread|Timer|to_thread)\(")
+    assert len(calling) > 10
+    assert not [str(path) for path in calling if starting.search(path.read_text(encoding="utf-8"))]
 
 
 def test_the_vocabulary_needs_the_standard_library_only():

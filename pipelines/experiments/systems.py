@@ -62,7 +62,9 @@ class System:
 
 
 def full_model(config):
-    """Return the configuration of the run as a system."""
+    """Return the configuration of the run as a system; another ``train_detector.model`` has its own name as title."""
+    if config.train_detector.model != FULL_MODEL:
+        return System(FULL_MODEL, config.train_detector.model, config)
     return System(FULL_MODEL, "full model", config, {"ucf_crime": 85.0, "shanghaitech": 96.85})
 
 

@@ -34,7 +34,9 @@ def test_every_parameter_and_result_has_a_type_that_python_can_read(name):
 
 
 @pytest.mark.parametrize(
-    ("choices", "known"), [(Backbone, BACKBONES), (VideoBackbone, VIDEO_BACKBONES), (Stage, STAGES)], ids=str
+    ("choices", "known"),
+    [(Backbone, BACKBONES), (VideoBackbone, VIDEO_BACKBONES), (Stage, STAGES)],
+    ids=["Backbone", "VideoBackbone", "Stage"],
 )
 def test_choices_are_the_keys_that_the_code_knows(choices, known):
     assert get_args(choices) == tuple(known)

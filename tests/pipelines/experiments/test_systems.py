@@ -174,3 +174,8 @@ def test_systems_come_in_the_order_they_are_asked_for_and_an_unknown_one_is_name
     assert [system.name for system in read_systems("ablations", CONFIG, ["trn", "causal"])] == ["trn", "causal"]
     with pytest.raises(UserError, match=r"unknown rival `sultany`\. Did you mean `sultani`\?"):
         read_systems("rivals", CONFIG, ["sultany"])
+
+
+def test_the_system_of_another_model_is_not_called_the_full_model():
+    system = full_model(change_config(CONFIG, ["train_detector.model=sultani"]))
+    assert system.title == "sultani" and not system.published
