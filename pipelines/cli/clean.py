@@ -11,6 +11,7 @@ from rich.markup import escape
 from pipelines.cli.options import FLAG
 from pipelines.config import UserError
 from pipelines.run.disk import format_bytes, size_of
+from pipelines.run.files import TEMPORARY
 from pipelines.run.folder import RunFolder
 from pipelines.run.lock import run_lock
 
@@ -66,7 +67,7 @@ def _removable(folder, records):
         found += [(folder.nodes, "`vad extract` or `vad import-features` makes it again")]
         nodes = [RunFolder(path).nodes for path in sorted(folder.folds.glob("*/*"))]
         found += [(path, "the same `vad repeat`, `vad compare` or `vad ablate` makes it again") for path in nodes]
-    leftovers = [(path, "left by a command that was killed") for path in sorted(folder.path.rglob(".tmp-*"))]
+    leftovers = [(path, "left by a command that was killed") for path in sorted(folder.path.rglob(f"{TEMPORARY}*"))]
     found = [(path, text) for path, text in found if path.exists()]
     return [*((path, text) for path, text in leftovers if not any(map(path.is_relative_to, dict(found)))), *found]
 

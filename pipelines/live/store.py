@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipelines.live.database import Database
 from pipelines.live.media import CLIP, SNAPSHOT, Media
-from pipelines.run.files import replacing
+from pipelines.run.files import TEMPORARY, replacing
 from pipelines.serving.alarms import LEVELS, Event
 
 VERDICTS = ("true_alarm", "false_alarm")
@@ -156,7 +156,7 @@ class EventStore:
             event = self._stored(row)
             if not event.has_clip:
                 self.note_clip(event.event_id, STOPPED)
-        for path in self.folder.rglob(".tmp-*"):
+        for path in self.folder.rglob(f"{TEMPORARY}*"):
             path.unlink(missing_ok=True)
         return left
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 QUICK_BYTES = 1 << 16  # at each end of a file
+TEMPORARY = ".tmp-"  # how the name of a file begins that is not whole yet; a killed command leaves it
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
         yield temporary
         _flush(temporary)

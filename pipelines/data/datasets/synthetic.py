@@ -23,7 +23,7 @@ from pipelines.data.listing.dataset import About, ListedVideo
 from pipelines.data.listing.masks import MASKS_NAME
 from pipelines.data.synthetic.scene import Camera, random_look
 from pipelines.data.synthetic.story import event_frames, simulate
-from pipelines.run.files import replacing, write_json, write_text
+from pipelines.run.files import TEMPORARY, replacing, write_json, write_text
 from pipelines.run.workers import exit_with_parent, usable_cores
 
 ABOUT = About(
@@ -91,7 +91,7 @@ def _claim(root, settings):
             return
         for path in [*root.glob("*/fight_*.mp4"), *root.glob("*/normal_*.mp4"), *root.glob(MASKS_NAME)]:
             path.unlink()
-    elif root.exists() and any(root.iterdir()):
+    elif root.exists() and any(not path.name.startswith(TEMPORARY) for path in root.iterdir()):
         raise UserError(
             f"{root} holds files that were not generated. Set `data.root` to an empty or new folder. To use the files "
             'there, set `data.dataset` to "folder".'

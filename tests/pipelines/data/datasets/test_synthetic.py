@@ -183,6 +183,12 @@ def test_a_damaged_note_generates_the_videos_again(tmp_path):
     assert [video.path.read_bytes() for video in load_dataset(config)] == content and note.read_text() == text
 
 
+def test_a_folder_in_which_a_killed_command_had_just_begun_is_used(tmp_path):
+    (tmp_path / ".tmp-synthetic.json").write_text("{")
+    assert len(load_dataset(settings(tmp_path, "synthetic.train_videos=2", "synthetic.test_videos=0"))) == 2
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "mine.mp4").touch()
     with pytest.raises(
