@@ -1,5 +1,6 @@
 """How the command reports an error, in one line on standard error, and with which exit status."""
 
+import errno
 import os
 import sys
 import traceback
@@ -11,7 +12,7 @@ from rich.markup import escape
 from pipelines.cli import EXIT_BUG, EXIT_DONE, EXIT_INTERRUPTED, EXIT_MACHINE_ERROR, EXIT_USER_ERROR
 from pipelines.config import UserError
 from pipelines.report.terminal.summary import printable
-from pipelines.run.failures import MachineError, machine_error
+from pipelines.run.failures import machine_error
 
 # Options of earlier versions, and the commands that do the same now.
 MOVED_OPTIONS = {f"vad evaluate --{name}": f"vad repeat --{name} N" for name in ("folds", "seeds", "jobs")}
@@ -29,7 +30,7 @@ def report_error(error) -> int:
     if isinstance(error, SystemExit) and not error.code:  # the completion of a shell
         return EXIT_DONE
     if isinstance(error, SystemExit):  # Rich ends the program when nobody reads its output any more
-        error = MachineError("the output was closed before the end. Run the same command again to resume.")
+        error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
     if isinstance(error, UserError | typer.TyperException):
         print_error(str(error) if isinstance(error, UserError) else usage_error(error))
         return EXIT_USER_ERROR

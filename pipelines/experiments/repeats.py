@@ -181,8 +181,8 @@ def _train(config, folds, systems):
 
 
 def _train_group(fold, systems, threads, backend):
-    names = ", ".join(system.name for system in systems)
-    print(f"{fold.folder.name}: {names}", flush=True)
+    titles = ", ".join(system.title for system in systems)
+    print(f"{fold.folder.name}: {titles}", flush=True)
     in_own_process(fold.make_nodes, systems[0], threads=threads)
     for first in range(0, len(systems), SYSTEMS_PER_PROCESS):
         chunk = systems[first : first + SYSTEMS_PER_PROCESS]

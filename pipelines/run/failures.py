@@ -5,6 +5,7 @@ import os
 import re
 
 from pipelines.config import UserError
+from pipelines.run.files import TEMPORARY
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -90,7 +91,7 @@ def _file(error, number):
         found = re.search(rf"(?:^|}}}} ?)([^;{{}}\n]+); {re.escape(os.strerror(number))}", str(error))
         name = found[1] if found else ""
     name = os.fsdecode(name) if isinstance(name, str | bytes) else ""
-    return re.sub(r"(^|/)\.tmp-([^/]*)$", r"\1\2", name)
+    return re.sub(rf"(^|/){re.escape(TEMPORARY)}([^/]*)$", r"\1\2", name)
 
 
 def _text(number, file):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.run.disk import format_bytes
+from pipelines.run.workers import ONLY_FOR_WRAPPERS
 
 OK, WARNING, USER_ERROR, MACHINE_ERROR = "ok", "warning", "error", "machine error"
 CHILD_TIMEOUT_SEC = 60
@@ -29,9 +30,8 @@ CONTRIBUTORS = ("dev", "docs")  # extras that `make` installs in a copy of the r
 NAMES_SHOWN = 3
 
 # Each prints one JSON value: [version, devices], or the codecs that can be read and whether H.264 can be written.
-# TensorFlow loads Keras, which tries to load two packages that only its wrappers and previews use: 40 % of the time.
 GPUS = {
-    "tensorflow": "import sys; sys.modules['sklearn'] = sys.modules['matplotlib.pyplot'] = None\n"
+    "tensorflow": f"import sys; sys.modules.update(dict.fromkeys({ONLY_FOR_WRAPPERS}))\n"
     "import tensorflow as t; v = t.__version__\n"
     "d = [g.name for g in t.config.list_physical_devices('GPU')]",
     "jax": "import jax as t; v = t.__version__; d = [str(g) for g in t.devices() if g.platform != 'cpu']",
